@@ -125,7 +125,7 @@ static inline struct list_link *list_pop_front_link(struct list *list)
 		popped_ ? list_entry(popped_, type, member) : NULL;                                \
 	})
 
-/* The element after pos, or NULL. */
+/* The element after (before) pos, or NULL. */
 #define list_next(pos, list, member)                                                               \
 	((pos)->member.next == &(list)->head                                                       \
 		 ? NULL                                                                            \
@@ -135,6 +135,15 @@ static inline struct list_link *list_pop_front_link(struct list *list)
 #define list_for_each(pos, list, member)                                                           \
 	for ((pos) = list_first(list, __typeof__(*(pos)), member); (pos);                          \
 	     (pos) = list_next(pos, list, member))
+
+#define list_prev(pos, list, member)                                                               \
+	((pos)->member.prev == &(list)->head                                                       \
+		 ? NULL                                                                            \
+		 : list_entry((pos)->member.prev, __typeof__(*(pos)), member))
+
+#define list_for_each_reverse(pos, list, member)                                                   \
+	for ((pos) = list_last(list, __typeof__(*(pos)), member); (pos);                           \
+	     (pos) = list_prev(pos, list, member))
 
 /* pos may be removed and freed within the body; after, of pos's type, must stay. */
 #define list_for_each_safe(pos, after, list, member)                                               \
