@@ -30,13 +30,13 @@ static uint64_t bitmap_end(const struct bitmap *map, uint64_t first, uint64_t co
 
 void bitmap_init(struct bitmap *map, uint64_t *words, uint64_t bits)
 {
-	*map = (struct bitmap){.words = words, .bits = bits};
+	*map = (struct bitmap){ .words = words, .bits = bits };
 	bitmap_clear_all(map);
 }
 
 void bitmap_adopt(struct bitmap *map, uint64_t *words, uint64_t bits)
 {
-	*map = (struct bitmap){.words = words, .bits = bits};
+	*map = (struct bitmap){ .words = words, .bits = bits };
 	if (bits % 64)
 		words[bits / 64] &= bitmap_mask(0, bits % 64); /* B1 */
 }
@@ -96,8 +96,7 @@ uint64_t bitmap_count_range(const struct bitmap *map, uint64_t first, uint64_t c
 	uint64_t sum = 0;
 
 	for (uint64_t bit = first; bit < end; bit = bitmap_next_word(bit))
-		sum += (uint64_t)__builtin_popcountll(map->words[bit / 64] &
-						      bitmap_mask(bit, end));
+		sum += (uint64_t)__builtin_popcountll(map->words[bit / 64] & bitmap_mask(bit, end));
 	return sum;
 }
 

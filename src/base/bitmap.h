@@ -62,7 +62,7 @@ bool bitmap_next_run(const struct bitmap *map, uint64_t *first, uint64_t *count)
 void bitmap_or(struct bitmap *to, const struct bitmap *from);
 
 /* uint64_t first, count; bits of the current run may change within the body. */
-#define bitmap_for_each_run(map, first, count)                                                     \
+#define bitmap_for_each_run(map, first, count) \
 	for ((first) = 0, (count) = 0; bitmap_next_run(map, &(first), &(count)); (first) += (count))
 
 #endif

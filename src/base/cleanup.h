@@ -13,11 +13,11 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* The pointer's value, of its own type; the variable becomes NULL. */
-#define steal(ptr)                                                                                 \
-	({                                                                                         \
-		__typeof__(ptr) stolen_ = (ptr);                                                   \
-		(ptr) = NULL;                                                                      \
-		stolen_;                                                                           \
+#define steal(ptr)                               \
+	({                                       \
+		__typeof__(ptr) stolen_ = (ptr); \
+		(ptr) = NULL;                    \
+		stolen_;                         \
 	})
 
 #endif

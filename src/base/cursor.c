@@ -12,7 +12,7 @@
 
 void cursor_init(struct cursor *cursor, const void *data, size_t size)
 {
-	*cursor = (struct cursor){.data = data, .size = size};
+	*cursor = (struct cursor){ .data = data, .size = size };
 }
 
 /* The next count bytes (C1), or the failure that sticks (C2). */
@@ -184,7 +184,7 @@ int cursor_get_cstr(struct cursor *cursor, const char **ret)
 
 void builder_init(struct builder *builder, void *data, size_t size)
 {
-	*builder = (struct builder){.data = data, .size = size};
+	*builder = (struct builder){ .data = data, .size = size };
 }
 
 /* Room for count bytes (C1), or the failure that sticks (C2). */

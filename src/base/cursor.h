@@ -32,11 +32,11 @@ struct builder {
 };
 
 /* Leaves the function with the negative code of an expression. */
-#define TRY(expr)                                                                                  \
-	do {                                                                                       \
-		int try_ = (expr);                                                                 \
-		if (unlikely(try_ < 0))                                                            \
-			return try_;                                                               \
+#define TRY(expr)                       \
+	do {                            \
+		int try_ = (expr);      \
+		if (unlikely(try_ < 0)) \
+			return try_;    \
 	} while (0)
 
 void cursor_init(struct cursor *cursor, const void *data, size_t size);

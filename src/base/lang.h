@@ -10,16 +10,16 @@
 #include <stdint.h>
 
 /* The struct around a member; ptr evaluated once, a pointer of another type is a warning. */
-#define container_of(ptr, type, member)                                                            \
-	((type *)(uintptr_t)((const char *)(1 ? (ptr) : (__typeof__(((type *)0)->member) *)0) -    \
+#define container_of(ptr, type, member)                                                         \
+	((type *)(uintptr_t)((const char *)(1 ? (ptr) : (__typeof__(((type *)0)->member) *)0) - \
 			     offsetof(type, member)))
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 
-#define likely(cond) __builtin_expect(!!(cond), 1)
+#define likely(cond)   __builtin_expect(!!(cond), 1)
 #define unlikely(cond) __builtin_expect(!!(cond), 0)
 
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE			__attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt_arg, first_arg) __attribute__((format(printf, fmt_arg, first_arg)))
 
 static inline uint64_t min_u64(uint64_t a, uint64_t b)

@@ -115,40 +115,40 @@ static inline struct list_link *list_pop_front_link(struct list *list)
 #define list_entry(link, type, member) container_of(link, type, member)
 
 /* First, last or removed first element, or NULL. */
-#define list_first(list, type, member)                                                             \
+#define list_first(list, type, member) \
 	(list_empty(list) ? NULL : list_entry((list)->head.next, type, member))
-#define list_last(list, type, member)                                                              \
+#define list_last(list, type, member) \
 	(list_empty(list) ? NULL : list_entry((list)->head.prev, type, member))
-#define list_pop_front(list, type, member)                                                         \
-	({                                                                                         \
-		struct list_link *popped_ = list_pop_front_link(list);                             \
-		popped_ ? list_entry(popped_, type, member) : NULL;                                \
+#define list_pop_front(list, type, member)                             \
+	({                                                             \
+		struct list_link *popped_ = list_pop_front_link(list); \
+		popped_ ? list_entry(popped_, type, member) : NULL;    \
 	})
 
 /* The element after (before) pos, or NULL. */
-#define list_next(pos, list, member)                                                               \
-	((pos)->member.next == &(list)->head                                                       \
-		 ? NULL                                                                            \
-		 : list_entry((pos)->member.next, __typeof__(*(pos)), member))
+#define list_next(pos, list, member)           \
+	((pos)->member.next == &(list)->head ? \
+		 NULL :                        \
+		 list_entry((pos)->member.next, __typeof__(*(pos)), member))
 
 /* The list must not change but by adding. Afterwards pos is NULL. */
-#define list_for_each(pos, list, member)                                                           \
-	for ((pos) = list_first(list, __typeof__(*(pos)), member); (pos);                          \
+#define list_for_each(pos, list, member)                                  \
+	for ((pos) = list_first(list, __typeof__(*(pos)), member); (pos); \
 	     (pos) = list_next(pos, list, member))
 
-#define list_prev(pos, list, member)                                                               \
-	((pos)->member.prev == &(list)->head                                                       \
-		 ? NULL                                                                            \
-		 : list_entry((pos)->member.prev, __typeof__(*(pos)), member))
+#define list_prev(pos, list, member)           \
+	((pos)->member.prev == &(list)->head ? \
+		 NULL :                        \
+		 list_entry((pos)->member.prev, __typeof__(*(pos)), member))
 
-#define list_for_each_reverse(pos, list, member)                                                   \
-	for ((pos) = list_last(list, __typeof__(*(pos)), member); (pos);                           \
+#define list_for_each_reverse(pos, list, member)                         \
+	for ((pos) = list_last(list, __typeof__(*(pos)), member); (pos); \
 	     (pos) = list_prev(pos, list, member))
 
 /* pos may be removed and freed within the body; after, of pos's type, must stay. */
-#define list_for_each_safe(pos, after, list, member)                                               \
-	for ((pos) = list_first(list, __typeof__(*(pos)), member),                                 \
-	    (after) = (pos) ? list_next(pos, list, member) : NULL;                                 \
+#define list_for_each_safe(pos, after, list, member)               \
+	for ((pos) = list_first(list, __typeof__(*(pos)), member), \
+	    (after) = (pos) ? list_next(pos, list, member) : NULL; \
 	     (pos); (pos) = (after), (after) = (pos) ? list_next(pos, list, member) : NULL)
 
 struct queue_link {
@@ -215,12 +215,12 @@ static inline void queue_splice(struct queue *to, struct queue *from)
 }
 
 /* The first element, left in or taken out, or NULL. */
-#define queue_first(queue, type, member)                                                           \
+#define queue_first(queue, type, member) \
 	((queue)->first ? container_of((queue)->first, type, member) : NULL)
-#define queue_pop_entry(queue, type, member)                                                       \
-	({                                                                                         \
-		struct queue_link *popped_ = queue_pop(queue);                                     \
-		popped_ ? container_of(popped_, type, member) : NULL;                              \
+#define queue_pop_entry(queue, type, member)                          \
+	({                                                            \
+		struct queue_link *popped_ = queue_pop(queue);        \
+		popped_ ? container_of(popped_, type, member) : NULL; \
 	})
 
 #endif

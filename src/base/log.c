@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/must.h"
 
-#define LOG_TAIL_BYTES 24   /* ,"truncated":true} and the newline */
+#define LOG_TAIL_BYTES	 24 /* ,"truncated":true} and the newline */
 #define LOG_ESCAPE_BYTES 6  /* the longest image of a character: \u001f */
 
 struct log_writer {
@@ -46,9 +46,10 @@ static void log_puts(struct log_writer *w, const char *text)
 /* The bytes of a well-formed UTF-8 character of two or more bytes (RFC 3629), else 0. */
 static size_t log_utf8_len(const uint8_t *p)
 {
-	static const uint8_t first_last[][3] = { /* of the lead byte; least second byte */
-		{0xc2, 0xdf, 0x80}, {0xe0, 0xe0, 0xa0}, {0xe1, 0xef, 0x80},
-		{0xf0, 0xf0, 0x90}, {0xf1, 0xf4, 0x80},
+	static const uint8_t first_last[][3] = {
+		/* of the lead byte; least second byte */
+		{ 0xc2, 0xdf, 0x80 }, { 0xe0, 0xe0, 0xa0 }, { 0xe1, 0xef, 0x80 },
+		{ 0xf0, 0xf0, 0x90 }, { 0xf1, 0xf4, 0x80 },
 	};
 	size_t len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
 	uint8_t second_max = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
@@ -298,7 +299,7 @@ int log_level_parse(const char *text, enum log_level *ret)
 
 void log_rate_init(struct log_rate *rate, uint32_t burst, uint64_t period_ns)
 {
-	*rate = (struct log_rate){.burst = burst, .period_ns = period_ns};
+	*rate = (struct log_rate){ .burst = burst, .period_ns = period_ns };
 }
 
 bool log_rate_pass(struct log_rate *rate, uint64_t now_ns, uint64_t *ret_dropped)

@@ -72,14 +72,14 @@ struct log_field {
 };
 
 /* (v) NULL prints as "-" (null in JSON). */
-#define LOG_STR(k, v) ((struct log_field){.key = (k), .type = LOG_TYPE_STR, .str = (v)})
-#define LOG_U64(k, v) ((struct log_field){.key = (k), .type = LOG_TYPE_U64, .u64 = (v)})
-#define LOG_I64(k, v) ((struct log_field){.key = (k), .type = LOG_TYPE_I64, .i64 = (v)})
-#define LOG_HEX(k, v) ((struct log_field){.key = (k), .type = LOG_TYPE_HEX, .u64 = (v)})
-#define LOG_F64(k, v) ((struct log_field){.key = (k), .type = LOG_TYPE_F64, .f64 = (v)})
-#define LOG_BOOL(k, v) ((struct log_field){.key = (k), .type = LOG_TYPE_BOOL, .u64 = (v)})
+#define LOG_STR(k, v)  ((struct log_field){ .key = (k), .type = LOG_TYPE_STR, .str = (v) })
+#define LOG_U64(k, v)  ((struct log_field){ .key = (k), .type = LOG_TYPE_U64, .u64 = (v) })
+#define LOG_I64(k, v)  ((struct log_field){ .key = (k), .type = LOG_TYPE_I64, .i64 = (v) })
+#define LOG_HEX(k, v)  ((struct log_field){ .key = (k), .type = LOG_TYPE_HEX, .u64 = (v) })
+#define LOG_F64(k, v)  ((struct log_field){ .key = (k), .type = LOG_TYPE_F64, .f64 = (v) })
+#define LOG_BOOL(k, v) ((struct log_field){ .key = (k), .type = LOG_TYPE_BOOL, .u64 = (v) })
 /* A negative errno, printed as "ENOSPC". */
-#define LOG_ERR(k, v) ((struct log_field){.key = (k), .type = LOG_TYPE_ERR, .i64 = (v)})
+#define LOG_ERR(k, v) ((struct log_field){ .key = (k), .type = LOG_TYPE_ERR, .i64 = (v) })
 
 /* sink and clock with their contexts, level INFO, key=value lines. */
 void log_init(struct log *log, log_sink_fn sink, void *sink_ctx, log_clock_fn clock,
@@ -98,18 +98,18 @@ static inline bool log_wants(const struct log *log, enum log_level level)
 void log_write(struct log *log, enum log_level level, const char *message,
 	       const struct log_field *fields, size_t field_count);
 
-#define LOG_FIELDS_(...) ((const struct log_field[]){{0}, ##__VA_ARGS__})
-#define log_at(log, level, message, ...)                                                           \
-	do {                                                                                       \
-		struct log *log_ = (log);                                                          \
-		if (log_wants(log_, level))                                                        \
-			log_write(log_, level, message, LOG_FIELDS_(__VA_ARGS__),                  \
-				  ARRAY_LEN(LOG_FIELDS_(__VA_ARGS__)));                            \
+#define LOG_FIELDS_(...) ((const struct log_field[]){ { 0 }, ##__VA_ARGS__ })
+#define log_at(log, level, message, ...)                                          \
+	do {                                                                      \
+		struct log *log_ = (log);                                         \
+		if (log_wants(log_, level))                                       \
+			log_write(log_, level, message, LOG_FIELDS_(__VA_ARGS__), \
+				  ARRAY_LEN(LOG_FIELDS_(__VA_ARGS__)));           \
 	} while (0)
 
 #define log_error(log, ...) log_at(log, LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(log, ...) log_at(log, LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(log, ...) log_at(log, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(log, ...)  log_at(log, LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(log, ...)  log_at(log, LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(log, ...) log_at(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
@@ -119,9 +119,9 @@ void log_write(struct log *log, enum log_level level, const char *message,
 struct log_rate {
 	uint64_t period_ns;
 	uint32_t burst;
-	uint32_t passed;  /* in this period */
+	uint32_t passed;   /* in this period */
 	uint64_t start_ns; /* of this period */
-	uint64_t dropped; /* not yet told */
+	uint64_t dropped;  /* not yet told */
 	uint64_t dropped_total;
 };
 
@@ -131,18 +131,18 @@ void log_rate_init(struct log_rate *rate, uint32_t burst, uint64_t period_ns);
 MUST_USE bool log_rate_pass(struct log_rate *rate, uint64_t now_ns, uint64_t *ret_dropped);
 
 /* As log_at() within a rate; adds the field "dropped" where some were. */
-#define log_at_rate(log, rate, level, message, ...)                                                \
-	do {                                                                                       \
-		struct log *rated_ = (log);                                                        \
-		uint64_t dropped_ = 0;                                                             \
-		if (!log_wants(rated_, level) ||                                                   \
-		    !log_rate_pass(rate, rated_->clock(rated_->clock_ctx), &dropped_))             \
-			break;                                                                     \
-		log_at(rated_, level, message, ##__VA_ARGS__, LOG_DROPPED_(dropped_));             \
+#define log_at_rate(log, rate, level, message, ...)                                    \
+	do {                                                                           \
+		struct log *rated_ = (log);                                            \
+		uint64_t dropped_ = 0;                                                 \
+		if (!log_wants(rated_, level) ||                                       \
+		    !log_rate_pass(rate, rated_->clock(rated_->clock_ctx), &dropped_)) \
+			break;                                                         \
+		log_at(rated_, level, message, ##__VA_ARGS__, LOG_DROPPED_(dropped_)); \
 	} while (0)
 
-#define LOG_DROPPED_(n)                                                                            \
-	((struct log_field){                                                                       \
-		.key = "dropped", .type = (n) ? LOG_TYPE_U64 : LOG_TYPE_NONE, .u64 = (n)})
+#define LOG_DROPPED_(n)      \
+	((struct log_field){ \
+		.key = "dropped", .type = (n) ? LOG_TYPE_U64 : LOG_TYPE_NONE, .u64 = (n) })
 
 #endif

@@ -55,12 +55,12 @@ static struct map_key map_key_str(const char *key)
 
 	for (const char *p = key; *p; p++)
 		hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
-	return (struct map_key){.hash = map_mix(hash), .str = key};
+	return (struct map_key){ .hash = map_mix(hash), .str = key };
 }
 
 static struct map_key map_key_u64(uint64_t key)
 {
-	return (struct map_key){.hash = map_mix(key + UINT64_C(0x9e3779b97f4a7c15)), .u64 = key};
+	return (struct map_key){ .hash = map_mix(key + UINT64_C(0x9e3779b97f4a7c15)), .u64 = key };
 }
 
 static bool map_entry_has_key(const struct map_entry *entry, const struct map_key *key)
@@ -106,8 +106,8 @@ static int map_grow(struct map_core *core)
 	grown.entries = mem_alloc_array(core->mem, grown.entry_room, sizeof(*grown.entries));
 	if (!grown.entries)
 		return -ENOMEM;
-	grown.index = mem_alloc_array(core->mem, 2 * (size_t)grown.entry_room,
-				      sizeof(*grown.index));
+	grown.index =
+		mem_alloc_array(core->mem, 2 * (size_t)grown.entry_room, sizeof(*grown.index));
 	if (!grown.index) {
 		mem_free(grown.entries);
 		return -ENOMEM;
@@ -128,7 +128,7 @@ static int map_grow(struct map_core *core)
 
 static int map_core_put(struct map_core *core, const struct map_key *key, void *value)
 {
-	struct map_entry entry = {.hash = key->hash, .key.u64 = key->u64, .value = value};
+	struct map_entry entry = { .hash = key->hash, .key.u64 = key->u64, .value = value };
 	int r;
 
 	must(value);
@@ -172,7 +172,7 @@ static void *map_core_del(struct map_core *core, const struct map_key *key)
 	value = entry->value;
 	if (key->str)
 		mem_free(entry->key.str);
-	*entry = (struct map_entry){0};
+	*entry = (struct map_entry){ 0 };
 	*slot = MAP_SLOT_GONE;
 	core->live_count--;
 	return value;
@@ -198,14 +198,14 @@ static const struct map_entry *map_core_next(const struct map_core *core, struct
 static void map_core_init(struct map_core *core, struct mem *mem, uint32_t max)
 {
 	must(max > 0 && max <= MAP_ENTRIES_MAX);
-	*core = (struct map_core){.mem = mem, .live_max = max};
+	*core = (struct map_core){ .mem = mem, .live_max = max };
 }
 
 static void map_core_fini(struct map_core *core)
 {
 	mem_free(core->entries);
 	mem_free(core->index);
-	*core = (struct map_core){.mem = core->mem, .live_max = core->live_max};
+	*core = (struct map_core){ .mem = core->mem, .live_max = core->live_max };
 }
 
 void map_init(struct map *map, struct mem *mem, uint32_t max)

@@ -28,7 +28,7 @@ struct map_entry;
 struct map_core {
 	struct mem *mem; /* borrowed */
 	struct map_entry *entries;
-	uint32_t *index; /* entry number + 2, MAP_SLOT_FREE or MAP_SLOT_GONE */
+	uint32_t *index;      /* entry number + 2, MAP_SLOT_FREE or MAP_SLOT_GONE */
 	uint32_t entry_count; /* with holes */
 	uint32_t entry_room;
 	uint32_t index_mask; /* index slots - 1, if index */
@@ -47,7 +47,7 @@ struct map_u64 {
 
 /* Zero-initialized, then walked by map_next(). */
 struct map_iter {
-	const char *key; /* struct map */
+	const char *key;  /* struct map */
 	uint64_t key_u64; /* struct map_u64 */
 	void *value;
 	uint32_t at; /* private from here */
@@ -85,7 +85,7 @@ static inline uint32_t map_u64_count(const struct map_u64 *map)
 }
 
 /* struct map_iter it; map_for_each(map, &it) use(it.key, it.value); */
-#define map_for_each(map, iter) for (*(iter) = (struct map_iter){0}; map_next(map, iter);)
-#define map_u64_for_each(map, iter) for (*(iter) = (struct map_iter){0}; map_u64_next(map, iter);)
+#define map_for_each(map, iter)	    for (*(iter) = (struct map_iter){ 0 }; map_next(map, iter);)
+#define map_u64_for_each(map, iter) for (*(iter) = (struct map_iter){ 0 }; map_u64_next(map, iter);)
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/must.h"
 
-#define MEM_MAGIC 0x6d656d21u
+#define MEM_MAGIC	0x6d656d21u
 #define MEM_MAGIC_FREED 0x66726565u
 
 /* The last bytes of the lead, right before the user's. */
@@ -52,8 +52,8 @@ void *mem_alloc_aligned(struct mem *mem, size_t align, size_t size)
 	header->size = size;
 	header->align = (uint32_t)align;
 	header->magic = MEM_MAGIC;
-	asan_poison(raw, lead_size);			      /* M3 */
-	return memset(raw + lead_size, 0, size);	      /* M2 */
+	asan_poison(raw, lead_size);		 /* M3 */
+	return memset(raw + lead_size, 0, size); /* M2 */
 }
 
 void *mem_alloc(struct mem *mem, size_t size)
@@ -174,7 +174,7 @@ static const struct mem_ops mem_heap_ops = {
 
 void mem_heap_init(struct mem_heap *heap)
 {
-	*heap = (struct mem_heap){.mem.ops = &mem_heap_ops};
+	*heap = (struct mem_heap){ .mem.ops = &mem_heap_ops };
 }
 
 void mem_heap_fini(struct mem_heap *heap)

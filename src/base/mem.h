@@ -73,7 +73,7 @@ struct mem_heap {
 	uint64_t allocs;    /* allocations ever asked for */
 	uint64_t failures;  /* of them refused, for whatever reason */
 	uint64_t blocks;    /* in use */
-	uint64_t bytes;     /* in use, with leads */
+	uint64_t bytes;	    /* in use, with leads */
 	uint64_t bytes_max; /* high-water mark (of a single thread) */
 };
 

@@ -13,10 +13,10 @@
 /* Prints "file:line: must(expression) does not hold" to stderr and aborts. */
 __attribute__((noreturn, cold)) void must_failed(const char *expr, const char *file, int line);
 
-#define must(cond)                                                                                 \
-	do {                                                                                       \
-		if (unlikely(!(cond)))                                                             \
-			must_failed(#cond, __FILE__, __LINE__);                                    \
+#define must(cond)                                              \
+	do {                                                    \
+		if (unlikely(!(cond)))                          \
+			must_failed(#cond, __FILE__, __LINE__); \
 	} while (0)
 
 #endif

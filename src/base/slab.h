@@ -17,7 +17,7 @@
 
 #include "base/lang.h"
 
-#define SLAB_CHUNK_BYTES 65536
+#define SLAB_CHUNK_BYTES      65536
 #define SLAB_OBJECT_BYTES_MAX (UINT32_C(1) << 24)
 
 struct mem;

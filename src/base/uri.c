@@ -17,7 +17,7 @@
 #include "base/uri_priv.h"
 
 /* Fails with words that begin with the URI as it was given. */
-#define uri_refuse(uri, err, code, fmt, ...)                                                       \
+#define uri_refuse(uri, err, code, fmt, ...) \
 	err_fail(err, code, "URI '%.100s': " fmt, (uri)->source, ##__VA_ARGS__)
 
 static bool uri_is_alpha(char c)
@@ -142,8 +142,9 @@ static int uri_parse_port(struct uri *uri, const char *text, struct err *err)
 	uint32_t port = 0;
 
 	for (const char *p = text; *p; p++)
-		port = uri_is_digit(*p) ? min_u32(port * 10 + (uint32_t)(*p - '0'), UINT16_MAX + 1)
-					: UINT16_MAX + 1;
+		port = uri_is_digit(*p) ?
+			       min_u32(port * 10 + (uint32_t)(*p - '0'), UINT16_MAX + 1) :
+			       UINT16_MAX + 1;
 	if (port == 0 || port > UINT16_MAX)
 		return uri_refuse(uri, err, -EINVAL, "port '%.20s' is not a number 1..65535", text);
 	uri->port = (uint16_t)port;
@@ -182,8 +183,10 @@ static int uri_parse_host_name(struct uri *uri, char *text, char **ret_port, str
 	if (strchr(text, '@') || (colon && strchr(colon + 1, '@')))
 		return uri_refuse(uri, err, -EINVAL, "host: credentials do not belong in a URI");
 	if (text[good_len])
-		return uri_refuse(uri, err, -EINVAL, "host '%.60s' has a character that is not "
-				  "a letter, a digit, '-', '.' or '_'", text);
+		return uri_refuse(uri, err, -EINVAL,
+				  "host '%.60s' has a character that is not "
+				  "a letter, a digit, '-', '.' or '_'",
+				  text);
 	if (good_len > URI_HOST_LEN_MAX)
 		return uri_refuse(uri, err, -E2BIG, "host is longer than %d", URI_HOST_LEN_MAX);
 	if (colon && !text[0])
@@ -350,7 +353,7 @@ static void uri_put_escaped(struct uri_text *out, const char *text, const char *
 	static const char digits[] = "0123456789ABCDEF";
 
 	for (const char *p = text; *p; p++) {
-		char image[] = {*p, '\0', '\0', '\0'};
+		char image[] = { *p, '\0', '\0', '\0' };
 
 		if (*p <= ' ' || *p > '~' || strchr("%#", *p) || strchr(special, *p)) {
 			image[0] = '%';
@@ -418,7 +421,7 @@ static void uri_put_uri(struct uri_text *out, const struct uri *uri)
 /* After the children's (U2). */
 static int uri_make_canonical(struct uri *uri)
 {
-	struct uri_text out = {0};
+	struct uri_text out = { 0 };
 
 	uri_put_uri(&out, uri);
 	out.bytes = uri->canonical = mem_alloc(uri->mem, out.len + 1);
@@ -433,10 +436,9 @@ static int uri_parse_family(struct uri *outermost, struct err *err)
 {
 	struct uri *uri;
 
-	list_for_each(uri, &outermost->family, link)	/* grows while it is walked (U3) */
+	list_for_each(uri, &outermost->family, link) /* grows while it is walked (U3) */
 		TRY(uri_parse_one(uri, err));
-	list_for_each_reverse(uri, &outermost->family, link)
-		TRY(uri_make_canonical(uri));
+	list_for_each_reverse(uri, &outermost->family, link) TRY(uri_make_canonical(uri));
 	return 0;
 }
 

@@ -27,13 +27,13 @@
 
 #include "base/lang.h"
 
-#define URI_TEXT_LEN_MAX 4096
-#define URI_DEPTH_MAX 8 /* the outermost is at depth 1 */
-#define URI_PARAMS_MAX 32 /* per level */
-#define URI_SEGMENTS_MAX 64
+#define URI_TEXT_LEN_MAX   4096
+#define URI_DEPTH_MAX	   8  /* the outermost is at depth 1 */
+#define URI_PARAMS_MAX	   32 /* per level */
+#define URI_SEGMENTS_MAX   64
 #define URI_SCHEME_LEN_MAX 32
-#define URI_NAME_LEN_MAX 63 /* of a parameter */
-#define URI_HOST_LEN_MAX 253
+#define URI_NAME_LEN_MAX   63 /* of a parameter */
+#define URI_HOST_LEN_MAX   253
 
 struct err;
 struct mem;
@@ -48,11 +48,11 @@ void uri_free(struct uri *uri);
 void cleanup_uri(struct uri **uri);
 
 /* Everything handed out is borrowed from the URI. */
-const char *uri_print(const struct uri *uri);  /* canonical text */
+const char *uri_print(const struct uri *uri); /* canonical text */
 const char *uri_scheme(const struct uri *uri);
-const char *uri_host(const struct uri *uri);   /* "" if none; IPv6 without brackets */
-uint16_t uri_port(const struct uri *uri);      /* 0 if none */
-const char *uri_path(const struct uri *uri);   /* decoded, "/a/b"; "/" if there are no segments */
+const char *uri_host(const struct uri *uri); /* "" if none; IPv6 without brackets */
+uint16_t uri_port(const struct uri *uri);    /* 0 if none */
+const char *uri_path(const struct uri *uri); /* decoded, "/a/b"; "/" if there are no segments */
 uint32_t uri_segment_count(const struct uri *uri);
 const char *uri_segment(const struct uri *uri, uint32_t i); /* NULL if i >= count */
 

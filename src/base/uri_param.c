@@ -54,7 +54,8 @@ static int uri_text_u64(const char *text, uint64_t *ret, const char **ret_end)
 	if (strspn(p, digits) == 0)
 		return -EINVAL;
 	for (; *p && strchr(digits, *p); p++) {
-		uint64_t digit = *p <= '9' ? (uint64_t)(*p - '0') : (uint64_t)((*p | 32) - 'a' + 10);
+		uint64_t digit = *p <= '9' ? (uint64_t)(*p - '0') :
+					     (uint64_t)((*p | 32) - 'a' + 10);
 
 		if (__builtin_mul_overflow(value, base, &value) ||
 		    __builtin_add_overflow(value, digit, &value))
@@ -123,7 +124,9 @@ int uri_size(const struct uri *uri, const char *name, uint64_t *ret_bytes)
 
 int uri_bool(const struct uri *uri, const char *name, bool *ret)
 {
-	static const char *const words[] = {"false", "no", "off", "0", "true", "yes", "on", "1", ""};
+	static const char *const words[] = {
+		"false", "no", "off", "0", "true", "yes", "on", "1", ""
+	};
 	const char *text;
 
 	TRY(uri_str(uri, name, &text));
@@ -163,8 +166,8 @@ int uri_uuid(const struct uri *uri, const char *name, struct uuid *ret)
 }
 
 /* The words of every malformed parameter. */
-#define uri_expected(uri, name, code, err, fmt, ...)                                               \
-	err_fail(err, code, "%s: parameter '%s' is '%.60s', expected " fmt, (uri)->scheme, name,   \
+#define uri_expected(uri, name, code, err, fmt, ...)                                             \
+	err_fail(err, code, "%s: parameter '%s' is '%.60s', expected " fmt, (uri)->scheme, name, \
 		 uri_find_param(uri, name, 0)->value, ##__VA_ARGS__)
 
 int uri_get_str(const struct uri *uri, const char *name, const char *dflt, const char **ret,

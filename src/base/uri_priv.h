@@ -15,18 +15,18 @@ struct uri_param {
 };
 
 struct uri {
-	struct mem *mem;	/* borrowed */
-	struct uri *outermost;	/* itself, if it is */
-	struct list family;	/* of the outermost: all URIs, parents before children */
-	struct list_link link;	/* in family */
-	uint32_t depth;		/* 1..URI_DEPTH_MAX */
+	struct mem *mem;       /* borrowed */
+	struct uri *outermost; /* itself, if it is */
+	struct list family;    /* of the outermost: all URIs, parents before children */
+	struct list_link link; /* in family */
+	uint32_t depth;	       /* 1..URI_DEPTH_MAX */
 
-	char *source;	 /* owned, as given, for error words */
-	char *text;	 /* owned, cut up and decoded in place; parts below point into it */
+	char *source; /* owned, as given, for error words */
+	char *text;   /* owned, cut up and decoded in place; parts below point into it */
 	char *scheme;
 	const char *host; /* "": none */
-	char *path;	 /* owned */
-	char *canonical; /* owned */
+	char *path;	  /* owned */
+	char *canonical;  /* owned */
 	uint16_t port;
 	uint32_t segment_count;
 	uint32_t param_count;

@@ -28,7 +28,7 @@ static int uuid_digit(char c)
 
 int uuid_parse(const char *text, struct uuid *ret)
 {
-	struct uuid uuid = {{0}};
+	struct uuid uuid = { { 0 } };
 	size_t digits = 0;
 
 	for (size_t i = 0; i < UUID_TEXT_SIZE - 1; i++) {
@@ -114,7 +114,8 @@ static uint64_t uuid_mix(uint64_t x)
 
 struct uuid uuid_from_name(const struct uuid *space, const void *name, size_t size)
 {
-	uuid_u128 sum = (uuid_u128)UINT64_C(0x6c62272e07bb0142) << 64 | UINT64_C(0x62b821756295c58d);
+	uuid_u128 sum = (uuid_u128)UINT64_C(0x6c62272e07bb0142) << 64 |
+			UINT64_C(0x62b821756295c58d);
 	uint64_t high, low;
 	struct uuid uuid;
 
