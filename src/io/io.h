@@ -191,6 +191,9 @@ struct io_op {
 	/* out */
 	int64_t res;
 
+	/* the submitter's, for its `done`; backends and io_prep_*() leave it alone */
+	void *owner;
+
 	/* the backend's, between submit and done */
 	struct list_link link;
 	uint64_t submit_ns;
