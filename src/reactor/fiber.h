@@ -71,7 +71,13 @@ struct err *fiber_err(struct fiber *f);
 const char *fiber_words(struct fiber *f); /* "" if none */
 void fiber_clear(struct fiber *f);
 
-/* return fiber_fail(f, -EEXIST, "pool '%s' exists", name); */
-#define fiber_fail(f, code, ...) err_fail(fiber_err(f), (code), __VA_ARGS__)
+/* Where the words of a new failure go: NULL while those of an earlier one stay (FI4). */
+struct err *fiber_fail_err(struct fiber *f);
+
+/*
+ * return fiber_fail(f, -EEXIST, "pool '%s' exists", name);
+ * Who handles an error and goes on says fiber_clear(f), so that the next one has its words.
+ */
+#define fiber_fail(f, code, ...) err_fail(fiber_fail_err(f), (code), __VA_ARGS__)
 
 #endif

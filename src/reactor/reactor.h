@@ -57,8 +57,14 @@ MUST_USE int reactor_new(struct io *io, const struct reactor_opts *opts, struct 
 /* No fibers, timers, tasks left (must). */
 void reactor_free(struct reactor *r);
 
-/* Let reactors of one process send to each other; before any of them runs. */
-void reactors_connect(struct reactor *const *reactors, unsigned count);
+/*
+ * A crash, as the simulator plays it: give back what does not lie in the io's memory (fibers'
+ * stacks), run nothing more, free nothing. The reactor is gone; its memory may be dropped.
+ */
+void reactor_abandon(struct reactor *r);
+
+/* Let reactors of one process send to each other; before any of them runs. -ENOMEM. */
+MUST_USE int reactors_connect(struct reactor *const *reactors, unsigned count);
 
 /*
  * One turn without waiting. Returns until when the caller may wait in io_turn():
