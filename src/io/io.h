@@ -247,6 +247,10 @@ struct io_ops {
 	void *(*buf_new)(struct io *io, size_t len);
 	void (*buf_free)(struct io *io, void *buf, size_t len);
 
+	/* Stacks of fibers (io/stack.h). Optional, both or none: NULL maps pages of the machine. */
+	int (*stack_map)(struct io *io, size_t bytes, void **ret_low, size_t *ret_bytes);
+	void (*stack_unmap)(struct io *io, void *low, size_t bytes);
+
 	int (*listen)(struct io *io, const struct io_addr *addr, const struct io_sock_opts *opts,
 		      io_accept_fn fn, void *ctx, struct io_listener **ret, struct err *err);
 	void (*listener_addr)(struct io_listener *l, struct io_addr *ret);
