@@ -113,12 +113,29 @@ struct bio {
 };
 
 /*
+ * What a driver's submit() takes; 0: no limit. Set by the driver in open() with
+ * bdev_set_limits(). Users need not care: the layer makes every bio fit. All in blocks of the
+ * bdev; max_blocks and boundary_blocks are multiples of write_unit_blocks.
+ */
+struct bdev_limits {
+	uint64_t max_blocks;	     /* of a bio with data */
+	uint64_t max_zeroes_blocks;  /* of ZEROES and UNMAP */
+	uint64_t boundary_blocks;    /* a bio with data does not cross a multiple of this */
+	uint32_t iov_max;	     /* iovecs */
+	uint32_t buf_align;	     /* of every iovec's base, up to 4096; of its length if that is less than a block */
+	uint32_t queue_depth;	     /* bios in flight per channel; the rest wait in the layer, in order */
+	uint32_t write_unit_blocks;  /* smaller or unaligned writes become read-modify-write; power of two */
+	uint32_t ops;		     /* 1 << BIO_x: what submit() takes; 0: READ, WRITE, FLUSH only */
+	uint32_t no_fua;	     /* 1 << BIO_x: ops whose BIO_FUA submit() does not honour: a FLUSH follows */
+};
+
+/*
  * What there is to know of a disk. Set by its driver in open; constant but for `blocks`,
  * which other reactors read through their channel (chan->blocks).
  */
 struct bdev {
 	const struct bdev_driver *driver;
-	char name[BDEV_NAME_MAX];	/* unique in its node: canonical URI without query, or the driver's own */
+	char name[BDEV_NAME_MAX];	/* unique in its node: the URI without its query (with it, if it has no path), or the driver's own */
 	struct uuid uuid;		/* stable identity if there is one, else all zero */
 	uint64_t blocks;
 	uint32_t block_size;		/* power of two, BDEV_BLOCK_MIN..MAX */
@@ -131,6 +148,7 @@ struct bdev {
 	bool can_unmap, can_zeroes;	/* the driver's own; zeroes are emulated where it cannot */
 
 	uint32_t scratch_bytes;		/* room a bio needs behind it; use bio_size() */
+	struct bdev_limits limits;	/* the driver's */
 
 	struct bdev_core *core;		/* the layer's: users, claims, channels, statistics */
 };
@@ -247,6 +265,7 @@ static inline void bio_prep(struct bio *bio, struct bdev_chan *chan, enum bio_op
 	bio->iov = iov;
 	bio->iov_count = iov_count;
 	bio->token = 0;
+	list_link_init(&bio->link);
 }
 
 /* The same request for another disk beneath: op, flags, range, data and token. */

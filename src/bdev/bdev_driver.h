@@ -4,10 +4,12 @@
  *
  * DR1. open() fills struct bdev but for name (if it leaves it empty: the URI's scheme and
  *      path) and core. It has checked and worded everything: a driver never asserts on input.
+ *      What it is made of it opens with the same fiber, so that loops and depth are noticed.
  * DR2. submit() runs on the channel's reactor and sees only what the table's and the bdev's
  *      limits allow: whole, in range, aligned, within max_blocks and iov_max, not across a
- *      boundary, an op it said it can do. It may complete at once: bio_complete() puts the
- *      callback off to the next turn.
+ *      boundary, an op it said it can do. It may complete at once: from inside submit()
+ *      bio_complete() puts the callback off. Elsewhere the callback runs before it returns,
+ *      and may submit again: a driver's own lists are in order before it completes a bio.
  * DR3. close() is called with no channel open, chan_close() with no bio in flight.
  * DR4. A driver calls others only through bdev.h.
  */
@@ -23,7 +25,11 @@ struct bdev_resv_ops;
 struct bdev_status_ops;
 struct uri;
 
-/* A parameter of a driver's URI: for unknown-parameter errors, help texts and manual pages. */
+/*
+ * A parameter of a driver's URI: for unknown-parameter errors, help texts and manual pages.
+ * A name that ends in "*" may be given several times. Every disk takes uuid=, which
+ * becomes bdev.uuid if the driver leaves that nil.
+ */
 struct bdev_param {
 	const char *name;
 	const char *help; /* one line: meaning, unit, range, default */
@@ -51,23 +57,12 @@ struct bdev_driver {
 	const struct bdev_resv_ops *resv;	/* bdev/resv.h */
 };
 
-/* Limits a driver may set in open() with bdev_set_limits(); 0: none. */
-struct bdev_limits {
-	uint64_t max_blocks;	     /* of a bio with data */
-	uint64_t max_zeroes_blocks;  /* of ZEROES and UNMAP */
-	uint64_t boundary_blocks;    /* a bio with data does not cross a multiple of this */
-	uint32_t iov_max;	     /* iovecs */
-	uint32_t buf_align;	     /* of every iovec's base and length; power of two */
-	uint32_t queue_depth;	     /* bios in flight per channel; the rest wait in the layer, in order */
-	uint32_t write_unit_blocks;  /* smaller or unaligned writes become read-modify-write */
-	uint32_t ops;		     /* 1 << BIO_x: what submit() takes; 0: READ, WRITE, FLUSH only */
-};
-
+/* In open(), before it returns; a value out of range is the programmer's error. */
 void bdev_set_limits(struct bdev *bdev, const struct bdev_limits *limits);
 
 /*
- * Driver's end of a bio, from its reactor: the status and, by the next turn, the callback
- * (B1). Completing at once from submit() is allowed and cheap.
+ * Driver's end of a bio, from its reactor, outside or inside submit() (DR2). bio->link is
+ * no longer on a list of the driver's.
  */
 void bio_complete(struct bio *bio, int status);
 
