@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options - the command line of bench/bdev. */
+#ifndef BENCH_OPTIONS_H
+#define BENCH_OPTIONS_H
+
+#include "load.h"
+#include "world.h"
+
+struct options {
+	struct load load; /* opts, disks' URIs, reactors */
+	struct world world;
+	uint64_t run_ns, ramp_ns;
+	bool fill, json;
+	const char *rw;
+};
+
+/* 0: go on; else the program ends with ret_status: help was printed, or what is wrong was said. */
+MUST_USE bool options_parse(struct options *o, int argc, char **argv, int *ret_status);
+
+#endif
