@@ -99,18 +99,18 @@ void log_write(struct log *log, enum log_level level, const char *message,
 	       const struct log_field *fields, size_t field_count);
 
 #define LOG_FIELDS_(...) ((const struct log_field[]){ { 0 }, ##__VA_ARGS__ })
-#define log_at(log, level, message, ...)                                          \
+#define log_at(to, level, message, ...)                                           \
 	do {                                                                      \
-		struct log *log_ = (log);                                         \
+		struct log *log_ = (to);                                          \
 		if (log_wants(log_, level))                                       \
 			log_write(log_, level, message, LOG_FIELDS_(__VA_ARGS__), \
 				  ARRAY_LEN(LOG_FIELDS_(__VA_ARGS__)));           \
 	} while (0)
 
-#define log_error(log, ...) log_at(log, LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(log, ...)  log_at(log, LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(log, ...)  log_at(log, LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(log, ...) log_at(log, LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_error(to, ...) log_at(to, LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(to, ...)  log_at(to, LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(to, ...)  log_at(to, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(to, ...) log_at(to, LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
  * At most burst lines per period; the first line of a later period says how many
@@ -131,9 +131,9 @@ void log_rate_init(struct log_rate *rate, uint32_t burst, uint64_t period_ns);
 MUST_USE bool log_rate_pass(struct log_rate *rate, uint64_t now_ns, uint64_t *ret_dropped);
 
 /* As log_at() within a rate; adds the field "dropped" where some were. */
-#define log_at_rate(log, rate, level, message, ...)                                    \
+#define log_at_rate(to, rate, level, message, ...)                                     \
 	do {                                                                           \
-		struct log *rated_ = (log);                                            \
+		struct log *rated_ = (to);                                             \
 		uint64_t dropped_ = 0;                                                 \
 		if (!log_wants(rated_, level) ||                                       \
 		    !log_rate_pass(rate, rated_->clock(rated_->clock_ctx), &dropped_)) \
