@@ -64,7 +64,8 @@ void bitmap_set_all(struct bitmap *map)
 
 void bitmap_clear_all(struct bitmap *map)
 {
-	memset(map->words, 0, BITMAP_WORDS(map->bits) * sizeof(*map->words));
+	if (map->bits)
+		memset(map->words, 0, BITMAP_WORDS(map->bits) * sizeof(*map->words));
 }
 
 /* The first bit >= from that differs from the bits of flip (all ones or none). */
