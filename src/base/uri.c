@@ -59,7 +59,7 @@ static size_t uri_scheme_len(const char *text)
 	while (uri_is_alpha(text[len]) || uri_is_digit(text[len]) ||
 	       (text[len] && strchr("+-.", text[len])))
 		len++;
-	return text[len] == ':' && len <= URI_SCHEME_LEN_MAX ? len : 0;
+	return len <= URI_SCHEME_LEN_MAX && text[len] == ':' ? len : 0;
 }
 
 /* Does a parameter's value look like a URI? */
