@@ -13,7 +13,7 @@
  * (connections, bytes of a stream, readiness, signals) has a function of its
  * own, which is called until it is stopped.
  *
- * IO1. A struct io belongs to one thread; only io_wake() may be called by others.
+ * IO1. A struct io belongs to one thread; only io_wake() and io_now() may be called by others.
  * IO2. An op submitted is completed exactly once, also when it is cancelled,
  *      and until then its op, iovecs and buffers belong to the backend.
  * IO3. Callbacks run only inside io_turn().

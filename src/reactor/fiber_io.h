@@ -2,8 +2,8 @@
 /*
  * fiber_io - struct io for fibers: one call an operation, errors worded with the path.
  *
- * Results are those of the op (io.h). Reads that need all bytes say so: a short
- * one is -ENODATA.
+ * Results are those of the op (io.h), where they are an int: 0 or negative errno.
+ * Reads that need all bytes say so: a short one is -ENODATA. None can be cancelled.
  */
 #ifndef REACTOR_FIBER_IO_H
 #define REACTOR_FIBER_IO_H

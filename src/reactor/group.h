@@ -28,6 +28,9 @@ struct group_opts {
 /*
  * Start the reactors, run main_fn(f, arg) as the first fiber of reactor 0, and when it
  * has returned stop and end all of them. Returns its result, or why the start failed (worded).
+ * Fibers and timers it has started anywhere must have ended by then; mail that is still
+ * under way is dropped. `opts->reactor.log` is copied for each thread: its sink and clock
+ * must bear being called by several.
  */
 MUST_USE int group_run(const struct group_opts *opts, fiber_fn main_fn, void *arg,
 		       struct err *err);
