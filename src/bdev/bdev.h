@@ -146,6 +146,7 @@ struct bdev {
 	bool unmap_zeroes;		/* unmapped blocks read as zeros */
 	bool rotational;
 	bool can_unmap, can_zeroes;	/* the driver's own; zeroes are emulated where it cannot */
+	bool is_removed;		/* bdev_removed() was called */
 
 	uint32_t scratch_bytes;		/* room a bio needs behind it; use bio_size() */
 	struct bdev_limits limits;	/* the driver's */
