@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * uring - struct io on Linux io_uring: the ring, its turn, and the table of operations.
+ *
+ * One ring per reactor, made on its thread with SINGLE_ISSUER and DEFER_TASKRUN: nobody
+ * else touches it, and the kernel completes work only when we ask. A turn is
+ *
+ *	one io_uring_enter: submit what was queued, wait if allowed, fetch
+ *	-> each CQE to its op or event -> ops told later -> sockets with held bytes
+ *
+ * io_submit() only fills an SQE; what the callbacks of a turn submit goes out together
+ * with the next. Blocking calls (opening, directories, names, spawning) run on workers.
+ */
+#include "io/uring_priv.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/poll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "io/linux_priv.h"
+
+/* ---- submission ------------------------------------------------------------ */
+
+struct io_uring_sqe *uring_sqe(struct uring *u)
+{
+	struct io_uring_sqe *sqe;
+
+	while (unlikely(!(sqe = io_uring_get_sqe(&u->ring)))) {
+		u->stats.enters++;
+		int r = io_uring_submit(&u->ring); /* fails only while the kernel has no memory */
+		must(r >= 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR);
+	}
+	memset(sqe, 0, sizeof(*sqe));
+	u->stats.submits++;
+	return sqe;
+}
+
+void uring_finish_later(struct uring *u, struct io_op *op, int64_t res)
+{
+	op->res = res;
+	op->priv[OP_STATE] = (void *)STATE_NONE;
+	list_link_init(&op->link);
+	list_add_tail(&u->done, &op->link);
+}
+
+void uring_cancel_data(struct uring *u, uint64_t user_data)
+{
+	struct io_uring_sqe *sqe = uring_sqe(u);
+
+	sqe->opcode = IORING_OP_ASYNC_CANCEL;
+	sqe->fd = -1;
+	sqe->addr = user_data;
+	sqe->user_data = TAG_NONE;
+}
+
+void uring_cancel_event(struct uring *u, struct uring_event *ev)
+{
+	if (!ev->is_armed || ev->is_cancelling)
+		return;
+	ev->is_cancelling = true;
+	uring_cancel_data(u, (uintptr_t)ev | TAG_EVENT);
+}
+
+static void uring_work_told(struct uring *u, struct io_op *op)
+{
+	uring_finish(u, op, op->res);
+}
+
+/* Told in the next turn, by its own finish function, which undoes what was prepared. */
+static void uring_work_fail(struct uring *u, struct io_op *op, int res)
+{
+	op->res = res;
+	op->priv[OP_STATE] = (void *)STATE_NONE;
+	list_link_init(&op->link);
+	list_add_tail(&u->work_failed, &op->link);
+}
+
+void uring_work(struct uring *u, struct io_op *op, work_fn fn, uring_finish_fn finish, bool is_bounded)
+{
+	op->priv[OP_STATE] = (void *)STATE_WORK;
+	op->priv[OP_TOTAL] = (void *)(finish ? finish : uring_work_told);
+	int r = work_push(&u->work, op, fn, is_bounded);
+	if (r == 0) {
+		u->in_work++;
+		return;
+	}
+	uring_work_fail(u, op, r);
+}
+
+static int64_t uring_work_fn(struct io_op *op)
+{
+	return op->work.fn(op->work.ctx);
+}
+
+int uring_iov_total(const struct iovec *iov, uint32_t count, uint64_t *ret)
+{
+	uint64_t total = 0;
+
+	if (count > IO_IOV_MAX)
+		return -EINVAL;
+	for (uint32_t i = 0; i < count; i++) {
+		if (iov[i].iov_len > IO_XFER_MAX - total)
+			return -EINVAL;
+		total += iov[i].iov_len;
+	}
+	*ret = total;
+	return 0;
+}
+
+struct uring_rest uring_iov_rest(const struct iovec *iov, uint32_t count, uint64_t progress)
+{
+	uint32_t i = 0;
+
+	while (i < count && progress >= iov[i].iov_len)
+		progress -= iov[i++].iov_len;
+	must(i < count);
+	if (progress > 0 || i + 1 == count)
+		return (struct uring_rest){ .first = { (uint8_t *)iov[i].iov_base + progress,
+						       iov[i].iov_len - progress } };
+	return (struct uring_rest){ .iov = iov + i, .count = count - i };
+}
+
+static void uring_submit(struct io *io, struct io_op *op)
+{
+	struct uring *u = uring_of(io);
+
+	op->priv[OP_STATE] = (void *)STATE_NONE;
+	switch (op->code) {
+	case IO_READ:
+	case IO_WRITE:
+		uring_file_rw(u, op);
+		return;
+	case IO_FSYNC:
+		uring_file_fsync(u, op);
+		return;
+	case IO_SEND:
+		uring_send(u, op);
+		return;
+	case IO_RECV:
+		uring_recv(u, op);
+		return;
+	case IO_DISCARD:
+	case IO_ZERO:
+	case IO_TRUNCATE:
+		uring_file_space(u, op);
+		return;
+	case IO_CONNECT:
+		uring_connect(u, op);
+		return;
+	case IO_WORK:
+		uring_work(u, op, uring_work_fn, NULL, true);
+		return;
+	case IO_SPAWN:
+		uring_spawn(u, op);
+		return;
+	case IO_OPEN:
+	case IO_CLOSE:
+	case IO_STAT:
+	case IO_LIST:
+	case IO_RENAME:
+	case IO_UNLINK:
+	case IO_MKDIR:
+	case IO_RESOLVE:
+		uring_fs_submit(u, op);
+		return;
+	case IO_NOP:
+		uring_finish_later(u, op, 0);
+		return;
+	case IO_CODES:
+		break;
+	}
+	must(!"a code of enum io_code");
+}
+
+static void uring_cancel(struct io *io, struct io_op *op)
+{
+	struct uring *u = uring_of(io);
+
+	switch (op_state(op) & STATE_MASK) {
+	case STATE_RING:
+		if (!op_is_cancelled(op)) {
+			op->priv[OP_STATE] = (void *)(STATE_RING | STATE_CANCELLED);
+			uring_cancel_data(u, (uintptr_t)op | TAG_OP);
+		}
+		break;
+	case STATE_WORK:
+		if (work_remove(&u->work, op)) {
+			u->in_work--;
+			uring_work_fail(u, op, -ECANCELED);
+		}
+		break;
+	case STATE_RECV:
+		uring_recv_cancel(u, op);
+		break;
+	default: /* told in the next turn, or not in flight */
+		break;
+	}
+}
+
+/* ---- completion ------------------------------------------------------------ */
+
+static void uring_op_cqe(struct uring *u, struct io_op *op, int res, unsigned flags)
+{
+	switch (op->code) {
+	case IO_READ:
+	case IO_WRITE:
+		u->in_ring--;
+		uring_file_rw_cqe(u, op, res);
+		return;
+	case IO_SEND:
+		uring_send_cqe(u, op, res, flags);
+		return;
+	case IO_RECV:
+		u->in_ring--;
+		uring_recv_cqe(u, op, res);
+		return;
+	case IO_CONNECT:
+		u->in_ring--;
+		uring_connect_cqe(u, op, res);
+		return;
+	case IO_DISCARD:
+	case IO_ZERO:
+		u->in_ring--;
+		uring_file_space_cqe(u, op, res);
+		return;
+	default: /* FSYNC */
+		u->in_ring--;
+		uring_finish(u, op, res == -EINTR && op_is_cancelled(op) ? -ECANCELED : res);
+		return;
+	}
+}
+
+static void uring_reap(struct uring *u)
+{
+	struct io_uring_cq *cq = &u->ring.cq;
+	unsigned head = *cq->khead;
+	unsigned tail = io_uring_smp_load_acquire(cq->ktail);
+	unsigned mask = *cq->kring_mask;
+	unsigned count = tail - head;
+
+	for (; head != tail; head++) {
+		const struct io_uring_cqe *cqe = &cq->cqes[head & mask];
+		uintptr_t data = cqe->user_data;
+
+		if (likely((data & TAG_MASK) == TAG_OP)) {
+			uring_op_cqe(u, (struct io_op *)data, cqe->res, cqe->flags);
+		} else if ((data & TAG_MASK) == TAG_EVENT) {
+			struct uring_event *ev = (struct uring_event *)(data - TAG_EVENT);
+
+			if (!(cqe->flags & IORING_CQE_F_MORE))
+				ev->is_armed = false;
+			ev->fn(u, ev, cqe->res, cqe->flags);
+		}
+	}
+	if (count)
+		io_uring_cq_advance(&u->ring, count);
+}
+
+/* Ops that ended on a worker, or never got to one. */
+static void uring_reap_work(struct uring *u)
+{
+	struct list ended;
+	struct io_op *op;
+
+	list_init(&ended);
+	if (u->in_work)
+		work_take_done(&u->work, &ended);
+	list_for_each(op, &ended, link)
+		u->in_work--;
+	list_splice_tail(&ended, &u->work_failed);
+	while ((op = list_pop_front(&ended, struct io_op, link))) {
+		op->priv[OP_STATE] = (void *)STATE_NONE;
+		((uring_finish_fn)op->priv[OP_TOTAL])(u, op);
+	}
+}
+
+static void uring_reap_later(struct uring *u)
+{
+	struct list ended;
+	struct io_op *op;
+
+	list_init(&ended);
+	list_splice_tail(&ended, &u->done);
+	while ((op = list_pop_front(&ended, struct io_op, link)))
+		uring_finish(u, op, op->res);
+}
+
+static unsigned uring_turn(struct io *io, uint64_t until_ns)
+{
+	struct uring *u = uring_of(io);
+
+	must(pthread_equal(u->thread, pthread_self())); /* IO1 */
+	u->stats.turns++;
+	u->told = 0;
+	if (until_ns == 0 || io_uring_cq_ready(&u->ring) || !list_empty(&u->done) ||
+	    !list_empty(&u->work_failed) || !list_empty(&u->ready)) {
+		uring_wait_fetch(u);
+		io->turn_ns = uring_clock();
+	} else {
+		uring_wait_until(u, until_ns); /* reads the clock itself */
+	}
+	uring_reap(u);
+	if (u->in_work || !list_empty(&u->work_failed))
+		uring_reap_work(u);
+	if (!list_empty(&u->done))
+		uring_reap_later(u);
+	if (!list_empty(&u->ready))
+		uring_recv_ready(u);
+	uring_rbufs_give(u);
+	return u->told;
+}
+
+/* ---- waking ---------------------------------------------------------------- */
+
+static void uring_wake(struct io *io)
+{
+	struct uring *u = uring_of(io);
+	uint64_t one = 1;
+
+	if (atomic_exchange_explicit(&u->woken, 1, memory_order_seq_cst))
+		return; /* whoever set it sees to the rest */
+	if (atomic_load_explicit(&u->is_asleep, memory_order_seq_cst))
+		must(write(u->wake_fd, &one, sizeof(one)) == sizeof(one));
+}
+
+static void uring_wake_work(void *ctx)
+{
+	uring_wake(ctx);
+}
+
+/* The eventfd is never read: its poll is told of each write. */
+static void uring_wake_arm(struct uring *u)
+{
+	struct io_uring_sqe *sqe = uring_sqe(u);
+
+	io_uring_prep_poll_multishot(sqe, u->wake_fd, POLLIN);
+	uring_sqe_event(sqe, &u->wake_event);
+}
+
+static void uring_wake_event(struct uring *u, struct uring_event *ev, int res, unsigned flags)
+{
+	if (!ev->is_armed)
+		uring_wake_arm(u);
+}
+
+/* ---- the rest of the table ------------------------------------------------- */
+
+static uint64_t uring_now_ns(struct io *io)
+{
+	return uring_clock();
+}
+
+static uint64_t uring_wall_ns(struct io *io)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void uring_random(struct io *io, void *buf, size_t len)
+{
+	uint8_t *at = buf;
+
+	while (len > 0) {
+		ssize_t n = getrandom(at, len, 0);
+
+		must(n > 0 || errno == EINTR);
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+		}
+	}
+}
+
+static void uring_stats(struct io *io, struct io_stats *ret)
+{
+	const struct uring *u = uring_of(io);
+
+	*ret = u->stats;
+	ret->inflight = u->in_ring;
+	ret->spin_budget_ns = uring_wait_budget(u);
+}
+
+static void uring_free(struct uring *u)
+{
+	if (u->wake_fd >= 0)
+		close(u->wake_fd);
+	mem_free(u);
+}
+
+/* Closed objects are still waiting for their last CQEs (U1). */
+static void uring_close(struct io *io)
+{
+	struct uring *u = uring_of(io);
+
+	must(u->in_work == 0 && u->in_recv == 0 && list_empty(&u->done));
+	uring_children_forget(u);
+	while (u->closing > 0)
+		uring_turn(io, IO_FOREVER);
+	must(u->in_ring == 0); /* nothing was in flight */
+	work_fini(&u->work);
+	io_uring_queue_exit(&u->ring);
+	uring_rbufs_fini(u);
+	uring_bufs_fini(u);
+	uring_free(u);
+}
+
+static const struct io_ops uring_ops = {
+	.name = "io_uring",
+	.now_ns = uring_now_ns,
+	.wall_ns = uring_wall_ns,
+	.random = uring_random,
+	.submit = uring_submit,
+	.cancel = uring_cancel,
+	.turn = uring_turn,
+	.wake = uring_wake,
+	.buf_new = uring_buf_new,
+	.buf_free = uring_buf_free,
+	.listen = uring_listen,
+	.listener_addr = uring_listener_addr,
+	.listener_close = uring_listener_close,
+	.recv_start = uring_recv_start,
+	.recv_stop = uring_recv_stop,
+	.sock_peer = uring_sock_peer,
+	.sock_shutdown = uring_sock_shutdown,
+	.sock_close = uring_sock_close,
+	.sock_detach = uring_sock_detach,
+	.sock_adopt = uring_sock_adopt,
+	.watch = uring_watch,
+	.watch_set = uring_watch_set,
+	.watch_free = uring_watch_free,
+	.signal = uring_signal,
+	.signal_free = uring_signal_free,
+	.child_wait = uring_child_wait,
+	.child_kill = uring_child_kill,
+	.child_free = uring_child_free,
+	.stats = uring_stats,
+	.close = uring_close,
+};
+
+/* ---- opening --------------------------------------------------------------- */
+
+/* Opcodes of 6.1 that nothing here can do without. */
+static const uint8_t uring_needs[] = {
+	IORING_OP_READ,	    IORING_OP_WRITE,	    IORING_OP_READV,	 IORING_OP_WRITEV,
+	IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED, IORING_OP_FSYNC,	 IORING_OP_FALLOCATE,
+	IORING_OP_SEND,	    IORING_OP_RECV,	    IORING_OP_SENDMSG,	 IORING_OP_RECVMSG,
+	IORING_OP_ACCEPT,   IORING_OP_CONNECT,	    IORING_OP_POLL_ADD,	 IORING_OP_ASYNC_CANCEL,
+	IORING_OP_TIMEOUT,  IORING_OP_SEND_ZC,	    IORING_OP_SENDMSG_ZC,
+};
+
+static int uring_why(struct err *err, int code)
+{
+	switch (code) {
+	case -EPERM:
+	case -EACCES:
+		return err_fail(err, code, "io_uring is denied: allow the system calls io_uring_setup, "
+				"io_uring_enter and io_uring_register (seccomp profile of the container) "
+				"and set sysctl kernel.io_uring_disabled=0");
+	case -ENOSYS:
+	case -EINVAL:
+		return err_fail(err, code, "io_uring is missing or too old: Linux 6.1 or later is needed "
+				"(or the seccomp profile hides io_uring_setup)");
+	case -ENOMEM:
+		return err_fail(err, code, "no memory for the io_uring (RLIMIT_MEMLOCK?)");
+	default:
+		return err_fail(err, code, "io_uring_setup failed: %s", err_name(code));
+	}
+}
+
+static int uring_probe(struct uring *u, struct err *err)
+{
+	struct io_uring_probe *probe = io_uring_get_probe_ring(&u->ring);
+
+	if (!probe)
+		return uring_why(err, -EPERM);
+	for (size_t i = 0; i < ARRAY_LEN(uring_needs); i++)
+		if (!io_uring_opcode_supported(probe, uring_needs[i])) {
+			io_uring_free_probe(probe);
+			return uring_why(err, -ENOSYS);
+		}
+	io_uring_free_probe(probe);
+	return 0;
+}
+
+static int uring_ring_open(struct uring *u, unsigned entries, struct err *err)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+			 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = entries * URING_CQ_TIMES,
+	};
+	int r = io_uring_queue_init_params(entries, &u->ring, &params);
+
+	if (r < 0)
+		return uring_why(err, r);
+	r = uring_probe(u, err);
+	if (r == 0 && io_uring_register_ring_fd(&u->ring) < 0)
+		r = uring_why(err, -EPERM);
+	if (r < 0)
+		io_uring_queue_exit(&u->ring);
+	return r;
+}
+
+static unsigned or_default(unsigned value, unsigned fallback)
+{
+	return value ? value : fallback;
+}
+
+static int uring_opts_check(const struct uring_opts *o, struct err *err)
+{
+	if (o->entries > URING_ENTRIES_MAX)
+		return err_fail(err, -EINVAL, "entries: at most %u", URING_ENTRIES_MAX);
+	if (o->buf_bytes > URING_BUF_BYTES_MAX)
+		return err_fail(err, -EINVAL, "buf_bytes: at most %zu", URING_BUF_BYTES_MAX);
+	if (o->recv_buf_count > URING_RECV_BUFS_MAX ||
+	    (o->recv_buf_count && !is_pow2_u64(o->recv_buf_count)))
+		return err_fail(err, -EINVAL, "recv_buf_count: a power of two up to %u", URING_RECV_BUFS_MAX);
+	if (o->recv_buf_bytes > URING_RECV_BUF_BYTES_MAX)
+		return err_fail(err, -EINVAL, "recv_buf_bytes: at most %u", URING_RECV_BUF_BYTES_MAX);
+	if (o->workers_max > WORK_THREADS_MAX)
+		return err_fail(err, -EINVAL, "workers_max: at most %u", WORK_THREADS_MAX);
+	return 0;
+}
+
+static int uring_parts_open(struct uring *u, const struct uring_opts *o, struct err *err)
+{
+	u->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (u->wake_fd < 0)
+		return err_fail(err, -errno, "eventfd: %s", err_name(errno));
+	int r = work_init(&u->work, or_default(o->workers_max, URING_WORKERS_DEFAULT),
+			  or_default(o->work_queue_max, URING_WORK_QUEUE_DEFAULT), uring_wake_work, u);
+	if (r < 0)
+		return err_fail(err, r, "worker pool: %s", err_name(r));
+	r = uring_ring_open(u, or_default(o->entries, URING_ENTRIES_DEFAULT), err);
+	if (r < 0)
+		work_fini(&u->work);
+	return r;
+}
+
+int uring_open(struct mem *mem, const struct uring_opts *opts, struct io **ret, struct err *err)
+{
+	static const struct uring_opts defaults;
+	const struct uring_opts *o = opts ? opts : &defaults;
+	int r = uring_opts_check(o, err);
+
+	if (r < 0)
+		return r;
+	struct uring *u = mem_alloc_aligned(mem, _Alignof(struct uring), sizeof(*u));
+	if (!u)
+		return err_fail(err, -ENOMEM, "no memory for a ring");
+	u->io = (struct io){ .ops = &uring_ops, .mem = mem, .turn_ns = uring_clock() };
+	u->thread = pthread_self();
+	list_init(&u->done);
+	list_init(&u->work_failed);
+	list_init(&u->ready);
+	list_init(&u->children);
+	u->bufs.bytes = align_up_u64(o->buf_bytes ? o->buf_bytes : URING_BUF_BYTES_DEFAULT, URING_BUF_CHUNK);
+	u->rbufs.count = or_default(o->recv_buf_count, URING_RECV_BUFS_DEFAULT);
+	u->rbufs.bytes = or_default(o->recv_buf_bytes, URING_RECV_BUF_BYTES_DEFAULT);
+	r = uring_parts_open(u, o, err);
+	if (r < 0) {
+		uring_free(u);
+		return r;
+	}
+	u->wake_event.fn = uring_wake_event;
+	uring_fd_table_init(u);
+	uring_wake_arm(u);
+	uring_wait_init(u, o);
+	*ret = &u->io;
+	return 0;
+}
+
+void io_block_signals(const int *signos)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (; *signos; signos++)
+		sigaddset(&set, *signos);
+	must(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+}

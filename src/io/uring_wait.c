@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * uring_wait - fetch events; wait for them by spinning where it pays, else asleep.
+ *
+ * Sleeping costs the waiter `wake_ns` of latency (halting a core and starting it again:
+ * 2 us on bare metal, 15 us in a VM) and hardly any CPU. Spinning costs as much CPU as it
+ * lasts, and saves that latency only if it ends with the event. So:
+ *
+ *	spin if	 (a) something may come: an op is in flight, or a stream or a wake
+ *		     brought something less than STREAM_NS ago;
+ *	     and (b) the next wait is predicted to last less than 2 * wake_ns (and less than
+ *		     the user's spin_max_ns), for so long at most;
+ *	     and (c) no more than SPIN_INFLIGHT_MAX ops are in flight: with many, the
+ *		     wake-up of one overlaps the work of the others, and sleeping is free.
+ *
+ * The prediction is a moving average of the last waits, asleep or not; what a sleep adds to
+ * a wait is taken off again. Nothing is tried blindly: two peers that answer each other
+ * within microseconds see waits of one wake_ns while both sleep, begin to spin, and then
+ * see the true ones; a 65 us disk is never spun for. A sample counts for at most
+ * SAMPLE_TIMES bounds, so that one idle second is forgotten after a few short waits.
+ * wake_ns is measured when the ring is made and by every sleep that ends by its deadline.
+ *
+ * Waking: io_wake() sets `woken`, and writes to the eventfd only if `is_asleep`; the
+ * sleeper sets `is_asleep` and looks at `woken` once more. Both are sequentially
+ * consistent, so one of the two sees the other.
+ *
+ * UW1. A wake before or during uring_wait_until() ends it.
+ * UW2. One io_uring_enter a turn where the wait is not spun: it submits, waits, fetches.
+ */
+#include "io/uring_priv.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define STREAM_NS UINT64_C(50000)
+#define SPIN_INFLIGHT_MAX 2
+#define SPIN_MAX_DEFAULT_NS UINT64_C(50000)
+#define WAKE_MIN_NS UINT64_C(1000)
+#define WAKE_MAX_NS UINT64_C(20000)
+#define WAKE_DEFAULT_NS UINT64_C(15000)
+#define SAMPLE_TIMES 8
+#define SAMPLE_WEIGHT 8		/* of the past against one new sample: 7 to 1 */
+#define CALIBRATE_ROUNDS 4
+#define CALIBRATE_NS UINT64_C(30000)
+#define SPINS_PER_CLOCK 8
+
+uint64_t uring_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static inline void uring_wait_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static uint64_t uring_wait_bound(const struct uring_wait *w)
+{
+	return min_u64(2 * w->wake_ns, w->spin_max_ns);
+}
+
+uint64_t uring_wait_budget(const struct uring *u)
+{
+	const struct uring_wait *w = &u->wait;
+	uint64_t bound = uring_wait_bound(w);
+	uint64_t inflight = u->in_ring + u->in_work;
+
+	if (w->predicted_ns >= bound || inflight > SPIN_INFLIGHT_MAX)
+		return 0;
+	if (inflight == 0 && u->io.turn_ns - w->stream_ns > STREAM_NS)
+		return 0;
+	return bound;
+}
+
+static void uring_wait_sample(struct uring_wait *w, uint64_t ns)
+{
+	ns = min_u64(ns, SAMPLE_TIMES * uring_wait_bound(w));
+	w->predicted_ns = (w->predicted_ns * (SAMPLE_WEIGHT - 1) + ns) / SAMPLE_WEIGHT;
+}
+
+/* A sleep that should have ended at `due` ended now: that is what waking costs. */
+static void uring_wait_overslept(struct uring_wait *w, uint64_t ns)
+{
+	ns = min_u64(max_u64(ns, WAKE_MIN_NS), WAKE_MAX_NS);
+	w->wake_ns = (w->wake_ns * (SAMPLE_WEIGHT - 1) + ns) / SAMPLE_WEIGHT;
+}
+
+static inline bool uring_wait_has_work(const struct uring *u)
+{
+	return IO_URING_READ_ONCE(*u->ring.sq.kflags) &
+	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+static inline bool uring_wait_take_wake(struct uring *u)
+{
+	return atomic_load_explicit(&u->woken, memory_order_relaxed) &&
+	       atomic_exchange_explicit(&u->woken, 0, memory_order_acquire);
+}
+
+static void uring_wait_enter(struct uring *u)
+{
+	u->stats.enters++;
+	int r = io_uring_submit_and_get_events(&u->ring);
+	must(r >= 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR);
+}
+
+void uring_wait_fetch(struct uring *u)
+{
+	if (io_uring_sq_ready(&u->ring) || uring_wait_has_work(u))
+		uring_wait_enter(u);
+	if (uring_wait_take_wake(u))
+		uring_wait_stream(u);
+}
+
+/* Until an event, a wake, or for budget_ns. True: something came. */
+static bool uring_wait_spin(struct uring *u, uint64_t start, uint64_t budget_ns)
+{
+	u->stats.spins++;
+	for (unsigned i = 1;; i++) {
+		if (uring_wait_has_work(u))
+			uring_wait_enter(u);
+		if (io_uring_cq_ready(&u->ring) ||
+		    atomic_load_explicit(&u->woken, memory_order_relaxed))
+			break;
+		if (i % SPINS_PER_CLOCK == 0 && uring_clock() - start >= budget_ns) {
+			u->stats.spin_ns += uring_clock() - start;
+			return false;
+		}
+		uring_wait_relax();
+	}
+	u->stats.spin_hits++;
+	u->stats.spin_ns += uring_clock() - start;
+	return true;
+}
+
+/* Submit and sleep in one call (UW2). */
+static void uring_wait_sleep(struct uring *u, uint64_t start, uint64_t until_ns)
+{
+	struct __kernel_timespec after;
+	struct io_uring_cqe *cqe;
+
+	if (until_ns != IO_FOREVER) {
+		uint64_t ns = until_ns - start;
+
+		after.tv_sec = (int64_t)(ns / 1000000000);
+		after.tv_nsec = (int64_t)(ns % 1000000000);
+	}
+	atomic_store_explicit(&u->is_asleep, 1, memory_order_seq_cst);
+	if (likely(!atomic_load_explicit(&u->woken, memory_order_seq_cst))) { /* UW1 */
+		u->stats.enters++;
+		u->stats.sleeps++;
+		int r = io_uring_submit_and_wait_timeout(
+			&u->ring, &cqe, 1, until_ns == IO_FOREVER ? NULL : &after, NULL);
+		must(r >= 0 || r == -ETIME || r == -EINTR || r == -EAGAIN || r == -EBUSY);
+	}
+	atomic_store_explicit(&u->is_asleep, 0, memory_order_relaxed);
+}
+
+void uring_wait_until(struct uring *u, uint64_t until_ns)
+{
+	struct uring_wait *w = &u->wait;
+	uint64_t start = uring_clock();
+	bool slept = false;
+
+	if (until_ns <= start) {
+		uring_wait_fetch(u);
+		return;
+	}
+	uint64_t budget = uring_wait_budget(u);
+	if (budget) {
+		if (io_uring_sq_ready(&u->ring))
+			uring_wait_enter(u);
+		if (!io_uring_cq_ready(&u->ring))
+			slept = !uring_wait_spin(u, start, min_u64(budget, until_ns - start));
+	} else {
+		slept = true;
+	}
+	if (slept)
+		uring_wait_sleep(u, start, until_ns);
+
+	uint64_t end = uring_clock();
+	bool was_woken = uring_wait_take_wake(u);
+	u->io.turn_ns = end;
+	if (was_woken)
+		uring_wait_stream(u);
+	if (was_woken || io_uring_cq_ready(&u->ring)) {
+		uint64_t ns = end - start;
+		uring_wait_sample(w, slept ? ns - min_u64(ns, w->wake_ns) : ns);
+	} else if (end >= until_ns) {
+		if (slept)
+			uring_wait_overslept(w, end - until_ns);
+		if (end - start > w->predicted_ns)
+			uring_wait_sample(w, end - start);
+	}
+}
+
+void uring_wait_init(struct uring *u, const struct uring_opts *opts)
+{
+	struct uring_wait *w = &u->wait;
+
+	w->spin_max_ns = opts->no_spin ? 0 : opts->spin_max_ns ? opts->spin_max_ns : SPIN_MAX_DEFAULT_NS;
+	w->wake_ns = WAKE_DEFAULT_NS;
+	for (unsigned i = 0; w->spin_max_ns && i < CALIBRATE_ROUNDS; i++) {
+		uint64_t start = uring_clock();
+
+		uring_wait_sleep(u, start, start + CALIBRATE_NS);
+		uring_wait_overslept(w, uring_clock() - start - min_u64(CALIBRATE_NS, uring_clock() - start));
+	}
+	w->predicted_ns = SAMPLE_TIMES * uring_wait_bound(w); /* sleep until known better */
+	u->stats.sleeps = u->stats.enters = 0;
+}
