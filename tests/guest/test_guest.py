@@ -107,7 +107,7 @@ def run_self():
     print("1..5")
     cases = (("status_of_the_script_is_passed_on", "echo out; exit 7", (), 7, "out\n"),
              ("build_is_read_only", "touch /build/x 2>/dev/null && echo written; exit 0", ("--build", HERE), 0, ""),
-             ("scratch_takes_o_direct", "dd if=/dev/zero of=x bs=4k count=4 oflag=direct 2>/dev/null", (), 0, ""),
+             ("tmp_takes_o_direct", "dd if=/dev/zero of=x bs=4k count=4 oflag=direct 2>/dev/null", (), 0, ""),
              ("panic_ends_in_125", "echo c >/proc/sysrq-trigger; sleep 60", (), 125, ""),
              ("hang_ends_in_125", "echo begun; sleep 600", ("--timeout", "20"), 125, "begun\n"))
     for number, (name, script, options, status, out) in enumerate(cases, 1):
