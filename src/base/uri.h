@@ -29,7 +29,7 @@
 
 #define URI_TEXT_LEN_MAX   4096
 #define URI_DEPTH_MAX	   8  /* the outermost is at depth 1 */
-#define URI_PARAMS_MAX	   32 /* per level */
+#define URI_PARAMS_MAX	   80 /* per level */
 #define URI_SEGMENTS_MAX   64
 #define URI_SCHEME_LEN_MAX 32
 #define URI_NAME_LEN_MAX   63 /* of a parameter */
