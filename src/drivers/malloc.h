@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* malloc - a disk in memory. */
+#ifndef DRIVERS_MALLOC_H
+#define DRIVERS_MALLOC_H
+
+#include "bdev/bdev_driver.h"
+
+#define MALLOC_SIZE_MAX (UINT64_C(1) << 44) /* 16 TiB; only what is written costs memory */
+#define MALLOC_CHUNK_BYTES 65536u
+
+extern const struct bdev_driver malloc_driver;
+
+#endif
