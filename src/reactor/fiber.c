@@ -55,7 +55,7 @@ static void fiber_measure(struct fiber_pool *pool, const struct fiber *f)
 static void fiber_drop_stack(struct fiber *f)
 {
 	fiber_ctx_fini(&f->ctx);
-	io_stack_unmap(f->stack, f->stack_bytes);
+	io_stack_free(f->reactor->io, f->stack, f->stack_bytes);
 	f->stack = NULL;
 }
 
@@ -186,7 +186,7 @@ void fiber_yield(struct fiber *f)
 static int fiber_new_stack(struct reactor *r, struct fiber *f)
 {
 	size_t bytes = r->opts.fiber_stack_bytes ? r->opts.fiber_stack_bytes : FIBER_STACK_DEFAULT;
-	int res = io_stack_map(bytes * FIBER_STACK_FACTOR, &f->stack, &f->stack_bytes);
+	int res = io_stack_new(r->io, bytes * FIBER_STACK_FACTOR, &f->stack, &f->stack_bytes);
 
 	if (res < 0)
 		return res;

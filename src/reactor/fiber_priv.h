@@ -34,7 +34,7 @@ struct fiber {
 	struct waiter *waiter;	/* of a wait that can be cancelled; NULL: none */
 	struct err err;
 	_Atomic uint64_t name[FIBER_NAME_MAX / 8]; /* the watcher reads it, also while it changes */
-	void *stack;		/* owned, from io_stack_map(); NULL: none */
+	void *stack;		/* owned, from io_stack_new(); NULL: none */
 	size_t stack_bytes;
 	struct fiber_ctx ctx;
 };
