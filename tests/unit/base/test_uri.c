@@ -274,7 +274,7 @@ static void parameters_have_a_greatest_number(void **state)
 
 	uri_free(parse(repeat(text, "a:?", "x=1&", URI_PARAMS_MAX, "")));
 	check_refused(repeat(text, "a:?", "x=1&", URI_PARAMS_MAX + 1, ""), -E2BIG,
-		      "more than 32 parameters");
+		      "more than 80 parameters");
 }
 
 static void segments_have_a_greatest_number(void **state)
