@@ -39,7 +39,7 @@ struct load_opts {
 	unsigned read_pct;	/* of reads and writes */
 	unsigned unmap_pct, zeroes_pct; /* of all */
 	unsigned flush_every;	/* writes of a job; 0: never */
-	bool random, fua, verify, exact_clock;
+	bool random, fua, verify, turn_clock;
 	uint64_t size_bytes;	/* 0: the whole disk */
 	uint64_t ios;		/* of a job; 0: until stopped */
 	uint64_t errors_max;	/* of a job: it stops after more */

@@ -47,7 +47,7 @@ static const char usage[] =
 	"  --errors N        I/O errors a job may see before it stops       [0]\n"
 	"Measurement:\n"
 	"  --json            a JSON object instead of the table\n"
-	"  --exact-clock     read the clock at each I/O, not once per turn of the loop\n"
+	"  --turn-clock      one reading of the clock per turn of the loop, not per I/O\n"
 	"  --no-spin         reactors sleep at once when there is nothing to do\n"
 	"  --spin-us N       longest spin of a reactor that waits for I/O   [io's default]\n"
 	"\n"
@@ -58,7 +58,7 @@ static const char usage[] =
 
 enum { OPT_RW = 256, OPT_MIX, OPT_BS, OPT_DEPTH, OPT_JOBS, OPT_REACTORS, OPT_PIN, OPT_SIZE, OPT_FILL,
        OPT_UNMAP, OPT_ZEROES, OPT_FLUSH, OPT_FUA, OPT_SEED, OPT_RUNTIME, OPT_IOS, OPT_RAMP,
-       OPT_VERIFY, OPT_ERRORS, OPT_JSON, OPT_EXACT, OPT_NO_SPIN, OPT_SPIN, OPT_HELP };
+       OPT_VERIFY, OPT_ERRORS, OPT_JSON, OPT_TURN, OPT_NO_SPIN, OPT_SPIN, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "rw", required_argument, NULL, OPT_RW },
@@ -81,7 +81,7 @@ static const struct option long_options[] = {
 	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "errors", required_argument, NULL, OPT_ERRORS },
 	{ "json", no_argument, NULL, OPT_JSON },
-	{ "exact-clock", no_argument, NULL, OPT_EXACT },
+	{ "turn-clock", no_argument, NULL, OPT_TURN },
 	{ "no-spin", no_argument, NULL, OPT_NO_SPIN },
 	{ "spin-us", required_argument, NULL, OPT_SPIN },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -230,8 +230,8 @@ static bool parse_one(struct options *o, int code, const char *text, unsigned *r
 	case OPT_JSON:
 		o->json = true;
 		break;
-	case OPT_EXACT:
-		load->exact_clock = true;
+	case OPT_TURN:
+		load->turn_clock = true;
 		break;
 	case OPT_NO_SPIN:
 		o->world.uring.no_spin = true;
