@@ -14,8 +14,9 @@
  *
  * Stalls. A turn that lasted longer than stall_ns is logged and counted when it ends. Who
  * it was is known if it ran one thing only; else from now on each item is timed for
- * STALL_ALERT_NS (a clock reading each), so that the next one is named. While it lasts, the
- * group's watcher (group.c) names what it sees running.
+ * STALL_ALERT_NS (a clock reading each), so that the next one is named. The same for the
+ * callbacks of io_turn(), which have no name. While a turn lasts, the group's watcher
+ * (group.c) names what it sees running.
  */
 #include "reactor/reactor.h"
 
@@ -27,6 +28,8 @@
 #include "base/mem.h"
 #include "base/must.h"
 #include "reactor/reactor_priv.h"
+
+#define NS_PER_MS 1000000ull
 
 int reactor_new(struct io *io, const struct reactor_opts *opts, struct reactor **ret,
 		struct err *err)
@@ -123,7 +126,7 @@ static void reactor_log_stall(struct reactor *r, const char *message, uint64_t n
 	struct stall stall;
 
 	reactor_doing(r, &stall);
-	log_warn(r->opts.log, message, LOG_STR("reactor", r->name), LOG_U64("ms", ns / 1000000),
+	log_warn(r->opts.log, message, LOG_STR("reactor", r->name), LOG_U64("ms", ns / NS_PER_MS),
 		 LOG_U64("items", r->items),
 		 stall.fiber[0] ? LOG_STR("fiber", stall.fiber) : LOG_HEX("task", stall.task));
 }
@@ -141,10 +144,33 @@ void reactor_item_done_slow(struct reactor *r)
 	r->item_began_ns = now_ns;
 }
 
+static void reactor_stalled(struct reactor *r, uint64_t ns, uint64_t now_ns)
+{
+	r->stats.stalls++;
+	r->stats.stall_max_ns = max_u64(r->stats.stall_max_ns, ns);
+	r->alert_until_ns = now_ns + STALL_ALERT_NS;
+}
+
+/* The callbacks that io_turn() has just run began when it fetched their events. */
+static void reactor_check_events(struct reactor *r, uint64_t now_ns)
+{
+	uint64_t ns = now_ns - r->io->turn_ns;
+
+	if (likely(ns <= r->opts.stall_ns))
+		return;
+	reactor_stalled(r, ns, now_ns);
+	log_warn(r->opts.log, "reactor was stalled by callbacks of its io",
+		 LOG_STR("reactor", r->name), LOG_U64("ms", ns / NS_PER_MS),
+		 LOG_U64("items", r->events));
+}
+
 static void reactor_turn_begin(struct reactor *r)
 {
 	uint64_t now_ns = io_now(r->io);
 
+	if (r->events)
+		reactor_check_events(r, now_ns);
+	r->events = 0;
 	r->io->turn_ns = now_ns;
 	atomic_store_explicit(&r->doing.turn_began_ns, now_ns, memory_order_relaxed);
 	r->items = 0;
@@ -165,13 +191,11 @@ static void reactor_turn_end(struct reactor *r)
 	uint64_t ns = now_ns - r->io->turn_ns;
 	if (likely(ns <= r->opts.stall_ns))
 		return;
-	r->stats.stalls++;
-	r->stats.stall_max_ns = max_u64(r->stats.stall_max_ns, ns);
+	reactor_stalled(r, ns, now_ns);
 	if (!r->stall_is_told)
 		reactor_log_stall(r, r->items == 1 ? "reactor was stalled by this" :
 				  "reactor was stalled, this ran last", ns);
 	r->stall_is_told = false;
-	r->alert_until_ns = now_ns + STALL_ALERT_NS;
 }
 
 /* ---- turns ---------------------------------------------------------------- */
@@ -205,7 +229,7 @@ uint64_t reactor_turn(struct reactor *r)
 void reactor_run(struct reactor *r)
 {
 	while (!atomic_load_explicit(&r->stop, memory_order_acquire))
-		io_turn(r->io, reactor_turn(r));
+		r->events = io_turn(r->io, reactor_turn(r));
 	/* What was posted or sent before still runs. */
 	for (unsigned i = 0; i < STOP_TURNS_MAX && reactor_turn(r) == 0; i++)
 		io_turn(r->io, 0);

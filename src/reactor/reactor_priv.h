@@ -133,6 +133,7 @@ struct reactor {
 
 	struct doing doing;
 	unsigned items;		/* run in this turn */
+	unsigned events;	/* callbacks run by io_turn() since the last turn */
 	uint64_t alert_until_ns; /* each item is timed until then */
 	uint64_t item_began_ns; /* while on the alert */
 	bool stall_is_told;	/* in this turn, with the item's name */

@@ -59,6 +59,7 @@ static unsigned fake_turn(struct io *io, uint64_t until_ns)
 	unsigned count = 0;
 	struct io_op *op;
 
+	io->turn_ns = fake->now_ns;
 	if (fake->completes_all)
 		while ((op = fake_first_op(fake)))
 			fake_complete(fake, op, op->code == IO_WORK ? op->work.fn(op->work.ctx) : 0);

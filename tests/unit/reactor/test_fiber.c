@@ -392,13 +392,15 @@ static void a_stack_beyond_the_limits_is_refused(void **state)
 
 static int uses_stack(struct fiber *f, void *arg)
 {
-	volatile char block[1000];
+	fiber_fn volatile deeper = uses_stack; /* no tail call */
+	char block[1000];
 	size_t left = *(size_t *)arg;
 
-	memset((char *)block, 1, sizeof(block));
+	memset(block, 1, sizeof(block));
+	__asm__ volatile("" : : "r"(block) : "memory"); /* all of it, please */
 	if (left > sizeof(block)) {
 		left -= sizeof(block);
-		return uses_stack(f, &left) + block[0];
+		return deeper(f, &left) + block[0];
 	}
 	fiber_yield(f);
 	return block[1];

@@ -219,6 +219,32 @@ static void a_stalling_task_is_told_by_its_address(void **state)
 	one_fini(&one);
 }
 
+static void op_stalls(struct io_op *op)
+{
+	struct one *one = op->owner;
+
+	one->fake.now_ns += 300 * MS;
+	reactor_stop(one->r);
+}
+
+static void a_stall_in_a_callback_of_the_io_is_counted(void **state)
+{
+	struct one one;
+	struct io_op op = { .owner = &one };
+	struct reactor_stats stats;
+
+	one_init(&one);
+	one.fake.completes_all = true;
+	io_prep(&op, IO_NOP, op_stalls);
+	io_submit(&one.fake.io, &op);
+	reactor_run(one.r);
+	reactor_stats(one.r, &stats);
+	assert_int_equal(stats.stalls, 1);
+	assert_int_equal(stats.stall_max_ns, 300 * MS);
+	assert_non_null(strstr(one.lines, "callbacks of its io"));
+	one_fini(&one);
+}
+
 static void bad_options_are_refused_with_words(void **state)
 {
 	struct fake_io fake;
@@ -281,6 +307,7 @@ int main(void)
 		cmocka_unit_test(runs_until_stopped_and_finishes_what_was_posted),
 		cmocka_unit_test(a_stall_is_counted_and_named),
 		cmocka_unit_test(a_stalling_task_is_told_by_its_address),
+		cmocka_unit_test(a_stall_in_a_callback_of_the_io_is_counted),
 		cmocka_unit_test(bad_options_are_refused_with_words),
 		cmocka_unit_test(it_knows_itself),
 		cmocka_unit_test(freeing_what_is_in_use_dies),

@@ -68,6 +68,7 @@ static unsigned thread_io_turn(struct io *io, uint64_t until_ns)
 	struct io_op *op;
 	unsigned count = 0;
 
+	io->turn_ns = thread_io_now(io);
 	list_init(&done);
 	list_splice_tail(&done, &t->submitted);
 	while ((op = list_pop_front(&done, struct io_op, link))) {
