@@ -97,7 +97,12 @@ void reactor_send(struct reactor *from, struct reactor *to, struct mail *mail)
 static bool ring_fill(struct mail_ring *ring, struct outbox *out)
 {
 	uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	uint32_t room = MAIL_RING_SLOTS - (tail - atomic_load(&ring->head));
+	uint32_t room = MAIL_RING_SLOTS - (tail - ring->head_seen);
+
+	if (room < out->count) { /* only then: its line is the receiver's */
+		ring->head_seen = atomic_load(&ring->head);
+		room = MAIL_RING_SLOTS - (tail - ring->head_seen);
+	}
 	uint32_t count = min_u32(room, out->count);
 
 	for (uint32_t i = 0; i < count; i++)

@@ -52,6 +52,7 @@ uint64_t wheel_next(struct wheel *w);
 struct mail_ring {
 	struct mail *slots[MAIL_RING_SLOTS];
 	_Alignas(64) _Atomic uint32_t tail;
+	uint32_t head_seen; /* the sender's: head is not before this */
 	_Atomic bool is_short; /* the sender waits for room */
 	_Alignas(64) _Atomic uint32_t head;
 };
