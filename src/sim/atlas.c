@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * atlas - every fault there is: name, group, how often it may be drawn to happen, and a counter.
+ *
+ * A kind is asked for where it would strike (sim_fault()), once an occasion. It strikes with its
+ * chance in a million; at 0 nothing is drawn.
+ *
+ * A1. A kind that is not in this table cannot happen.
+ * A2. What happened was counted (sim_fault_fired) and traced.
+ */
+#include "base/must.h"
+#include "sim/sim_priv.h"
+
+struct sim_fault_info {
+	const char *name;
+	enum sim_group group;
+	uint32_t ppm_min, ppm_max; /* of a swarm */
+	const char *help;
+};
+
+static const struct sim_fault_info sim_fault_infos[SIM_FAULTS] = {
+	[SIM_DISK_EIO_READ] = { "disk.eio_read", SIM_GROUP_DISK, 100, 20000, "a read fails with EIO" },
+	[SIM_DISK_EIO_WRITE] = { "disk.eio_write", SIM_GROUP_DISK, 100, 20000,
+				 "a write fails with EIO; none, some or all of it has happened" },
+	[SIM_DISK_EIO_FLUSH] = { "disk.eio_flush", SIM_GROUP_DISK, 500, 50000,
+				 "a flush fails; what it covered may be beyond help" },
+	[SIM_DISK_SHORT_WRITE] = { "disk.short_write", SIM_GROUP_DISK, 100, 10000,
+				   "the first sectors of a write happen, then it fails" },
+	[SIM_DISK_ENOSPC] = { "disk.enospc", SIM_GROUP_DISK, 100, 10000,
+			      "no space left for a write to a sparse file" },
+	[SIM_DISK_SLOW] = { "disk.slow", SIM_GROUP_DISK, 1000, 100000, "a request takes 1 ms to 2 s" },
+	[SIM_DISK_HANG] = { "disk.hang", SIM_GROUP_DISK, 50, 2000, "a request takes 30 s to 5 min" },
+	[SIM_DISK_LOST_WRITE] = { "disk.lost_write", SIM_GROUP_SILENT, 200, 20000,
+				  "a write is told done and never happened" },
+	[SIM_DISK_MISDIRECT] = { "disk.misdirect", SIM_GROUP_SILENT, 200, 20000,
+				 "a write happens at another place of the disk" },
+	[SIM_DISK_CORRUPT_READ] = { "disk.corrupt_read", SIM_GROUP_SILENT, 200, 20000,
+				    "a read returns a sector with wrong bits, this time" },
+	[SIM_DISK_ROT] = { "disk.rot", SIM_GROUP_SILENT, 200, 20000,
+			   "bits of a written sector are wrong on the medium" },
+	[SIM_DISK_LYING_FLUSH] = { "disk.lying_flush", SIM_GROUP_SILENT, 1000, 200000,
+				   "a flush is told done and never happened" },
+	[SIM_DISK_LOST_CACHE] = { "disk.lost_cache", 0, 0, 0,
+				  "a power cut takes writes that were not flushed" },
+	[SIM_DISK_TORN] = { "disk.torn", 0, 0, 0, "a power cut takes single sectors of a write" },
+	[SIM_NET_RESET] = { "net.reset", SIM_GROUP_NET, 20, 3000, "a connection breaks while sending" },
+	[SIM_NET_REFUSE] = { "net.refuse", SIM_GROUP_NET, 1000, 100000, "a connect is refused" },
+	[SIM_NET_CONNECT_TIMEOUT] = { "net.connect_timeout", SIM_GROUP_NET, 1000, 50000,
+				      "a connect gets no answer" },
+	[SIM_NET_SLOW] = { "net.slow", SIM_GROUP_NET, 1000, 50000, "bytes take 1 to 200 ms" },
+	[SIM_NET_STALL] = { "net.stall", SIM_GROUP_NET, 20, 2000, "bytes take 1 to 60 s" },
+	[SIM_NET_CHUNKS] = { "net.chunks", SIM_GROUP_NET, 10000, 500000,
+			     "bytes arrive in small pieces of any size" },
+	[SIM_NET_SLOW_READER] = { "net.slow_reader", SIM_GROUP_NET, 1000, 50000,
+				  "a receiver looks at its socket later" },
+	[SIM_NET_CUT] = { "net.cut", SIM_GROUP_NET, 20, 2000,
+			  "nothing goes from one host to another for a while" },
+	[SIM_NET_HALF_OPEN] = { "net.half_open", SIM_GROUP_NET, 50000, 500000,
+				"a process dies and its peers are not told" },
+	[SIM_PROC_PAUSE] = { "proc.pause", SIM_GROUP_PROC, 20, 1000, "a process stands still for 10 ms to 20 s" },
+	[SIM_PROC_CRASH] = { "proc.crash", SIM_GROUP_PROC, 10000, 300000, "kill -9" },
+	[SIM_HOST_POWER_CUT] = { "host.power_cut", SIM_GROUP_PROC, 10000, 300000, "a host loses power" },
+	[SIM_CLOCK_DRIFT] = { "clock.drift", SIM_GROUP_CLOCK, 10000, 300000,
+			      "a host's clocks run up to 1 % faster or slower" },
+	[SIM_CLOCK_JUMP] = { "clock.jump", SIM_GROUP_CLOCK, 10000, 300000,
+			     "a host's wall clock jumps by up to a day" },
+	[SIM_MEM_FAIL] = { "mem.fail", SIM_GROUP_MEM, 10, 2000, "an allocation is refused" },
+	[SIM_WORK_BUSY] = { "work.busy", SIM_GROUP_MEM, 1000, 50000, "no worker is free: -EBUSY" },
+};
+
+const char *sim_fault_name(enum sim_fault fault)
+{
+	return sim_fault_infos[fault].name;
+}
+
+const char *sim_fault_help(enum sim_fault fault)
+{
+	return sim_fault_infos[fault].help;
+}
+
+enum sim_group sim_fault_group(enum sim_fault fault)
+{
+	return sim_fault_infos[fault].group;
+}
+
+void sim_fault_set(struct sim *sim, enum sim_fault fault, uint32_t ppm)
+{
+	sim->ppm[fault] = ppm;
+}
+
+uint32_t sim_fault_get(const struct sim *sim, enum sim_fault fault)
+{
+	return sim->ppm[fault];
+}
+
+uint64_t sim_fault_fired(const struct sim *sim, enum sim_fault fault)
+{
+	return sim->fired[fault];
+}
+
+void sim_fault_count(struct sim *sim, enum sim_fault fault)
+{
+	sim->fired[fault]++;
+	sim_mix(sim, fault);
+}
+
+bool sim_fault_slow(struct sim *sim, enum sim_fault fault, const char *where)
+{
+	if (!prng_chance_ppm(&sim->prng[SIM_STREAM_FAULTS], sim->ppm[fault]))
+		return false;
+	sim_fault_count(sim, fault);
+	sim_trace(sim, "%s: fault %s", where, sim_fault_infos[fault].name);
+	return true;
+}
+
+/* Each kind is on in one run of three, at a rate whose logarithm is drawn: a swarm is not a mixture. */
+void sim_swarm(struct sim *sim, unsigned groups)
+{
+	struct prng *prng = &sim->prng[SIM_STREAM_SWARM];
+
+	for (unsigned i = 0; i < SIM_FAULTS; i++) {
+		const struct sim_fault_info *info = &sim_fault_infos[i];
+		bool on = prng_below(prng, 3) == 0;
+		unsigned doublings = 0;
+		while (info->ppm_min && (uint64_t)info->ppm_min << (doublings + 1) <= info->ppm_max)
+			doublings++;
+		uint32_t ppm = info->ppm_min << prng_below(prng, (uint64_t)doublings + 1);
+		if (!(info->group & groups))
+			continue;
+		sim->ppm[i] = on ? ppm : 0;
+		if (on)
+			sim_trace(sim, "swarm: %s %u ppm", info->name, ppm);
+	}
+}
+
+void sim_faults_off(struct sim *sim, unsigned groups)
+{
+	for (unsigned i = 0; i < SIM_FAULTS; i++)
+		if (sim_fault_infos[i].group & groups)
+			sim->ppm[i] = 0;
+}
+
+void sim_heal(struct sim *sim)
+{
+	struct sim_proc *proc;
+
+	sim_trace(sim, "heal");
+	sim_faults_off(sim, SIM_GROUP_ALL);
+	for (unsigned i = 0; i < sim->host_count; i++)
+		for (unsigned j = 0; j < sim->host_count; j++)
+			sim_net_heal(sim->hosts[i], sim->hosts[j]);
+	disk_let_go(sim);
+	list_for_each(proc, &sim->procs, link)
+		sim_proc_pause(proc, 0);
+}
+
+uint64_t sim_delay(struct prng *prng, uint64_t median_ns)
+{
+	uint64_t draw = prng_u64(prng);
+	uint64_t ns = median_ns / 2 + median_ns * (draw & 1023) / 1024;
+
+	if ((draw >> 10 & 63) == 0)
+		ns += median_ns * (draw >> 16 & 15);
+	return ns;
+}
