@@ -165,7 +165,7 @@ static void watch_member(struct group *g, struct member *m, uint64_t now_ns)
 	if (now_ns < stall.began_ns || now_ns - stall.began_ns <= m->reactor->opts.stall_ns)
 		return;
 	m->told_turn_ns = stall.began_ns;
-	log_error(&g->watch_log, "reactor is stalled", LOG_STR("reactor", m->reactor->name),
+	log_error(g->opts->reactor.log ? &g->watch_log : NULL, "reactor is stalled", LOG_STR("reactor", m->reactor->name),
 		  LOG_U64("ms", (now_ns - stall.began_ns) / 1000000),
 		  stall.fiber[0] ? LOG_STR("fiber", stall.fiber) : LOG_HEX("task", stall.task));
 }

@@ -12,7 +12,7 @@
 #include "reactor/timer.h"
 
 /* What one turn does at most, so that each of tasks, timers and mail gets its share. */
-#define TASKS_PER_TURN 1024u	 /* in each of the two rounds of tasks */
+#define TASKS_PER_TURN 64u	 /* in each of the two rounds of tasks */
 #define TIMERS_PER_TURN 1024u
 #define MAILS_PER_TURN 128u	 /* from each peer */
 #define MAIL_RING_SLOTS 256u	 /* power of two */
