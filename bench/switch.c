@@ -6,6 +6,7 @@
  *	switch     half of it
  *	yield      out, through one turn of the loop, and in again (one fiber alone)
  *	start      fiber_start() to its end, of a fiber whose stack is in the pool
+ *	timer      start and stop of a timeout, the oldest of 1,000 armed first
  *
  * Prints the median of the rounds and the best one, in ns.
  */
@@ -18,10 +19,13 @@
 #include "io/uring.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
+#include "reactor/timer.h"
 
 #define ROUNDS 11
 #define STEPS 1000000u
 #define STARTS 200000u
+#define TIMERS 1000u
+#define MINUTE_NS 60000000000ull
 
 struct bench {
 	struct mem_heap heap;
@@ -29,6 +33,7 @@ struct bench {
 	struct reactor *r;
 	struct fiber *pair[2];
 	unsigned steps;
+	struct timer timers[TIMERS];
 	double ns[ROUNDS];
 };
 
@@ -129,6 +134,33 @@ static int measure_start(struct fiber *f, void *arg)
 	return 0;
 }
 
+static void never_fires(struct timer *timer)
+{
+	must(!"a timeout of a minute fired");
+}
+
+static int measure_timer(struct fiber *f, void *arg)
+{
+	struct bench *b = arg;
+
+	for (unsigned i = 0; i < TIMERS; i++)
+		timer_start(b->r, &b->timers[i], MINUTE_NS, never_fires);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		uint64_t began_ns = io_now(b->io);
+		for (unsigned i = 0; i < STARTS; i++) {
+			struct timer *oldest = &b->timers[i % TIMERS];
+			timer_stop(oldest);
+			timer_start_at(b->r, oldest, reactor_now(b->r) + MINUTE_NS + i, never_fires);
+			if (i % 32 == 0)
+				fiber_yield(f); /* a turn looks for the next deadline */
+		}
+		b->ns[round] = since(b, began_ns, STARTS);
+	}
+	for (unsigned i = 0; i < TIMERS; i++)
+		timer_stop(&b->timers[i]);
+	return 0;
+}
+
 static int measure_all(struct fiber *f, void *arg)
 {
 	struct bench *b = arg;
@@ -140,6 +172,8 @@ static int measure_all(struct fiber *f, void *arg)
 	print(b, "yield", 1);
 	must(measure_start(f, b) == 0);
 	print(b, "start", 1);
+	must(measure_timer(f, b) == 0);
+	print(b, "timer", 1);
 	reactor_stop(b->r);
 	return 0;
 }

@@ -31,6 +31,7 @@ struct wheel {
 	uint64_t base_ns;	/* nothing in a slot is due at or before this */
 	uint64_t next_ns;	/* not later than the first deadline in a slot */
 	bool next_is_exact;
+	unsigned scan_max;	/* timers to look at to make it exact */
 	unsigned armed;		/* in slots, due or firing */
 	uint16_t levels;	/* bit: the level has timers */
 	uint64_t bits[WHEEL_LEVELS]; /* bit: the slot has timers */

@@ -21,8 +21,8 @@
  *     either all before or all after it becomes the place for new ones. With T1:
  *     timers fire in the order of their deadlines, equal ones as started (RE3).
  * T4. The due list is ordered by deadline; all in it are due at or before base.
- * T5. next_ns is never later than the first deadline in a slot. Starting and firing
- *     keep it exact. Stopping the first timer of many makes it a bound: an early
+ * T5. next_ns is never later than the first deadline in a slot, and exact at the end of
+ *     a turn that fired. Stopping the first timer of many makes it a bound: an early
  *     wake-up, at most one, then finds the exact one. (A search at each stop would
  *     cost as much as there are timers, for every request with a timeout.)
  *
@@ -126,10 +126,14 @@ static void wheel_advance(struct wheel *w, uint64_t now_ns)
 	}
 	if (now_ns > w->base_ns)
 		w->base_ns = now_ns; /* T2 */
+	w->next_is_exact = !wheel_first(w, &level, &slot, &w->next_ns);
+	if (w->next_is_exact)
+		w->next_ns = IO_FOREVER;
+	w->scan_max = UINT32_MAX;
 }
 
 /* T5, looking at no more than scan_max timers. */
-static void wheel_find_next(struct wheel *w, unsigned scan_max)
+static void wheel_find_next(struct wheel *w)
 {
 	unsigned level, slot, seen = 0;
 	uint64_t start_ns, next_ns = IO_FOREVER;
@@ -138,7 +142,7 @@ static void wheel_find_next(struct wheel *w, unsigned scan_max)
 
 	if (timers) {
 		list_for_each(timer, timers, link) {
-			if (seen++ == scan_max)
+			if (seen++ == w->scan_max)
 				return;
 			next_ns = min_u64(next_ns, timer->due_ns);
 			if (level == 0)
@@ -156,10 +160,8 @@ unsigned wheel_fire(struct reactor *r, uint64_t now_ns)
 	struct timer *timer;
 	struct list firing, started;
 
-	if (now_ns >= w->next_ns) {
+	if (now_ns >= w->next_ns)
 		wheel_advance(w, now_ns);
-		wheel_find_next(w, UINT32_MAX);
-	}
 	if (list_empty(&w->due))
 		return 0;
 
@@ -188,7 +190,7 @@ uint64_t wheel_next(struct wheel *w)
 	if (!list_empty(&w->due))
 		return 0;
 	if (!w->next_is_exact)
-		wheel_find_next(w, WHEEL_SCAN_MAX);
+		wheel_find_next(w);
 	return w->next_ns;
 }
 
@@ -240,8 +242,10 @@ void timer_stop(struct timer *timer)
 		return;
 	if (list_empty(&w->slots[timer->level][timer->slot]))
 		wheel_slot_emptied(w, timer->level, timer->slot);
-	if (timer->due_ns == w->next_ns)
+	if (timer->due_ns == w->next_ns && w->next_is_exact) {
 		w->next_is_exact = false;
+		w->scan_max = WHEEL_SCAN_MAX;
+	}
 }
 
 bool timer_is_armed(const struct timer *timer)
