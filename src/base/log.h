@@ -91,10 +91,10 @@ const char *log_level_name(enum log_level level);
 
 static inline bool log_wants(const struct log *log, enum log_level level)
 {
-	return log && level <= log->level;
+	return log && log->sink && level <= log->level;
 }
 
-/* log: NULL is silence. fields[0] is not looked at (it makes the macros below simple). */
+/* log: NULL, or one without a sink, is silence. fields[0] is not looked at (it makes the macros below simple). */
 void log_write(struct log *log, enum log_level level, const char *message,
 	       const struct log_field *fields, size_t field_count);
 

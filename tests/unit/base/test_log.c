@@ -144,6 +144,7 @@ static void no_log_is_silence(void **state)
 {
 	log_error(NULL, "x", LOG_U64("a", 1));
 	log_write(NULL, LOG_LEVEL_ERROR, "x", NULL, 0);
+	log_error(&(struct log){ 0 }, "x"); /* zeroed, never given a sink */
 }
 
 static void a_text_that_is_too_long_is_cut(void **state)
