@@ -4,6 +4,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,11 +17,14 @@
 static void rig_log(void *ctx, enum log_level level, const char *line, size_t len)
 {
 	struct rig *rig = ctx;
-	size_t used = strlen(rig->log_text);
+	size_t used;
 
 	(void)level;
+	pthread_mutex_lock(&rig->log_lock); /* reactors and their watcher share the sink */
+	used = strlen(rig->log_text);
 	if (used + len < sizeof(rig->log_text))
 		memcpy(rig->log_text + used, line, len);
+	pthread_mutex_unlock(&rig->log_lock);
 }
 
 static uint64_t rig_clock(void *ctx)
@@ -87,6 +91,7 @@ void rig_run(unsigned reactors, void (*body)(struct fiber *f, struct rig *rig), 
 
 	must(reactors <= RIG_REACTORS_MAX);
 	mem_heap_init(&rig->heap);
+	pthread_mutex_init(&rig->log_lock, NULL);
 	log_init(&rig->log, rig_log, rig, rig_clock, rig);
 	snprintf(rig->dir, sizeof(rig->dir), "%s/rig.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/var/tmp");
 	must(mkdtemp(rig->dir));

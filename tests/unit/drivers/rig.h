@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct rig {
 	struct bdev_env env;
 	struct fail_io fail[RIG_REACTORS_MAX]; /* of each reactor's io */
 	struct log log;
+	pthread_mutex_t log_lock;
 	char log_text[8192]; /* what was logged so far */
 	char dir[128];	     /* a directory for files, on a disk if there is one */
 	unsigned reactors;

@@ -354,20 +354,91 @@ RIG_TEST(a_file_that_shrank_fails_with_eio)
 
 /* ---- other places ------------------------------------------------------------------ */
 
-RIG_TEST(tmpfs_works_too)
+static void file_place_body(struct fiber *f, struct rig *rig)
 {
-	char path[] = "/dev/shm/rig.XXXXXX", uri[128];
+	char uri[128];
+
+	snprintf(uri, sizeof(uri), "file://%s", (const char *)rig->arg);
+	rig_integrity(f, rig, uri, 100, 4);
+}
+
+static void tmpfs_works_too(void **state)
+{
+	char path[] = "/dev/shm/rig.XXXXXX";
 	int fd = mkstemp(path);
 
+	(void)state;
 	if (fd < 0) {
 		print_message("skip: no tmpfs at /dev/shm\n");
-		return;
+		skip();
 	}
 	assert_int_equal(ftruncate(fd, 1 << 20), 0);
 	close(fd);
-	snprintf(uri, sizeof(uri), "file://%s", path);
-	rig_integrity(f, rig, uri, 100, 4);
+	rig_run(1, file_place_body, path);
 	unlink(path);
+}
+
+/* Run a command; its first line without the newline. */
+static bool file_shell(const char *command, char line[64])
+{
+	FILE *pipe = popen(command, "r");
+	bool good;
+
+	line[0] = '\0';
+	good = pipe && fgets(line, 64, pipe);
+	line[strcspn(line, "\n")] = '\0';
+	return pipe && pclose(pipe) == 0 && good;
+}
+
+static void file_loop_body(struct fiber *f, struct rig *rig)
+{
+	const char *dev = rig->arg;
+	struct bdev *bdev;
+	struct bdev_chan *chan;
+	char uri[128], line[64], command[160];
+	int fd;
+
+	snprintf(uri, sizeof(uri), "bdev://%s", dev);
+	rig_integrity(f, rig, uri, 100, 5);
+	snprintf(uri, sizeof(uri), "file://%s?size=1m", dev);
+	rig_refused(f, uri, -EINVAL, "is a block device; parameter 'size'");
+	snprintf(uri, sizeof(uri), "bdev://%s", dev);
+	bdev = rig_open(f, uri);
+	assert_int_equal(bdev->blocks, 2048);
+	assert_true(bdev->can_zeroes);
+	chan = rig_chan(f, bdev);
+	if (bdev->can_unmap)
+		assert_int_equal(bdev_unmap(f, chan, 0, bdev->blocks), 0);
+	assert_int_equal(bdev_zeroes(f, chan, 0, bdev->blocks, BIO_FUA), 0);
+	assert_int_equal(bdev_zeroes(f, chan, 0, 8, BIO_FAST), -ENOTSUP);
+	assert_int_equal(bdev_flush(f, chan), 0);
+	fd = open(dev, O_RDWR | O_EXCL | O_CLOEXEC);
+	assert_true(fd < 0 && errno == EBUSY); /* it is ours */
+	/* The disk beneath grows. */
+	snprintf(command, sizeof(command), "truncate -s 2M /var/tmp/rig.loop && losetup -c %s && echo", dev);
+	assert_true(file_shell(command, line));
+	assert_int_equal(bdev_rescan(f, bdev), 0);
+	assert_int_equal(bdev->blocks, 4096);
+	fiber_clear(f);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+static void block_devices_work_too(void **state)
+{
+	char dev[64], command[96], line[64];
+
+	(void)state;
+	if (!file_shell("truncate -s 1M /var/tmp/rig.loop && losetup -f --show /var/tmp/rig.loop 2>&1",
+			dev) || strncmp(dev, "/dev/loop", 9) != 0) {
+		print_message("skip: no loop device to be had (%s)\n", dev);
+		unlink("/var/tmp/rig.loop");
+		skip();
+	}
+	rig_run(1, file_loop_body, dev);
+	snprintf(command, sizeof(command), "losetup -d %s && echo", dev);
+	file_shell(command, line);
+	unlink("/var/tmp/rig.loop");
 }
 
 /* What a file system without direct I/O says to O_DIRECT. */
@@ -458,6 +529,7 @@ int main(void)
 		cmocka_unit_test(a_path_that_became_another_file_is_refused),
 		cmocka_unit_test(a_file_that_shrank_fails_with_eio),
 		cmocka_unit_test(tmpfs_works_too),
+		cmocka_unit_test(block_devices_work_too),
 		cmocka_unit_test(where_direct_is_refused_it_is_buffered_with_a_warning),
 		cmocka_unit_test(reactors_share_one_file_and_its_flushes),
 	};

@@ -11,8 +11,8 @@ static uint64_t rate_run(struct fiber *f, struct bdev *bdev, unsigned count, uns
 	struct bdev_chan *chan = rig_chan(f, bdev);
 	struct rig_wait wait = {0};
 	struct bio *bios[64];
-	static uint8_t buf[1 << 20];
-	struct iovec iov = {buf, blocks * bdev->block_size};
+	struct iovec iov = {mem_new(fiber_io(f), blocks * bdev->block_size),
+			    blocks * bdev->block_size};
 	uint64_t start = io_now(fiber_io(f)), took;
 
 	for (unsigned i = 0; i < depth; i++)
@@ -29,6 +29,7 @@ static uint64_t rate_run(struct fiber *f, struct bdev *bdev, unsigned count, uns
 	took = io_now(fiber_io(f)) - start;
 	for (unsigned i = 0; i < depth; i++)
 		rig_bio_free(bios[i]);
+	mem_free(iov.iov_base);
 	bdev_chan_close(f, chan);
 	return took;
 }
