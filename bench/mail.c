@@ -20,10 +20,10 @@
 #include "reactor/group.h"
 #include "reactor/reactor.h"
 
-#define ROUNDS 11
-#define TRIPS 50000u
+#define ROUNDS	     11
+#define TRIPS	     50000u
 #define SLEEPY_TRIPS 2000u
-#define FLYING 256u
+#define FLYING	     256u
 
 struct letter {
 	struct mail mail;
@@ -179,11 +179,12 @@ static int ring_open(void *ctx, unsigned index, struct io **ret, struct err *err
 int main(void)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	struct err err = {0};
+	struct err err = { 0 };
 
 	mem_heap_init(&b->heap);
-	struct group_opts opts = { .count = 2, .pin = true, .io_open = ring_open, .io_ctx = b,
-				   .mem = &b->heap.mem };
+	struct group_opts opts = {
+		.count = 2, .pin = true, .io_open = ring_open, .io_ctx = b, .mem = &b->heap.mem
+	};
 	int res = group_run(&opts, measure_all, b, &err);
 	if (res < 0)
 		fprintf(stderr, "mail: %s\n", err.words);

@@ -21,10 +21,10 @@
 #include "reactor/reactor.h"
 #include "reactor/timer.h"
 
-#define ROUNDS 11
-#define STEPS 1000000u
-#define STARTS 200000u
-#define TIMERS 1000u
+#define ROUNDS	  11
+#define STEPS	  1000000u
+#define STARTS	  200000u
+#define TIMERS	  1000u
 #define MINUTE_NS 60000000000ull
 
 struct bench {
@@ -150,7 +150,8 @@ static int measure_timer(struct fiber *f, void *arg)
 		for (unsigned i = 0; i < STARTS; i++) {
 			struct timer *oldest = &b->timers[i % TIMERS];
 			timer_stop(oldest);
-			timer_start_at(b->r, oldest, reactor_now(b->r) + MINUTE_NS + i, never_fires);
+			timer_start_at(b->r, oldest, reactor_now(b->r) + MINUTE_NS + i,
+				       never_fires);
 			if (i % 32 == 0)
 				fiber_yield(f); /* a turn looks for the next deadline */
 		}
@@ -180,12 +181,12 @@ static int measure_all(struct fiber *f, void *arg)
 
 int main(void)
 {
-	struct bench b = {0};
-	struct err err = {0};
+	struct bench b = { 0 };
+	struct err err = { 0 };
 
 	mem_heap_init(&b.heap);
 	if (uring_open(&b.heap.mem, NULL, &b.io, &err) < 0 ||
-	    reactor_new(b.io, &(struct reactor_opts){0}, &b.r, &err) < 0) {
+	    reactor_new(b.io, &(struct reactor_opts){ 0 }, &b.r, &err) < 0) {
 		fprintf(stderr, "switch: %s\n", err.words);
 		return 1;
 	}

@@ -221,7 +221,7 @@ static int fiber_get(struct reactor *r, struct fiber **ret)
 
 static void fiber_set_name(struct fiber *f, const char *name)
 {
-	uint64_t words[FIBER_NAME_MAX / 8] = {0};
+	uint64_t words[FIBER_NAME_MAX / 8] = { 0 };
 
 	memcpy(words, name, strnlen(name, FIBER_NAME_MAX - 1));
 	for (unsigned i = 0; i < ARRAY_LEN(words); i++)
@@ -338,14 +338,19 @@ static void call_arrived(struct mail *mail, struct reactor *at)
 	int res = fiber_start(at, call->name, call_main, call, NULL);
 
 	if (res < 0)
-		call_return(call, at, err_fail(&call->err, res, "%s: no fiber on %s: %s",
-					       call->name, at->name, err_name(res)));
+		call_return(call, at,
+			    err_fail(&call->err, res, "%s: no fiber on %s: %s", call->name,
+				     at->name, err_name(res)));
 }
 
 int fiber_call_on(struct fiber *f, struct reactor *to, const char *name, fiber_fn fn, void *arg)
 {
 	struct fiber_call call = {
-		.mail.run = call_arrived, .caller = f, .name = name, .fn = fn, .arg = arg,
+		.mail.run = call_arrived,
+		.caller = f,
+		.name = name,
+		.fn = fn,
+		.arg = arg,
 	};
 
 	reactor_send(f->reactor, to, &call.mail);

@@ -27,8 +27,8 @@ struct fiber;
 struct reactor;
 
 #define FIBER_STACK_DEFAULT (64u << 10) /* ASan builds use four times as much */
-#define FIBERS_DEFAULT 4096u
-#define FIBER_NAME_MAX 32
+#define FIBERS_DEFAULT	    4096u
+#define FIBER_NAME_MAX	    32
 
 typedef int (*fiber_fn)(struct fiber *f, void *arg);
 

@@ -32,7 +32,7 @@ static int range_failed(struct fiber *f, const char *verb, uint64_t len, uint64_
 int fiber_open(struct fiber *f, const char *path, uint32_t open_flags, uint32_t mode,
 	       struct io_file **ret)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_open(&op, path, open_flags, mode, ret, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -41,7 +41,7 @@ int fiber_open(struct fiber *f, const char *path, uint32_t open_flags, uint32_t 
 
 void fiber_close(struct fiber *f, struct io_file *file)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_close(&op, file, NULL);
 	fiber_io_wait(f, &op);
@@ -50,7 +50,7 @@ void fiber_close(struct fiber *f, struct io_file *file)
 int64_t fiber_read(struct fiber *f, struct io_file *file, void *buf, size_t len, uint64_t off)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_rw(&op, IO_READ, file, &iov, 1, off, 0, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -64,8 +64,9 @@ int fiber_read_full(struct fiber *f, struct io_file *file, void *buf, size_t len
 	if (res < 0)
 		return (int)res;
 	if ((uint64_t)res < len)
-		return fiber_fail(f, -ENODATA, "read of %zu bytes at %" PRIu64
-				  ": the file ends after %" PRId64, len, off, res);
+		return fiber_fail(f, -ENODATA,
+				  "read of %zu bytes at %" PRIu64 ": the file ends after %" PRId64,
+				  len, off, res);
 	return 0;
 }
 
@@ -73,7 +74,7 @@ int fiber_write(struct fiber *f, struct io_file *file, const void *buf, size_t l
 		uint32_t flags)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_rw(&op, IO_WRITE, file, &iov, 1, off, flags, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -82,7 +83,7 @@ int fiber_write(struct fiber *f, struct io_file *file, const void *buf, size_t l
 
 int fiber_fsync(struct fiber *f, struct io_file *file, uint32_t flags)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_file(&op, IO_FSYNC, file, 0, 0, flags, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -91,29 +92,31 @@ int fiber_fsync(struct fiber *f, struct io_file *file, uint32_t flags)
 
 int fiber_truncate(struct fiber *f, struct io_file *file, uint64_t size)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_file(&op, IO_TRUNCATE, file, 0, size, 0, NULL);
 	int64_t res = fiber_io_wait(f, &op);
 	return res < 0 ? fiber_fail(f, (int)res, "truncate to %" PRIu64 " bytes: %s", size,
-				    strerrordesc_np((int)-res)) : 0;
+				    strerrordesc_np((int)-res)) :
+			 0;
 }
 
 int fiber_fstat(struct fiber *f, struct io_file *file, struct io_stat *ret)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_stat(&op, NULL, file, ret, NULL);
 	int64_t res = fiber_io_wait(f, &op);
 	return res < 0 ? fiber_fail(f, (int)res, "stat of an open file: %s",
-				    strerrordesc_np((int)-res)) : 0;
+				    strerrordesc_np((int)-res)) :
+			 0;
 }
 
 /* ---- paths ---------------------------------------------------------------- */
 
 int fiber_stat(struct fiber *f, const char *path, struct io_stat *ret)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_stat(&op, path, NULL, ret, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -122,7 +125,7 @@ int fiber_stat(struct fiber *f, const char *path, struct io_stat *ret)
 
 int fiber_list(struct fiber *f, const char *path, io_list_fn fn, void *ctx)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_list(&op, path, fn, ctx, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -131,17 +134,18 @@ int fiber_list(struct fiber *f, const char *path, io_list_fn fn, void *ctx)
 
 int fiber_rename(struct fiber *f, const char *from, const char *to)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_path(&op, IO_RENAME, from, to, 0, NULL);
 	int64_t res = fiber_io_wait(f, &op);
 	return res < 0 ? fiber_fail(f, (int)res, "rename '%s' to '%s': %s", from, to,
-				    strerrordesc_np((int)-res)) : 0;
+				    strerrordesc_np((int)-res)) :
+			 0;
 }
 
 int fiber_unlink(struct fiber *f, const char *path)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_path(&op, IO_UNLINK, path, NULL, 0, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -150,7 +154,7 @@ int fiber_unlink(struct fiber *f, const char *path)
 
 int fiber_mkdir(struct fiber *f, const char *path, uint32_t mode)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_path(&op, IO_MKDIR, path, NULL, mode, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -207,7 +211,8 @@ int fiber_write_file(struct fiber *f, const char *path, const void *buf, size_t 
 	if (res == 0)
 		res = fiber_rename(f, beside, path);
 	if (res < 0) {
-		int ignored = fiber_unlink(f, beside); /* it may not even be there; the words stay (FI4) */
+		int ignored = fiber_unlink(
+			f, beside); /* it may not even be there; the words stay (FI4) */
 		(void)ignored;
 		return res;
 	}
@@ -218,7 +223,7 @@ int fiber_write_file(struct fiber *f, const char *path, const void *buf, size_t 
 static int file_slurp(struct fiber *f, struct io_file *file, const char *path, size_t max,
 		      char **ret, size_t *ret_len)
 {
-	struct io_stat st = {0};
+	struct io_stat st = { 0 };
 	int res = fiber_fstat(f, file, &st);
 
 	if (res < 0)
@@ -256,7 +261,7 @@ int fiber_read_file(struct fiber *f, const char *path, size_t max, char **ret, s
 
 int64_t fiber_work(struct fiber *f, int64_t (*fn)(void *ctx), void *ctx)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_work(&op, fn, ctx, NULL);
 	return fiber_io_wait(f, &op);

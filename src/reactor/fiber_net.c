@@ -14,12 +14,13 @@ int fiber_connect(struct fiber *f, const struct io_addr *addr, const struct io_s
 		  struct io_sock **ret)
 {
 	char text[IO_ADDR_TEXT_MAX];
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_connect(&op, addr, opts, ret, NULL);
 	int64_t res = fiber_io_wait(f, &op);
 	return res < 0 ? fiber_fail(f, (int)res, "connect to %s: %s", io_addr_print(addr, text),
-				    strerrordesc_np((int)-res)) : 0;
+				    strerrordesc_np((int)-res)) :
+			 0;
 }
 
 static int stream_failed(struct fiber *f, const char *verb, struct io_sock *sock, int64_t res)
@@ -35,7 +36,7 @@ static int stream_failed(struct fiber *f, const char *verb, struct io_sock *sock
 int fiber_send(struct fiber *f, struct io_sock *sock, const void *buf, size_t len)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_send(&op, sock, &iov, 1, 0, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -45,7 +46,7 @@ int fiber_send(struct fiber *f, struct io_sock *sock, const void *buf, size_t le
 int64_t fiber_recv(struct fiber *f, struct io_sock *sock, void *buf, size_t len)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_recv(&op, sock, &iov, 1, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -55,12 +56,13 @@ int64_t fiber_recv(struct fiber *f, struct io_sock *sock, void *buf, size_t len)
 int fiber_resolve(struct fiber *f, const char *host, uint16_t port, struct io_addr *ret,
 		  uint32_t max, uint32_t *ret_count)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep_resolve(&op, host, port, ret, max, NULL);
 	int64_t res = fiber_io_wait(f, &op);
 	if (res < 0)
-		return fiber_fail(f, (int)res, "resolve '%s': %s", host, strerrordesc_np((int)-res));
+		return fiber_fail(f, (int)res, "resolve '%s': %s", host,
+				  strerrordesc_np((int)-res));
 	*ret_count = (uint32_t)res;
 	return 0;
 }

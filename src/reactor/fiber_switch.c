@@ -49,7 +49,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-#define NO_SANITIZE __attribute__((no_sanitize("address", "thread", "undefined")))
+#define NO_SANITIZE	   __attribute__((no_sanitize("address", "thread", "undefined")))
 #define NO_SANITIZE_INLINE NO_SANITIZE __attribute__((always_inline)) static inline
 
 /* SW3, before the jump from `from` to `to`. */
@@ -104,7 +104,7 @@ NO_SANITIZE static void switch_start(unsigned high, unsigned low)
 NO_SANITIZE void fiber_ctx_init(struct fiber_ctx *ctx, void *low, size_t bytes,
 				void (*main)(void *arg), void *arg)
 {
-	struct fiber_ctx here = {0};
+	struct fiber_ctx here = { 0 };
 	/* Too large for our frames: it lies at the top of the new stack, whose page is used anyway. */
 	size_t room = align_up_u64(sizeof(ucontext_t), 64);
 	ucontext_t *uc = (void *)((uint8_t *)low + bytes - room);

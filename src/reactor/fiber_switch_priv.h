@@ -10,13 +10,13 @@
 /* A place to go on at: a fiber's stack (by fiber_ctx_init()), or the thread's (all zero). */
 struct fiber_ctx {
 	sigjmp_buf jump;
-	void *low;	/* of the stack; of a thread's, as ASan tells it */
+	void *low; /* of the stack; of a thread's, as ASan tells it */
 	size_t bytes;
 	void (*main)(void *arg); /* never returns */
 	void *arg;
 	struct fiber_ctx *came_from; /* who switched to us last */
-	void *fake_stack; /* ASan's, while we are away */
-	void *tsan;	  /* TSan's idea of this stack */
+	void *fake_stack;	     /* ASan's, while we are away */
+	void *tsan;		     /* TSan's idea of this stack */
 };
 
 /* A stack on which main(arg) starts when it is first switched to. */

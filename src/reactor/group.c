@@ -26,7 +26,7 @@
 #include "base/must.h"
 #include "reactor/reactor_priv.h"
 
-#define NS_PER_S 1000000000ull
+#define NS_PER_S	1000000000ull
 #define WATCH_PERIOD_NS NS_PER_S
 
 enum group_phase { GROUP_OPENING, GROUP_RUNNING, GROUP_GIVEN_UP, GROUP_STOPPED };
@@ -37,9 +37,9 @@ struct member {
 	pthread_t thread;
 	struct io *io;
 	struct reactor *reactor;
-	struct log log;		/* a copy for this thread: lines are built in it */
+	struct log log; /* a copy for this thread: lines are built in it */
 	struct err err;
-	uint64_t told_turn_ns;	/* the watcher's: the turn it has reported */
+	uint64_t told_turn_ns; /* the watcher's: the turn it has reported */
 };
 
 struct group {
@@ -50,13 +50,13 @@ struct group {
 	struct err main_err;
 	struct log watch_log;
 	bool is_pinned;
-	cpu_set_t allowed;	/* CPUs, before any member was pinned */
+	cpu_set_t allowed; /* CPUs, before any member was pinned */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	enum group_phase phase;
-	unsigned opened;	/* members that are through with opening, well or not */
-	unsigned stopped;	/* that run no more */
+	unsigned opened;  /* members that are through with opening, well or not */
+	unsigned stopped; /* that run no more */
 
 	unsigned count;
 	struct member members[];
@@ -165,7 +165,8 @@ static void watch_member(struct group *g, struct member *m, uint64_t now_ns)
 	if (now_ns < stall.began_ns || now_ns - stall.began_ns <= m->reactor->opts.stall_ns)
 		return;
 	m->told_turn_ns = stall.began_ns;
-	log_error(g->opts->reactor.log ? &g->watch_log : NULL, "reactor is stalled", LOG_STR("reactor", m->reactor->name),
+	log_error(g->opts->reactor.log ? &g->watch_log : NULL, "reactor is stalled",
+		  LOG_STR("reactor", m->reactor->name),
 		  LOG_U64("ms", (now_ns - stall.began_ns) / 1000000),
 		  stall.fiber[0] ? LOG_STR("fiber", stall.fiber) : LOG_HEX("task", stall.task));
 }
@@ -316,16 +317,16 @@ int group_run(const struct group_opts *opts, fiber_fn main_fn, void *arg, struct
 
 	if (count > REACTORS_MAX)
 		return err_fail(err, -EINVAL, "%u reactors: at most %d", count, REACTORS_MAX);
-	CLEANUP(cleanup_mem) struct group *g =
-		mem_alloc(opts->mem, sizeof(*g) + count * sizeof(g->members[0]));
+	CLEANUP(cleanup_mem)
+	struct group *g = mem_alloc(opts->mem, sizeof(*g) + count * sizeof(g->members[0]));
 	if (!g)
 		return err_fail(err, -ENOMEM, "reactors: out of memory");
 	group_init(g, opts, count);
 	g->main_fn = main_fn;
 	g->main_arg = arg;
 
-	g->is_pinned = opts->pin && pthread_getaffinity_np(pthread_self(), sizeof(g->allowed),
-							   &g->allowed) == 0;
+	g->is_pinned = opts->pin &&
+		       pthread_getaffinity_np(pthread_self(), sizeof(g->allowed), &g->allowed) == 0;
 	if (g->is_pinned)
 		member_pin(&g->members[0], &g->allowed);
 	int res = group_run_all(g, err);

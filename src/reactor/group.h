@@ -16,8 +16,8 @@
 struct group;
 
 struct group_opts {
-	unsigned count;		/* reactors; 0: 1 */
-	bool pin;		/* one core each, in order of the allowed set */
+	unsigned count;		     /* reactors; 0: 1 */
+	bool pin;		     /* one core each, in order of the allowed set */
 	struct reactor_opts reactor; /* for each; index and name are filled in */
 	/* Called on each reactor's own thread to make its io. */
 	int (*io_open)(void *ctx, unsigned index, struct io **ret, struct err *err);
@@ -32,7 +32,6 @@ struct group_opts {
  * under way is dropped. `opts->reactor.log` is copied for each thread: its sink and clock
  * must bear being called by several.
  */
-MUST_USE int group_run(const struct group_opts *opts, fiber_fn main_fn, void *arg,
-		       struct err *err);
+MUST_USE int group_run(const struct group_opts *opts, fiber_fn main_fn, void *arg, struct err *err);
 
 #endif

@@ -114,7 +114,7 @@ void reactor_doing(const struct reactor *r, struct stall *ret)
 	const struct fiber *f = atomic_load_explicit(&r->doing.fiber, memory_order_acquire);
 	void (*task)(struct task *) = atomic_load_explicit(&r->doing.task, memory_order_relaxed);
 
-	*ret = (struct stall){0};
+	*ret = (struct stall){ 0 };
 	ret->began_ns = atomic_load_explicit(&r->doing.turn_began_ns, memory_order_relaxed);
 	ret->task = (uint64_t)(uintptr_t)task;
 	if (f)
@@ -193,8 +193,10 @@ static void reactor_turn_end(struct reactor *r)
 		return;
 	reactor_stalled(r, ns, now_ns);
 	if (!r->stall_is_told)
-		reactor_log_stall(r, r->items == 1 ? "reactor was stalled by this" :
-				  "reactor was stalled, this ran last", ns);
+		reactor_log_stall(r,
+				  r->items == 1 ? "reactor was stalled by this" :
+						  "reactor was stalled, this ran last",
+				  ns);
 	r->stall_is_told = false;
 }
 

@@ -34,17 +34,18 @@ struct reactor;
 #define REACTORS_MAX 64
 
 struct reactor_opts {
-	unsigned index;			/* 0..REACTORS_MAX-1, unique among peers */
-	const char *name;		/* for logs; NULL: "reactor<index>" */
-	struct log *log;		/* borrowed; NULL: silent */
+	unsigned index;			 /* 0..REACTORS_MAX-1, unique among peers */
+	const char *name;		 /* for logs; NULL: "reactor<index>" */
+	struct log *log;		 /* borrowed; NULL: silent */
 	const struct bdev_env *bdev_env; /* borrowed; carried for bdev_open() */
-	size_t fiber_stack_bytes;	/* 0: default */
-	unsigned fibers_max;		/* 0: default */
-	uint64_t stall_ns;		/* a turn longer than this is logged and counted; 0: default 100 ms */
+	size_t fiber_stack_bytes;	 /* 0: default */
+	unsigned fibers_max;		 /* 0: default */
+	uint64_t stall_ns; /* a turn longer than this is logged and counted; 0: default 100 ms */
 };
 
 struct reactor_stats {
-	uint64_t turns, tasks, timers_fired, mails_in, mails_out, mails_held; /* held: the ring was full for a while */
+	uint64_t turns, tasks, timers_fired, mails_in, mails_out,
+		mails_held; /* held: the ring was full for a while */
 	uint64_t stalls, stall_max_ns;
 	unsigned timers_armed, fibers, fibers_high_water;
 	size_t stack_high_water_bytes; /* deepest use seen of a fiber's stack */
@@ -112,7 +113,7 @@ void reactor_unpost(struct task *task);
 /* ---- mail: run on another reactor ---------------------------------------- */
 
 struct mail {
-	struct mail *next;	/* the sender's outbox, while the ring is full */
+	struct mail *next; /* the sender's outbox, while the ring is full */
 	void (*run)(struct mail *mail, struct reactor *at);
 };
 

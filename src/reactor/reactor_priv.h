@@ -12,31 +12,31 @@
 #include "reactor/timer.h"
 
 /* What one turn does at most, so that each of tasks, timers and mail gets its share. */
-#define TASKS_PER_TURN 64u	 /* in each of the two rounds of tasks */
-#define TIMERS_PER_TURN 1024u
-#define MAILS_PER_TURN 128u	 /* from each peer */
-#define MAIL_RING_SLOTS 256u	 /* power of two */
-#define STALL_NS_DEFAULT 100000000ull
-#define STALL_ALERT_NS 10000000000ull /* after a stall, each item is timed for so long */
-#define STOP_TURNS_MAX 1000u	 /* turns given to what is still posted at a stop */
-#define FIBERS_POOLED_MAX 256u	 /* stacks kept for reuse */
-#define FIBERS_LIMIT (1u << 20)	 /* the largest fibers_max */
+#define TASKS_PER_TURN	  64u /* in each of the two rounds of tasks */
+#define TIMERS_PER_TURN	  1024u
+#define MAILS_PER_TURN	  128u /* from each peer */
+#define MAIL_RING_SLOTS	  256u /* power of two */
+#define STALL_NS_DEFAULT  100000000ull
+#define STALL_ALERT_NS	  10000000000ull /* after a stall, each item is timed for so long */
+#define STOP_TURNS_MAX	  1000u		 /* turns given to what is still posted at a stop */
+#define FIBERS_POOLED_MAX 256u		 /* stacks kept for reuse */
+#define FIBERS_LIMIT	  (1u << 20)	 /* the largest fibers_max */
 
 /* ---- timer.c -------------------------------------------------------------- */
 
 #define WHEEL_LEVELS 11 /* 6 bits each: all 64 of a time */
-#define WHEEL_SLOTS 64
+#define WHEEL_SLOTS  64
 
 struct wheel {
-	uint64_t base_ns;	/* nothing in a slot is due at or before this */
-	uint64_t next_ns;	/* not later than the first deadline in a slot */
+	uint64_t base_ns; /* nothing in a slot is due at or before this */
+	uint64_t next_ns; /* not later than the first deadline in a slot */
 	bool next_is_exact;
-	unsigned scan_max;	/* timers to look at to make it exact */
-	unsigned armed;		/* in slots, due or firing */
-	uint16_t levels;	/* bit: the level has timers */
+	unsigned scan_max;	     /* timers to look at to make it exact */
+	unsigned armed;		     /* in slots, due or firing */
+	uint16_t levels;	     /* bit: the level has timers */
 	uint64_t bits[WHEEL_LEVELS]; /* bit: the slot has timers */
 	struct list slots[WHEEL_LEVELS][WHEEL_SLOTS];
-	struct list due;	/* by deadline */
+	struct list due; /* by deadline */
 };
 
 void wheel_init(struct wheel *w, uint64_t now_ns);
@@ -53,7 +53,7 @@ uint64_t wheel_next(struct wheel *w);
 struct mail_ring {
 	struct mail *slots[MAIL_RING_SLOTS];
 	_Alignas(64) _Atomic uint32_t tail;
-	uint32_t head_seen; /* the sender's: head is not before this */
+	uint32_t head_seen;    /* the sender's: head is not before this */
 	_Atomic bool is_short; /* the sender waits for room */
 	_Alignas(64) _Atomic uint32_t head;
 };
@@ -67,13 +67,13 @@ struct outbox {
 /* Everything about the others; only bell and is_asleep are touched by them. */
 struct post {
 	struct reactor *peers[REACTORS_MAX];
-	struct mail_ring *in[REACTORS_MAX];  /* owned; by sender */
-	struct outbox out[REACTORS_MAX];     /* by receiver */
-	struct outbox self;		     /* mail to ourselves */
-	uint64_t out_bits;		     /* outboxes that are not empty */
-	uint64_t in_bits;		     /* rings with mail left over from the last turn */
-	_Alignas(64) _Atomic uint64_t bell;  /* bit: that peer sent something, or made room */
-	_Atomic bool is_asleep;		     /* rung bells need an io_wake() */
+	struct mail_ring *in[REACTORS_MAX]; /* owned; by sender */
+	struct outbox out[REACTORS_MAX];    /* by receiver */
+	struct outbox self;		    /* mail to ourselves */
+	uint64_t out_bits;		    /* outboxes that are not empty */
+	uint64_t in_bits;		    /* rings with mail left over from the last turn */
+	_Alignas(64) _Atomic uint64_t bell; /* bit: that peer sent something, or made room */
+	_Atomic bool is_asleep;		    /* rung bells need an io_wake() */
 };
 
 void post_init(struct post *p);
@@ -92,9 +92,9 @@ void post_awake(struct reactor *r);
 /* ---- fiber.c -------------------------------------------------------------- */
 
 struct fiber_pool {
-	struct list live;	/* struct fiber.link: started and not released */
-	struct list idle;	/* with a stack, warmest first */
-	struct list bare;	/* without */
+	struct list live; /* struct fiber.link: started and not released */
+	struct list idle; /* with a stack, warmest first */
+	struct list bare; /* without */
 	unsigned count, idle_count, high_water;
 	size_t stack_high_water_bytes;
 };
@@ -119,7 +119,7 @@ struct doing {
 };
 
 struct reactor {
-	struct io *io;		/* borrowed */
+	struct io *io; /* borrowed */
 	struct reactor_opts opts;
 	char name[FIBER_NAME_MAX];
 
@@ -129,16 +129,16 @@ struct reactor {
 	struct post post;
 	struct fiber_pool fibers;
 
-	struct fiber_ctx loop;	/* where reactor_turn() waits while a fiber runs */
-	struct fiber *running;	/* NULL: the loop itself */
+	struct fiber_ctx loop; /* where reactor_turn() waits while a fiber runs */
+	struct fiber *running; /* NULL: the loop itself */
 	_Atomic bool stop;
 
 	struct doing doing;
-	unsigned items;		/* run in this turn */
-	unsigned events;	/* callbacks run by io_turn() since the last turn */
+	unsigned items;		 /* run in this turn */
+	unsigned events;	 /* callbacks run by io_turn() since the last turn */
 	uint64_t alert_until_ns; /* each item is timed until then */
-	uint64_t item_began_ns; /* while on the alert */
-	bool stall_is_told;	/* in this turn, with the item's name */
+	uint64_t item_began_ns;	 /* while on the alert */
+	bool stall_is_told;	 /* in this turn, with the item's name */
 	struct reactor_stats stats;
 };
 
@@ -146,7 +146,7 @@ struct reactor {
 struct stall {
 	uint64_t began_ns;
 	char fiber[FIBER_NAME_MAX]; /* "": none */
-	uint64_t task;			     /* address of its function; 0: none */
+	uint64_t task;		    /* address of its function; 0: none */
 };
 
 void reactor_doing(const struct reactor *r, struct stall *ret);

@@ -33,8 +33,8 @@
 #include "base/must.h"
 #include "reactor/reactor_priv.h"
 
-#define LEVEL_DUE WHEEL_LEVELS /* not in a slot: in a list of deadlines that have passed */
-#define WHEEL_SCAN_MAX 64      /* timers looked at for an exact next_ns where a bound would do */
+#define LEVEL_DUE      WHEEL_LEVELS /* not in a slot: in a list of deadlines that have passed */
+#define WHEEL_SCAN_MAX 64 /* timers looked at for an exact next_ns where a bound would do */
 
 void wheel_init(struct wheel *w, uint64_t now_ns)
 {

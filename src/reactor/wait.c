@@ -68,8 +68,8 @@ int fiber_sleep(struct fiber *f, uint64_t ns)
 	struct list nobody;
 
 	list_init(&nobody);
-	int res = waiter_wait(f, &nobody, ns < IO_FOREVER - now_ns ? now_ns + ns : IO_FOREVER,
-			      true);
+	int res =
+		waiter_wait(f, &nobody, ns < IO_FOREVER - now_ns ? now_ns + ns : IO_FOREVER, true);
 	return res == -ETIMEDOUT ? 0 : res;
 }
 

@@ -56,7 +56,7 @@ static void sizes_out_of_bounds_are_refused(void **state)
 
 static void no_room_is_enomem(void **state)
 {
-	struct rlimit was, none = {0};
+	struct rlimit was, none = { 0 };
 	size_t bytes;
 	void *low;
 

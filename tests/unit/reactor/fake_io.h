@@ -18,11 +18,11 @@ struct fake_io {
 	struct io io;
 	struct mem_heap heap;
 	uint64_t now_ns;
-	struct list submitted;	/* struct io_op.link */
+	struct list submitted; /* struct io_op.link */
 	struct list completed;
 	_Atomic unsigned wakes;
-	unsigned waits;		/* turns that had nothing to do and waited */
-	bool completes_all;	/* ops complete in the next turn, with res 0 unless NOP's len says */
+	unsigned waits;	    /* turns that had nothing to do and waited */
+	bool completes_all; /* ops complete in the next turn, with res 0 unless NOP's len says */
 };
 
 static inline struct fake_io *fake_of(struct io *io)
@@ -62,7 +62,8 @@ static unsigned fake_turn(struct io *io, uint64_t until_ns)
 	io->turn_ns = fake->now_ns;
 	if (fake->completes_all)
 		while ((op = fake_first_op(fake)))
-			fake_complete(fake, op, op->code == IO_WORK ? op->work.fn(op->work.ctx) : 0);
+			fake_complete(fake, op,
+				      op->code == IO_WORK ? op->work.fn(op->work.ctx) : 0);
 	while ((op = list_pop_front(&fake->completed, struct io_op, link))) {
 		count++;
 		op->done(op);

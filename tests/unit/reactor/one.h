@@ -15,7 +15,7 @@ struct one {
 	struct fake_io fake;
 	struct reactor *r;
 	struct log log;
-	char lines[4096];	/* what was logged */
+	char lines[4096]; /* what was logged */
 };
 
 static void one_sink(void *ctx, enum log_level level, const char *line, size_t len)
@@ -35,7 +35,7 @@ static uint64_t one_clock(void *ctx)
 
 static inline void one_init_opts(struct one *one, struct reactor_opts opts)
 {
-	struct err err = {0};
+	struct err err = { 0 };
 
 	memset(one, 0, sizeof(*one));
 	fake_init(&one->fake);
@@ -46,7 +46,7 @@ static inline void one_init_opts(struct one *one, struct reactor_opts opts)
 
 static inline void one_init(struct one *one)
 {
-	one_init_opts(one, (struct reactor_opts){0});
+	one_init_opts(one, (struct reactor_opts){ 0 });
 }
 
 static inline void one_fini(struct one *one)

@@ -36,7 +36,7 @@ static int says_a_b(struct fiber *f, void *arg)
 static void starts_in_the_next_turn_and_yields_for_one(void **state)
 {
 	struct one one;
-	struct trace t = {0};
+	struct trace t = { 0 };
 
 	one_init(&one);
 	assert_int_equal(fiber_start(one.r, "one", says_a_b, &t, NULL), 0);
@@ -199,7 +199,7 @@ static int cancels(struct fiber *f, void *arg)
 static void a_cancelled_fiber_gets_it_from_each_wait_until_it_says_otherwise(void **state)
 {
 	struct one one;
-	struct patient p = {0};
+	struct patient p = { 0 };
 
 	one_init(&one);
 	event_init(&p.event);
@@ -220,8 +220,8 @@ static int cancels_sleepers(struct fiber *f, void *arg)
 	struct fiber *child[3];
 
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(fiber_start(fiber_reactor(f), "sleeper", sleeps_long, NULL,
-					     &child[i]), 0);
+		assert_int_equal(
+			fiber_start(fiber_reactor(f), "sleeper", sleeps_long, NULL, &child[i]), 0);
 	fiber_cancel(child[0]); /* before it has begun */
 	fiber_yield(f);
 	fiber_cancel(child[1]);
@@ -248,7 +248,7 @@ static void a_cancelled_fiber_ends_and_leaves_nothing(void **state)
 
 static int waits_for_io(struct fiber *f, void *arg)
 {
-	struct io_op op = {0};
+	struct io_op op = { 0 };
 
 	io_prep(&op, IO_NOP, NULL);
 	int64_t res = fiber_io_wait(f, &op);
@@ -355,7 +355,7 @@ static int fault_body(struct mem *mem, void *arg)
 	struct fake_io fake;
 	struct reactor *r;
 	struct one_call call = { .fn = cancels_sleepers };
-	struct reactor_opts opts = {0};
+	struct reactor_opts opts = { 0 };
 
 	fake_init(&fake);
 	fake.io.mem = mem;
@@ -363,7 +363,7 @@ static int fault_body(struct mem *mem, void *arg)
 	if (res < 0)
 		return res;
 	call.fn = says_a_b;
-	call.arg = &(struct trace){0};
+	call.arg = &(struct trace){ 0 };
 	for (unsigned i = 0; i < 3 && res == 0; i++)
 		res = fiber_start(r, "test", one_call_main, &call, NULL);
 	while (reactor_turn(r) != IO_FOREVER)
@@ -484,7 +484,7 @@ static void an_abandoned_reactor_gives_its_stacks_back(void **state)
 		arena->mem.ops = &arena_ops;
 		fake_init(&fake);
 		fake.io.mem = &arena->mem;
-		assert_int_equal(reactor_new(&fake.io, &(struct reactor_opts){0}, &r, NULL), 0);
+		assert_int_equal(reactor_new(&fake.io, &(struct reactor_opts){ 0 }, &r, NULL), 0);
 		for (unsigned i = 0; i < 5; i++) {
 			assert_int_equal(fiber_start(r, "a", sleeps_ms, NULL, NULL), 0);
 			assert_int_equal(fiber_start(r, "b", sleeps_long, NULL, NULL), 0);
@@ -538,7 +538,8 @@ static void a_fiber_knows_where_it_runs(void **state)
 
 	one_init(&one);
 	assert_int_equal(fiber_start(one.r, "a-name-that-is-longer-than-it-may-be", knows_itself,
-				     &one, NULL), 0);
+				     &one, NULL),
+			 0);
 	one_run(&one, 10);
 	one_fini(&one);
 }

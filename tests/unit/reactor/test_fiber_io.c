@@ -36,9 +36,10 @@ static int place_io_open(void *ctx, unsigned index, struct io **ret, struct err 
 /* Runs fn as the main fiber; keeps its words. */
 static int place_run(struct place *place, unsigned count, fiber_fn fn)
 {
-	struct err err = {0};
-	struct group_opts opts = { .count = count, .io_open = place_io_open, .io_ctx = place,
-				   .mem = &place->heap.mem };
+	struct err err = { 0 };
+	struct group_opts opts = {
+		.count = count, .io_open = place_io_open, .io_ctx = place, .mem = &place->heap.mem
+	};
 	int res = group_run(&opts, fn, place, &err);
 
 	snprintf(place->words, sizeof(place->words), "%s", err.words);
@@ -83,8 +84,8 @@ static int uses_a_file(struct fiber *f, void *arg)
 	char path[128], buf[16] = "";
 
 	path_of(place, "file", path);
-	assert_int_equal(fiber_open(f, path, IO_OPEN_READ | IO_OPEN_WRITE | IO_OPEN_CREATE, 0600,
-				    &file), 0);
+	assert_int_equal(
+		fiber_open(f, path, IO_OPEN_READ | IO_OPEN_WRITE | IO_OPEN_CREATE, 0600, &file), 0);
 	assert_int_equal(fiber_write(f, file, "hello", 5, 3, 0), 0);
 	assert_int_equal(fiber_write(f, file, "J", 1, 3, IO_DSYNC), 0);
 	assert_int_equal(fiber_fsync(f, file, 0), 0);
@@ -256,15 +257,15 @@ static int talks(struct fiber *f, void *arg)
 {
 	struct io_addr addr, found[4];
 	struct io_listener *listener;
-	struct door door = {0};
+	struct door door = { 0 };
 	struct io_sock *sock;
 	char buf[8] = "";
 	uint32_t count = 0;
-	struct io_sock_opts opts = {0};
+	struct io_sock_opts opts = { 0 };
 
 	assert_int_equal(io_addr_parse("127.0.0.1:0", &addr, NULL), 0);
-	assert_int_equal(io_listen(fiber_io(f), &addr, &opts, door_accepted, &door, &listener,
-				   NULL), 0);
+	assert_int_equal(
+		io_listen(fiber_io(f), &addr, &opts, door_accepted, &door, &listener, NULL), 0);
 	io_listener_addr(listener, &addr);
 	assert_int_equal(fiber_resolve(f, "127.0.0.1", addr.port, found, 4, &count), 0);
 	assert_in_range(count, 1, 4);

@@ -21,7 +21,7 @@ struct crew {
 	struct log log;
 	pthread_mutex_t lock;
 	char lines[8192];
-	unsigned fail_index;	/* whose io does not open; 0 is the first */
+	unsigned fail_index; /* whose io does not open; 0 is the first */
 	int fail_code;
 	bool fail_wordless;
 	unsigned reactors;
@@ -50,8 +50,9 @@ static int crew_io_open(void *ctx, unsigned index, struct io **ret, struct err *
 	struct crew *crew = ctx;
 
 	if (crew->fail_code && index >= crew->fail_index)
-		return crew->fail_wordless ? crew->fail_code :
-		       err_fail(err, crew->fail_code, "io %u is denied", index);
+		return crew->fail_wordless ?
+			       crew->fail_code :
+			       err_fail(err, crew->fail_code, "io %u is denied", index);
 	*ret = thread_io_new(&crew->heap.mem);
 	return 0;
 }
@@ -104,10 +105,11 @@ static void each_reactor_runs_on_a_thread_of_its_own(void **state)
 {
 	for (unsigned pin = 0; pin < 2; pin++) {
 		struct crew crew;
-		struct err err = {0};
+		struct err err = { 0 };
 		crew_init(&crew);
 		assert_int_equal(crew_run(&crew, (struct group_opts){ .count = 4, .pin = pin },
-					  visits_all, &err), 42);
+					  visits_all, &err),
+				 42);
 		assert_int_equal(crew.reactors, 4);
 		assert_true(pthread_equal(crew.threads[0], pthread_self()));
 		for (unsigned i = 1; i < 4; i++)
@@ -165,7 +167,7 @@ static int fails(struct fiber *f, void *arg)
 static void the_first_fibers_error_is_returned_with_its_words(void **state)
 {
 	struct crew crew;
-	struct err err = {0};
+	struct err err = { 0 };
 
 	crew_init(&crew);
 	assert_int_equal(crew_run(&crew, (struct group_opts){ .count = 0 }, fails, &err), -EBUSY);
@@ -178,18 +180,20 @@ static void a_member_that_cannot_start_stops_all_and_says_why(void **state)
 {
 	for (unsigned index = 0; index < 4; index++) {
 		struct crew crew;
-		struct err err = {0};
+		struct err err = { 0 };
 		char words[64];
 		crew_init(&crew);
 		crew.fail_code = -EPERM;
 		crew.fail_index = index;
 		assert_int_equal(crew_run(&crew, (struct group_opts){ .count = 4 }, visits_all,
-					  &err), -EPERM);
+					  &err),
+				 -EPERM);
 		snprintf(words, sizeof(words), "io %u is denied", index);
 		assert_string_equal(err.words, words); /* G3: the first of them */
 		crew.fail_wordless = true;
 		assert_int_equal(crew_run(&crew, (struct group_opts){ .count = 4 }, visits_all,
-					  &err), -EPERM);
+					  &err),
+				 -EPERM);
 		assert_non_null(strstr(err.words, "no io: EPERM"));
 		assert_int_equal(crew.reactors, 0);
 		crew_fini(&crew);
@@ -199,11 +203,12 @@ static void a_member_that_cannot_start_stops_all_and_says_why(void **state)
 static void more_than_the_limit_is_refused(void **state)
 {
 	struct crew crew;
-	struct err err = {0};
+	struct err err = { 0 };
 
 	crew_init(&crew);
 	assert_int_equal(crew_run(&crew, (struct group_opts){ .count = REACTORS_MAX + 1 },
-				  visits_all, &err), -EINVAL);
+				  visits_all, &err),
+			 -EINVAL);
 	assert_non_null(strstr(err.words, "at most 64"));
 	crew_fini(&crew);
 }
@@ -216,7 +221,7 @@ static int returns_zero(struct fiber *f, void *arg)
 static int group_body(struct mem *mem, void *arg)
 {
 	struct crew *crew = arg;
-	struct err err = {0};
+	struct err err = { 0 };
 	struct group_opts opts = { .count = 2, .io_open = crew_io_open, .io_ctx = crew, .mem = mem };
 	int res = group_run(&opts, returns_zero, crew, &err);
 

@@ -19,7 +19,7 @@
 struct letter {
 	struct mail mail;
 	unsigned number;
-	unsigned *expected;	/* the receiver's: RE3 */
+	unsigned *expected; /* the receiver's: RE3 */
 	struct reactor *ran_at;
 };
 
@@ -50,7 +50,8 @@ static void send_letters(struct one *from, struct one *to, struct letter *letter
 			 unsigned count, unsigned *expected)
 {
 	for (unsigned i = first; i < first + count; i++) {
-		letters[i] = (struct letter){ .mail.run = letter_read, .number = i,
+		letters[i] = (struct letter){ .mail.run = letter_read,
+					      .number = i,
 					      .expected = expected };
 		reactor_send(from->r, to->r, &letters[i].mail);
 	}
@@ -116,7 +117,7 @@ static void a_full_ring_holds_mail_back_in_order_and_loses_nothing(void **state)
 	reactor_turn(a.r);
 	unsigned wakes = a.fake.wakes;
 	assert_int_equal(reactor_turn(b.r), 0); /* a bounded part of it */
-	assert_true(a.fake.wakes > wakes); /* MA4 */
+	assert_true(a.fake.wakes > wakes);	/* MA4 */
 	while (read < 1000) {
 		assert_true(turns++ < 100);
 		reactor_turn(a.r);
@@ -159,7 +160,7 @@ static void a_stranger_is_not_written_to(void **state)
 static int connect_body(struct mem *mem, void *arg)
 {
 	struct fake_io fake[3];
-	struct reactor *r[3] = {0};
+	struct reactor *r[3] = { 0 };
 	int res = 0;
 
 	for (unsigned i = 0; i < 3; i++) {
@@ -231,8 +232,8 @@ static void a_call_on_another_reactor_brings_result_and_words_back(void **state)
 
 /* ---- four threads --------------------------------------------------------- */
 
-#define STORM_EACH 20000 /* letters from each peer to each */
-#define STORM_FLYING 700 /* at once, from each: more than a ring holds */
+#define STORM_EACH   20000 /* letters from each peer to each */
+#define STORM_FLYING 700   /* at once, from each: more than a ring holds */
 
 struct storm;
 
@@ -323,8 +324,9 @@ static void *storm_main(void *arg)
 	prng_init(&p->prng, 1, p->index);
 	task_init(&p->task, storm_task);
 	for (unsigned i = 0; i < STORM_FLYING; i++) {
-		p->letters[i] = (struct storm_letter){ .mail.run = storm_letter_run, .from = p,
-						       .home = p->r, .next_free = p->free };
+		p->letters[i] = (struct storm_letter){
+			.mail.run = storm_letter_run, .from = p, .home = p->r, .next_free = p->free
+		};
 		p->free = &p->letters[i];
 	}
 	if (pthread_barrier_wait(&storm->barrier) == PTHREAD_BARRIER_SERIAL_THREAD) {

@@ -15,7 +15,7 @@ struct job {
 	struct one *one;
 	char name;
 	char *log;
-	unsigned again;		/* posts itself so often */
+	unsigned again; /* posts itself so often */
 	uint64_t lasts_ns;
 	struct job *unposts;
 };
@@ -249,14 +249,16 @@ static void bad_options_are_refused_with_words(void **state)
 {
 	struct fake_io fake;
 	struct reactor *r;
-	struct err err = {0};
+	struct err err = { 0 };
 
 	fake_init(&fake);
-	assert_int_equal(reactor_new(&fake.io, &(struct reactor_opts){ .index = REACTORS_MAX },
-				     &r, &err), -EINVAL);
+	assert_int_equal(reactor_new(&fake.io, &(struct reactor_opts){ .index = REACTORS_MAX }, &r,
+				     &err),
+			 -EINVAL);
 	assert_non_null(strstr(err.words, "at most 64"));
 	assert_int_equal(reactor_new(&fake.io, &(struct reactor_opts){ .fibers_max = UINT32_MAX },
-				     &r, &err), -EINVAL);
+				     &r, &err),
+			 -EINVAL);
 	assert_non_null(strstr(err.words, "fibers"));
 	fake_fini(&fake);
 }

@@ -8,8 +8,8 @@
 #include "reactor/timer.h"
 #include "unit/reactor/one.h"
 
-#define MS 1000000ull
-#define S 1000000000ull
+#define MS     1000000ull
+#define S      1000000000ull
 #define TIMERS 5000
 
 struct shot {
@@ -18,9 +18,9 @@ struct shot {
 	unsigned id;
 	uint64_t fired_ns;
 	unsigned fired;
-	unsigned again;		/* restart from the callback so often */
+	unsigned again; /* restart from the callback so often */
 	uint64_t again_ns;
-	struct shot *victim;	/* stopped by the callback */
+	struct shot *victim; /* stopped by the callback */
 };
 
 struct world {
@@ -121,8 +121,7 @@ static void a_late_turn_fires_all_that_is_due_in_order(void **state)
 	while (reactor_turn(w->one.r) == 0)
 		;
 	for (unsigned i = 0; i < TIMERS; i++)
-		assert_int_equal(w->shots[i].fired,
-				 w->shots[i].timer.due_ns <= w->one.fake.now_ns);
+		assert_int_equal(w->shots[i].fired, w->shots[i].timer.due_ns <= w->one.fake.now_ns);
 	reactor_stats(w->one.r, &stats);
 	assert_int_equal(stats.timers_armed, TIMERS - w->fired);
 	assert_int_equal(stats.timers_fired, w->fired);
