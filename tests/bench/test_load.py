@@ -51,7 +51,7 @@ def trims_zeroes_and_flushes_verify():
     found = report("--ios", "5000", "--rw", "randrw", "--verify", "--fill", "--unmap", "20", "--zeroes", "20",
                    "--flush-every", "16", "--fua", "--bs", "8k", RAM)
     assert found["verify_errors"] == 0 and found["unmap"]["ios"] > 500, found
-    assert found["zeroes"]["ios"] > 500 and found["flush"]["ios"] > 50, found
+    assert found["write-zeroes"]["ios"] > 500 and found["flush"]["ios"] > 50, found
 
 
 def several_devices_and_reactors_at_once():
@@ -66,15 +66,15 @@ def runtime_is_kept():
 
 
 def corruption_is_found_and_named():
-    status, _, err = bdev("--ios", "2000", "--rw", "randrw", "--verify",
-                          "fault:///f?op=write&nth=100&corrupt=1&on=" + RAM)
+    status, _, err = bdev("--ios", "2000", "--rw", "randrw", "--verify", "--fill",
+                          "fault:///f?rule=read,nth:900,corrupt&on=" + RAM)
     assert status == 1 and err.startswith("bdev: verify: fault:///f") and "wanted serial" in err, (status, err)
 
 
 def io_errors_are_named_and_counted():
-    fault = "fault:///f?op=read&nth=100&status=EIO&on=" + RAM
+    fault = "fault:///f?rule=read,nth:100,status:EIO&on=" + RAM
     status, _, err = bdev("--ios", "2000", fault)
-    assert status == 1 and "read of 8 blocks at lba" in err and "failed: EIO" in err, (status, err)
+    assert status == 1 and "read of " in err and " at lba " in err and "failed: EIO" in err, (status, err)
     found = report("--ios", "2000", "--errors", "5", fault)
     assert found["errors"] >= 1, found
 
