@@ -541,9 +541,18 @@ static int uring_parts_open(struct uring *u, const struct uring_opts *o, struct 
 	if (r < 0)
 		return err_fail(err, r, "worker pool: %s", err_name(r));
 	r = uring_ring_open(u, or_default(o->entries, URING_ENTRIES_DEFAULT), err);
-	if (r < 0)
+	if (r < 0) {
 		work_fini(&u->work);
-	return r;
+		return r;
+	}
+	uring_wake_arm(u);
+	r = io_uring_submit(&u->ring); /* the first io_uring_enter: is that allowed too? */
+	if (r < 0) {
+		io_uring_queue_exit(&u->ring);
+		work_fini(&u->work);
+		return uring_why(err, r);
+	}
+	return 0;
 }
 
 int uring_open(struct mem *mem, const struct uring_opts *opts, struct io **ret, struct err *err)
@@ -566,14 +575,15 @@ int uring_open(struct mem *mem, const struct uring_opts *opts, struct io **ret, 
 	u->bufs.bytes = align_up_u64(o->buf_bytes ? o->buf_bytes : URING_BUF_BYTES_DEFAULT, URING_BUF_CHUNK);
 	u->rbufs.count = or_default(o->recv_buf_count, URING_RECV_BUFS_DEFAULT);
 	u->rbufs.bytes = or_default(o->recv_buf_bytes, URING_RECV_BUF_BYTES_DEFAULT);
+	u->wake_fd = -1;
+	u->wake_event.fn = uring_wake_event;
 	r = uring_parts_open(u, o, err);
 	if (r < 0) {
 		uring_free(u);
 		return r;
 	}
-	u->wake_event.fn = uring_wake_event;
+	u->has_zc_report = u->ring.features & LINUX_IORING_FEAT_RW_ATTR;
 	uring_fd_table_init(u);
-	uring_wake_arm(u);
 	uring_wait_init(u, o);
 	*ret = &u->io;
 	return 0;

@@ -118,7 +118,7 @@ void uring_watch_free(struct io_watch *w)
 struct io_signal {
 	struct io *io;
 	int fd;
-	bool is_freed;
+	bool is_freed, is_in_call;
 	struct uring_event read;
 	struct signalfd_siginfo info;
 	io_signal_fn fn;
@@ -139,10 +139,9 @@ static void signal_event(struct uring *u, struct uring_event *ev, int res, unsig
 
 	if (!s->is_freed && res == (int)sizeof(s->info)) {
 		u->told++;
-		/* Until this returns the object cannot go: it is freed below only. */
-		ev->is_armed = true;
+		s->is_in_call = true;
 		s->fn(s->ctx, (int)s->info.ssi_signo);
-		ev->is_armed = false;
+		s->is_in_call = false;
 	}
 	if (!s->is_freed) {
 		signal_arm(s);
@@ -185,5 +184,6 @@ void uring_signal_free(struct io_signal *s)
 	must(!s->is_freed);
 	s->is_freed = true;
 	u->closing++;
-	uring_cancel_event(u, &s->read);
+	if (!s->is_in_call)
+		uring_cancel_event(u, &s->read);
 }
