@@ -49,22 +49,22 @@ void uring_finish_later(struct uring *u, struct io_op *op, int64_t res)
 	list_add_tail(&u->done, &op->link);
 }
 
-void uring_cancel_data(struct uring *u, uint64_t user_data)
+static void uring_cancel_send(struct uring *u, uintptr_t target, uintptr_t tag)
 {
 	struct io_uring_sqe *sqe = uring_sqe(u);
 
 	sqe->opcode = IORING_OP_ASYNC_CANCEL;
 	sqe->fd = -1;
-	sqe->addr = user_data;
-	sqe->user_data = TAG_NONE;
+	sqe->addr = target;
+	sqe->user_data = (target & ~(uintptr_t)TAG_MASK) | tag;
 }
 
 void uring_cancel_event(struct uring *u, struct uring_event *ev)
 {
 	if (!ev->is_armed || ev->is_cancelling)
 		return;
-	ev->is_cancelling = true;
-	uring_cancel_data(u, (uintptr_t)ev | TAG_EVENT);
+	ev->is_cancelling = ev->is_cancel_out = true;
+	uring_cancel_send(u, (uintptr_t)ev | TAG_EVENT, TAG_CANCEL_EVENT);
 }
 
 static void uring_work_told(struct uring *u, struct io_op *op)
@@ -185,8 +185,8 @@ static void uring_cancel(struct io *io, struct io_op *op)
 	switch (op_state(op) & STATE_MASK) {
 	case STATE_RING:
 		if (!op_is_cancelled(op)) {
-			op->priv[OP_STATE] = (void *)(STATE_RING | STATE_CANCELLED);
-			uring_cancel_data(u, (uintptr_t)op | TAG_OP);
+			op->priv[OP_STATE] = (void *)(STATE_RING | STATE_CANCELLED | STATE_CANCEL_OUT);
+			uring_cancel_send(u, (uintptr_t)op | TAG_OP, TAG_CANCEL_OP);
 		}
 		break;
 	case STATE_WORK:
@@ -236,6 +236,58 @@ static void uring_op_cqe(struct uring *u, struct io_op *op, int res, unsigned fl
 	}
 }
 
+/* U4 */
+static __attribute__((noinline)) void uring_op_cancel_cqe(struct uring *u, struct io_op *op, int res)
+{
+	bool is_sock = op->code == IO_SEND || op->code == IO_RECV || op->code == IO_CONNECT;
+
+	if (op_state(op) & STATE_ENDED) {
+		op->priv[OP_STATE] = (void *)(STATE_RING | STATE_CANCELLED);
+		uring_op_cqe(u, op, (int)op->res, (unsigned)op->submit_ns);
+	} else if (res == -ENOENT && is_sock) {
+		uring_cancel_send(u, (uintptr_t)op | TAG_OP, TAG_CANCEL_OP);
+	} else { /* found; or a file's, which the kernel ends when it can */
+		op->priv[OP_STATE] = (void *)(STATE_RING | STATE_CANCELLED);
+	}
+}
+
+/* True: kept until the cancel's CQE comes (U4). */
+static bool uring_op_hold(struct io_op *op, int res, unsigned flags)
+{
+	if (likely(!(op_state(op) & STATE_CANCEL_OUT)) || flags & IORING_CQE_F_MORE)
+		return false;
+	op->priv[OP_STATE] = (void *)(op_state(op) | STATE_ENDED);
+	op->res = res;
+	op->submit_ns = flags;
+	return true;
+}
+
+static void uring_event_cqe(struct uring *u, struct uring_event *ev, int res, unsigned flags)
+{
+	if (!(flags & IORING_CQE_F_MORE)) {
+		if (ev->is_cancel_out) { /* U4 */
+			ev->has_ended = true;
+			ev->end_res = res;
+			ev->end_flags = flags;
+			return;
+		}
+		ev->is_armed = false;
+	}
+	ev->fn(u, ev, res, flags);
+}
+
+static void uring_event_cancel_cqe(struct uring *u, struct uring_event *ev, int res)
+{
+	if (ev->has_ended) {
+		ev->is_cancel_out = ev->has_ended = false;
+		uring_event_cqe(u, ev, ev->end_res, ev->end_flags);
+	} else if (res == -ENOENT) {
+		uring_cancel_send(u, (uintptr_t)ev | TAG_EVENT, TAG_CANCEL_EVENT);
+	} else {
+		ev->is_cancel_out = false;
+	}
+}
+
 static void uring_reap(struct uring *u)
 {
 	struct io_uring_cq *cq = &u->ring.cq;
@@ -247,15 +299,22 @@ static void uring_reap(struct uring *u)
 	for (; head != tail; head++) {
 		const struct io_uring_cqe *cqe = &cq->cqes[head & mask];
 		uintptr_t data = cqe->user_data;
+		void *target = (void *)(data & ~(uintptr_t)TAG_MASK);
 
-		if (likely((data & TAG_MASK) == TAG_OP)) {
-			uring_op_cqe(u, (struct io_op *)data, cqe->res, cqe->flags);
-		} else if ((data & TAG_MASK) == TAG_EVENT) {
-			struct uring_event *ev = (struct uring_event *)(data - TAG_EVENT);
-
-			if (!(cqe->flags & IORING_CQE_F_MORE))
-				ev->is_armed = false;
-			ev->fn(u, ev, cqe->res, cqe->flags);
+		switch (data & TAG_MASK) {
+		case TAG_OP:
+			if (!uring_op_hold(target, cqe->res, cqe->flags))
+				uring_op_cqe(u, target, cqe->res, cqe->flags);
+			break;
+		case TAG_EVENT:
+			uring_event_cqe(u, target, cqe->res, cqe->flags);
+			break;
+		case TAG_CANCEL_OP:
+			uring_op_cancel_cqe(u, target, cqe->res);
+			break;
+		default:
+			uring_event_cancel_cqe(u, target, cqe->res);
+			break;
 		}
 	}
 	if (count)

@@ -158,9 +158,11 @@ static int listen_bind(int fd, const struct io_addr *addr, const struct io_sock_
 	int r = uring_sock_set(fd, addr->family, opts);
 	if (r < 0)
 		return r;
-	if (bind(fd, at, len) < 0 &&
-	    (errno != EADDRINUSE || !listen_remove_stale(addr, &storage, len) || bind(fd, at, len) < 0))
-		return errno == ENOENT || errno == EACCES ? -errno : -(errno ? errno : EADDRINUSE);
+	r = bind(fd, at, len) < 0 ? -errno : 0;
+	if (r == -EADDRINUSE && listen_remove_stale(addr, &storage, len))
+		r = bind(fd, at, len) < 0 ? -errno : 0;
+	if (r < 0)
+		return r;
 	return listen(fd, LISTEN_BACKLOG) < 0 ? -errno : 0;
 }
 

@@ -6,17 +6,21 @@
  * uring_send, uring_recv, uring_sock, uring_listen, uring_watch, uring_child (kinds of
  * work) < uring (the table of operations, the turn).
  *
- * A CQE's user_data is a pointer whose two low bits say what it points to:
+ * A CQE's user_data is a pointer whose three low bits say what it points to:
  *
- *	TAG_OP     struct io_op, one-shot work: uring.c switches on its code
- *	TAG_EVENT  struct uring_event in a stream object: its function is called
- *	TAG_NONE   nobody is interested (cancels)
+ *	TAG_OP		  struct io_op, one-shot work: uring.c switches on its code
+ *	TAG_EVENT	  struct uring_event in a stream object: its function is called
+ *	TAG_CANCEL_OP	  the same structs; how cancelling them went
+ *	TAG_CANCEL_EVENT
  *
  * U1. An object with an SQE out lives until its last CQE came, whatever its owner did:
  *     it counts them, and the closed one frees itself at zero.
  * U2. fds are closed only when no SQE names them any more: one that is queued but not yet
  *     submitted would hit whoever got the number next.
  * U3. uring_sqe() never fails: a full ring is submitted first.
+ * U4. A cancel can miss what is just between two states in the kernel (-ENOENT): then it is
+ *     sent again. So that this is known while the object still lives, the last CQE of what
+ *     is being cancelled is held back until that of the cancel has come.
  */
 #ifndef IO_URING_PRIV_H
 #define IO_URING_PRIV_H
@@ -48,7 +52,7 @@
 #define URING_RW_RETRIES_MAX 64u	/* of one -EAGAIN or -EINTR after another */
 #define URING_SLOT_NONE (-1)
 
-enum { TAG_OP, TAG_EVENT, TAG_NONE, TAG_MASK = 3 };
+enum { TAG_OP, TAG_EVENT, TAG_CANCEL_OP, TAG_CANCEL_EVENT, TAG_MASK = 7 };
 
 /* op->priv: [0] of all ops; the others are of their kind. */
 enum { OP_STATE, OP_TOTAL, OP_FN, OP_RETRIES };
@@ -59,7 +63,9 @@ enum {
 	STATE_WORK,	/* a worker has it */
 	STATE_RECV,	/* an IO_RECV fed from provided buffers */
 	STATE_MASK = 7,
-	STATE_CANCELLED = 8,
+	STATE_CANCELLED = 8,	/* asked for */
+	STATE_CANCEL_OUT = 16,	/* and the CQE of the cancel has not come */
+	STATE_ENDED = 32,	/* but the op's own last one has: res and flags are kept */
 };
 
 struct uring;
@@ -71,6 +77,10 @@ struct uring_event {
 	uring_event_fn fn;
 	bool is_armed;		/* an SQE is out whose last CQE has not come */
 	bool is_cancelling;
+	bool is_cancel_out;	/* the CQE of the cancel has not come */
+	bool has_ended;		/* but the last of its own: these */
+	int end_res;
+	unsigned end_flags;
 };
 
 /* A file as SQEs name it: by slot when it is registered. */
@@ -184,11 +194,11 @@ static inline uint64_t op_total(const struct io_op *op)
 	return (uintptr_t)op->priv[OP_TOTAL];
 }
 
-/* The SQE's op is in the kernel from now on; a cancel that was asked for stays asked for. */
+/* The SQE's op is in the kernel from now on. One that was cancelled does not come here again. */
 static inline void uring_sqe_op(struct uring *u, struct io_uring_sqe *sqe, struct io_op *op)
 {
 	sqe->user_data = (uintptr_t)op | TAG_OP;
-	op->priv[OP_STATE] = (void *)((op_state(op) & STATE_CANCELLED) | STATE_RING);
+	op->priv[OP_STATE] = (void *)STATE_RING;
 	u->in_ring++;
 }
 
@@ -200,10 +210,7 @@ static inline void uring_sqe_event(struct io_uring_sqe *sqe, struct uring_event 
 	ev->is_cancelling = false;
 }
 
-/* Ask the kernel to end what has this user_data; its CQE comes all the same. */
-void uring_cancel_data(struct uring *u, uint64_t user_data);
-
-/* If it is armed and not being cancelled yet. */
+/* Ask the kernel to end it, if it is armed and not being cancelled yet; its last CQE comes all the same. */
 void uring_cancel_event(struct uring *u, struct uring_event *ev);
 
 /* Run fn on a worker, then finish(u, op) in a turn (default: tell the submitter). */

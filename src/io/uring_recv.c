@@ -145,9 +145,10 @@ static void recv_unget(struct io_sock *sock, const struct io_op *op)
 
 /* ---- what is next --------------------------------------------------------------- */
 
+/* False also for one that is cancelled: it gets no more bytes. */
 static bool recv_is_fed(const struct io_sock *sock)
 {
-	return sock->recv_op && (op_state(sock->recv_op) & STATE_MASK) == STATE_RECV;
+	return sock->recv_op && op_state(sock->recv_op) == STATE_RECV;
 }
 
 static void recv_arm(struct io_sock *sock)
@@ -218,7 +219,7 @@ static void recv_next(struct io_sock *sock)
 		} else if (left >= RECV_DIRECT_MIN) {
 			uring_cancel_event(u, &sock->recv);
 		}
-	} else if (sock->fn && !sock->recv.is_armed) {
+	} else if (sock->fn && !sock->recv_op && !sock->recv.is_armed) {
 		recv_arm(sock);
 		if (sock->end != 1)
 			recv_ready(sock);
@@ -327,6 +328,17 @@ static void recv_end(struct io_sock *sock)
 	}
 }
 
+static void recv_cancelled(struct io_sock *sock)
+{
+	struct io_op *op = sock->recv_op;
+
+	if (!op || op_state(op) != (STATE_RECV | STATE_CANCELLED))
+		return;
+	uring_of(sock->io)->in_recv--;
+	recv_unget(sock, op);
+	recv_finish(sock, -ECANCELED);
+}
+
 /* End of the batch: held bytes and ends, then what is next. */
 void uring_recv_ready(struct uring *u)
 {
@@ -338,6 +350,7 @@ void uring_recv_ready(struct uring *u)
 	while ((sock = list_pop_front(&batch, struct io_sock, ready_link))) {
 		uring_sock_pin(sock);
 		sock->is_delivering = true;
+		recv_cancelled(sock);
 		recv_held(sock);
 		recv_end(sock);
 		sock->is_delivering = false;
@@ -352,9 +365,9 @@ void uring_recv_event(struct uring *u, struct uring_event *ev, int res, unsigned
 {
 	struct io_sock *sock = container_of(ev, struct io_sock, recv);
 
+	bool is_last = !ev->is_armed;
+
 	uring_wait_stream(u);
-	if (!ev->is_armed)
-		ev->is_cancelling = false;
 	sock->is_delivering = true;
 	if (res > 0) {
 		unsigned id = flags >> IORING_CQE_BUFFER_SHIFT;
@@ -366,10 +379,10 @@ void uring_recv_event(struct uring *u, struct uring_event *ev, int res, unsigned
 		sock->end = res;
 	}
 	sock->is_delivering = false;
-	if (!ev->is_armed || sock->end != 1 || sock->recv_op || !queue_empty(&sock->held))
+	if (is_last || sock->end != 1 || sock->recv_op || !queue_empty(&sock->held))
 		recv_next(sock);
-	if (!ev->is_armed)
-		uring_sock_unpin(sock); /* the multishot's */
+	if (is_last)
+		uring_sock_unpin(sock);
 }
 
 static void recv_direct_ended(struct io_sock *sock, struct io_op *op)
@@ -427,17 +440,20 @@ void uring_recv(struct uring *u, struct io_op *op)
 	recv_next(sock);
 }
 
+/* One that is fed. Until it is told, bytes that come are held: its own go before them (UR4). */
 void uring_recv_cancel(struct uring *u, struct io_op *op)
 {
 	struct io_sock *sock = op->net.sock;
 
 	must(sock->recv_op == op);
-	sock->recv_op = NULL;
-	u->in_recv--;
-	if (!sock->is_closed)
-		recv_unget(sock, op);
-	uring_finish_later(u, op, -ECANCELED);
-	recv_next(sock);
+	if (sock->is_closed) {
+		sock->recv_op = NULL;
+		u->in_recv--;
+		uring_finish_later(u, op, -ECANCELED);
+	} else {
+		op->priv[OP_STATE] = (void *)(STATE_RECV | STATE_CANCELLED);
+		recv_ready(sock);
+	}
 }
 
 void uring_recv_start(struct io_sock *sock, io_recv_fn fn, void *ctx)
@@ -474,15 +490,23 @@ void uring_recv_fini(struct io_sock *sock)
 
 /* ---- detaching ------------------------------------------------------------------ */
 
-static bool recv_has_bytes_queued(struct uring *u, const struct io_sock *sock)
+/* What the CQ holds for it: bytes, its end, or nothing. */
+enum recv_queued { QUEUED_NONE, QUEUED_END, QUEUED_BYTES };
+
+static enum recv_queued recv_queued(struct uring *u, const struct io_sock *sock)
 {
+	enum recv_queued found = QUEUED_NONE;
 	struct io_uring_cqe *cqe;
 	unsigned head;
 
-	io_uring_for_each_cqe(&u->ring, head, cqe)
-		if (cqe->user_data == ((uintptr_t)&sock->recv | TAG_EVENT) && cqe->res > 0)
-			return true;
-	return false;
+	io_uring_for_each_cqe(&u->ring, head, cqe) {
+		if (cqe->user_data != ((uintptr_t)&sock->recv | TAG_EVENT))
+			continue;
+		if (cqe->res >= 0)
+			return QUEUED_BYTES;
+		found = QUEUED_END;
+	}
+	return found;
 }
 
 /*
@@ -501,8 +525,7 @@ int uring_recv_detach(struct io_sock *sock)
 		return 0;
 	u->stats.enters += 2;
 	(void)io_uring_submit(&u->ring); /* the SQE itself may not have gone out yet */
-	int r = io_uring_register_sync_cancel(&u->ring, &reg);
+	(void)io_uring_register_sync_cancel(&u->ring, &reg);
 	(void)io_uring_get_events(&u->ring);
-	sock->recv.is_cancelling = true;
-	return (r < 0 && r != -ENOENT) || recv_has_bytes_queued(u, sock) ? -EBUSY : 0;
+	return recv_queued(u, sock) == QUEUED_END ? 0 : -EBUSY;
 }
