@@ -78,11 +78,48 @@ static int ram_compare(struct ram *ram, struct bio *bio)
 	return 0;
 }
 
-static void ram_durable(struct ram *ram, const struct bio *bio)
+/* A block becomes durable, unless what is durable is newer. */
+static void ram_block_durable(struct ram *ram, uint64_t block, const uint8_t *bytes,
+			      uint32_t version)
 {
-	if (bio->flags & BIO_FUA)
-		memcpy(ram->stable + bio->lba * ram->bdev.block_size, ram_at(ram, bio),
-		       ram_bytes(ram, bio));
+	size_t size = ram->bdev.block_size;
+
+	if (version < ram->stable_version[block])
+		return;
+	ram->stable_version[block] = version;
+	memcpy(ram->stable + block * size, bytes + block * size, size);
+}
+
+static void ram_written(struct ram *ram, const struct bio *bio)
+{
+	for (uint64_t b = bio->lba; b < bio->lba + bio->blocks; b++) {
+		ram->version[b]++;
+		if (bio->flags & BIO_FUA)
+			ram_block_durable(ram, b, ram->mem, ram->version[b]);
+	}
+}
+
+/* The bytes and their versions, as they are now. */
+static uint8_t *ram_snapshot(struct ram *ram, struct mem *mem)
+{
+	size_t bytes = ram->bdev.blocks * ram->bdev.block_size;
+	size_t versions = ram->bdev.blocks * sizeof(*ram->version);
+	uint8_t *snapshot = mem_alloc(mem, bytes + versions);
+
+	if (snapshot) {
+		memcpy(snapshot, ram->mem, bytes);
+		memcpy(snapshot + bytes, ram->version, versions);
+	}
+	return snapshot;
+}
+
+static void ram_flush(struct ram *ram, const uint8_t *snapshot)
+{
+	const uint32_t *version =
+		(const void *)(snapshot + ram->bdev.blocks * ram->bdev.block_size);
+
+	for (uint64_t b = 0; b < ram->bdev.blocks; b++)
+		ram_block_durable(ram, b, snapshot, version[b]);
 }
 
 static int ram_do(struct ram *ram, struct ram_req *req)
@@ -96,7 +133,7 @@ static int ram_do(struct ram *ram, struct ram_req *req)
 		ram_data(bio, 0, bytes, ram_at(ram, bio), false);
 		return 0;
 	case BIO_FLUSH:
-		memcpy(ram->stable, req->snapshot, ram->bdev.blocks * ram->bdev.block_size);
+		ram_flush(ram, req->snapshot);
 		return 0;
 	case BIO_COMPARE:
 		return ram_compare(ram, bio);
@@ -119,7 +156,7 @@ static int ram_do(struct ram *ram, struct ram_req *req)
 		return 0;
 	}
 	if (r == 0)
-		ram_durable(ram, bio);
+		ram_written(ram, bio);
 	return r;
 }
 
@@ -230,8 +267,7 @@ static void ram_submit(struct bio *bio)
 	if (ram->submits == ram->fail_at || (ram->fail_op >> bio->op & 1))
 		req->status = -EIO;
 	if (bio->op == BIO_FLUSH) {
-		req->snapshot = mem_dup(reactor_io(bio->chan->reactor)->mem, ram->mem,
-					ram->bdev.blocks * ram->bdev.block_size);
+		req->snapshot = ram_snapshot(ram, reactor_io(bio->chan->reactor)->mem);
 		if (!req->snapshot)
 			req->status = -EIO;
 	}
@@ -284,6 +320,8 @@ static void ram_close(struct fiber *f, struct bdev *bdev)
 		bdev_close(f, ram->child);
 	mem_free(ram->mem);
 	mem_free(ram->stable);
+	mem_free(ram->version);
+	mem_free(ram->stable_version);
 	mem_free(ram);
 }
 
@@ -347,6 +385,8 @@ static int ram_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 	CLEANUP(cleanup_mem) struct ram *ram = mem_new(io, sizeof(*ram));
 	CLEANUP(cleanup_mem) uint8_t *mem = NULL;
 	CLEANUP(cleanup_mem) uint8_t *stable = NULL;
+	CLEANUP(cleanup_mem) uint32_t *version = NULL;
+	CLEANUP(cleanup_mem) uint32_t *stable_version = NULL;
 	const char *other;
 
 	if (!ram)
@@ -354,7 +394,9 @@ static int ram_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 	TRY(ram_params(f, uri, ram));
 	mem = mem_new(io, ram->bdev.blocks * ram->bdev.block_size);
 	stable = mem_new(io, ram->bdev.blocks * ram->bdev.block_size);
-	if (!mem || !stable)
+	version = mem_new(io, ram->bdev.blocks * sizeof(*version));
+	stable_version = mem_new(io, ram->bdev.blocks * sizeof(*version));
+	if (!mem || !stable || !version || !stable_version)
 		return fiber_fail(f, -ENOMEM, "ram: no memory");
 	if (uri_child(uri, "on"))
 		TRY(bdev_open_uri(f, uri_child(uri, "on"), &ram->child));
@@ -365,6 +407,8 @@ static int ram_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 	ram->bdev.scratch_bytes = sizeof(struct ram_req);
 	ram->mem = steal(mem);
 	ram->stable = steal(stable);
+	ram->version = steal(version);
+	ram->stable_version = steal(stable_version);
 	*ret = &steal(ram)->bdev;
 	return 0;
 }

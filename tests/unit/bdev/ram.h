@@ -26,6 +26,7 @@ struct ram {
 	struct bdev bdev;
 	struct bdev *child;	/* on=: opened and held, nothing more */
 	uint8_t *mem, *stable;
+	uint32_t *version, *stable_version; /* of each block */
 	enum ram_mode mode;
 	uint64_t submits;	/* ever */
 	uint64_t fail_at;	/* this submit ends with -EIO; 0: none */

@@ -80,6 +80,22 @@ static inline void rig_run(struct rig *rig)
 	must(!"the node never gets idle");
 }
 
+static inline int rig_nothing_fn(struct fiber *f, void *arg)
+{
+	(void)f;
+	(void)arg;
+	return 0;
+}
+
+/* Fibers are there when memory fails. */
+static inline void rig_warm(struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->count; i++)
+		for (unsigned j = 0; j < 4; j++)
+			must(fiber_start(rig->r[i], "warm", rig_nothing_fn, NULL, NULL) == 0);
+	rig_run(rig);
+}
+
 static inline int rig_init_drivers(struct rig *rig, unsigned count,
 				   const struct bdev_driver *const *drivers, uint64_t fail_at)
 {
@@ -102,6 +118,7 @@ static inline int rig_init_drivers(struct rig *rig, unsigned count,
 	must(reactors_connect(rig->r, count) == 0);
 	rig->env.drivers = drivers;
 	rig->env.home = rig->r[0];
+	rig_warm(rig);
 	if (fail_at)
 		rig->heap.fail_at = rig->heap.allocs + fail_at;
 	return bdev_table_new(&rig->fake[0].io, &rig->env.table);
