@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * malloc - a disk in memory that costs what is written on it.
+ * malloc - a disk in memory that costs what is written on it (malloc_tree.h).
  *
- *   root  [ leaf | - | leaf | ... ]	one pointer for 256 MiB of disk
- *   leaf  [ chunk | - | ... ] x 4096	one pointer for 64 KiB
- *   chunk [ 64 KiB of data ]		a missing one reads as zeros
+ *   submit at home ---------------------------------> done at once
+ *   submit elsewhere --all chunks in the view-------> done at once
+ *                    \--else--> home, by mail: done --> back: the view learns the chunks
  *
- * The tree belongs to the home reactor, which alone looks into it: a request of another
- * reactor goes there by mail, is done there in one piece, and comes back.
+ * The home reactor alone makes and drops chunks, in the disk's tree. A channel of another
+ * reactor keeps a view: a tree of its own with the chunks it has met.
  *
- * MA1. Only the home reactor touches root, leaves and chunks.
- * MA2. A request is done in one go: two that overlap are done one after the other, in
- *      the order in which they reach the home reactor, never mixed.
- * MA3. Zeroed and unmapped whole chunks are given back, and leaves with the last of them.
+ * MA1. Only the home reactor touches the disk's tree, only a channel's reactor its view.
+ * MA2. A chunk that a view may hold lives until the disk is closed: while channels of
+ *      other reactors are open, nothing is given back.
+ * MA3. Otherwise zeroed and unmapped whole chunks are given back.
  * MA4. Out of memory is -ENOSPC; what was written before in the same bio stays (B4).
+ * MA5. Requests of one reactor are done one after the other. Two of different reactors
+ *      that overlap while both are in flight have no order, and may mix.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/cursor.h"
@@ -28,151 +29,61 @@
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 
-#define MALLOC_LEAF_CHUNKS 4096u
-#define MALLOC_LEAF_BYTES ((uint64_t)MALLOC_LEAF_CHUNKS * MALLOC_CHUNK_BYTES)
-#define MALLOC_ALIGN 64
-
-struct malloc_leaf {
-	uint32_t used;
-	uint8_t *chunks[MALLOC_LEAF_CHUNKS];	/* owned */
-};
+#define MALLOC_MET_MAX 3 /* chunks that a view learns from one bio: 128 KiB anywhere */
 
 struct malloc_disk {
 	struct bdev bdev;
-	struct mem *mem;		/* borrowed */
-	struct reactor *home;		/* borrowed */
-	uint64_t leaf_count;
-	struct malloc_leaf **root;	/* owned */
+	struct malloc_tree tree; /* home only; owns the chunks */
+	struct reactor *home;	 /* borrowed */
+	unsigned views;		 /* home only: channels of other reactors (MA2) */
+};
+
+struct malloc_chan {
+	struct malloc_tree view; /* chunks are the disk's; at home: not made */
 };
 
 struct malloc_req {
-	struct bio *bio;		/* borrowed until it completes */
+	struct bio *bio; /* borrowed until it completes */
 	struct mail mail;
 	int status;
+	uint8_t *met[MALLOC_MET_MAX]; /* chunks of the bio, from its first on */
 };
 
-/* A piece of a request that lies within one chunk, or in the hole of a missing leaf. */
-struct malloc_span {
-	uint64_t chunk;
-	uint64_t off; /* in the chunk */
-	uint64_t len;
-	uint8_t *data; /* of the chunk; NULL: a hole */
-};
-
-static struct malloc_span malloc_span_at(const struct malloc_disk *disk, uint64_t off, uint64_t len)
+static struct malloc_disk *malloc_of(const struct bdev_chan *chan)
 {
-	uint64_t chunk = off / MALLOC_CHUNK_BYTES;
-	const struct malloc_leaf *leaf = disk->root[chunk / MALLOC_LEAF_CHUNKS];
-	uint64_t room_bytes = leaf ? MALLOC_CHUNK_BYTES : MALLOC_LEAF_BYTES;
-
-	return (struct malloc_span){
-		.chunk = chunk,
-		.off = off % MALLOC_CHUNK_BYTES,
-		.len = min_u64(len, room_bytes - off % room_bytes),
-		.data = leaf ? leaf->chunks[chunk % MALLOC_LEAF_CHUNKS] : NULL,
-	};
+	return container_of(chan->bdev, struct malloc_disk, bdev);
 }
 
-/* Make the span one of a chunk that exists; false: no memory. */
-static bool malloc_fill(struct malloc_disk *disk, struct malloc_span *span)
+/* ---- hot path ---------------------------------------------------------------------- */
+
+static int malloc_rw(struct malloc_tree *tree, const struct bio *bio, uint64_t off)
 {
-	struct malloc_leaf **leaf = &disk->root[span->chunk / MALLOC_LEAF_CHUNKS];
+	for (uint32_t i = 0; i < bio->iov_count; off += bio->iov[i].iov_len, i++) {
+		const struct iovec *iov = &bio->iov[i];
 
-	if (span->data)
-		return true;
-	if (!*leaf)
-		*leaf = mem_alloc(disk->mem, sizeof(**leaf));
-	if (!*leaf)
-		return false;
-	span->data = mem_alloc_aligned(disk->mem, MALLOC_ALIGN, MALLOC_CHUNK_BYTES);
-	span->len = min_u64(span->len, MALLOC_CHUNK_BYTES - span->off);
-	(*leaf)->chunks[span->chunk % MALLOC_LEAF_CHUNKS] = span->data;
-	(*leaf)->used += span->data != NULL;
-	if ((*leaf)->used == 0) {
-		mem_free(*leaf);
-		*leaf = NULL;
-	}
-	return span->data;
-}
-
-/* MA3. */
-static void malloc_drop(struct malloc_disk *disk, struct malloc_span *span)
-{
-	struct malloc_leaf **leaf = &disk->root[span->chunk / MALLOC_LEAF_CHUNKS];
-
-	mem_free(span->data);
-	(*leaf)->chunks[span->chunk % MALLOC_LEAF_CHUNKS] = NULL;
-	if (--(*leaf)->used == 0) {
-		mem_free(*leaf);
-		*leaf = NULL;
-	}
-}
-
-static void malloc_read(const struct malloc_disk *disk, uint64_t off, uint8_t *to, uint64_t len)
-{
-	while (len) {
-		struct malloc_span span = malloc_span_at(disk, off, len);
-
-		if (span.data)
-			memcpy(to, span.data + span.off, span.len);
+		if (bio->op == BIO_READ)
+			malloc_tree_read(tree, off, iov->iov_base, iov->iov_len);
 		else
-			memset(to, 0, span.len);
-		off += span.len;
-		to += span.len;
-		len -= span.len;
-	}
-}
-
-static int malloc_write(struct malloc_disk *disk, uint64_t off, const uint8_t *from, uint64_t len)
-{
-	while (len) {
-		struct malloc_span span = malloc_span_at(disk, off, len);
-
-		if (!malloc_fill(disk, &span))
-			return -ENOSPC; /* MA4 */
-		memcpy(span.data + span.off, from, span.len);
-		off += span.len;
-		from += span.len;
-		len -= span.len;
+			TRY(malloc_tree_write(tree, off, iov->iov_base, iov->iov_len));
 	}
 	return 0;
 }
 
-static int malloc_zero(struct malloc_disk *disk, uint64_t off, uint64_t len, bool keep)
-{
-	while (len) {
-		struct malloc_span span = malloc_span_at(disk, off, len);
-
-		if (keep && !malloc_fill(disk, &span))
-			return -ENOSPC;
-		if (span.data && !keep && span.len == MALLOC_CHUNK_BYTES)
-			malloc_drop(disk, &span); /* MA3 */
-		else if (span.data)
-			memset(span.data + span.off, 0, span.len);
-		off += span.len;
-		len -= span.len;
-	}
-	return 0;
-}
-
-/* All of a bio, at once (MA2). */
+/* All of a bio, at home. */
 static int malloc_do(struct malloc_disk *disk, const struct bio *bio)
 {
 	uint64_t off = bio->lba * disk->bdev.block_size;
+	enum malloc_zero how = disk->views ? MALLOC_ZERO_RETAIN : MALLOC_ZERO_DROP; /* MA2 */
 
 	switch ((enum bio_op)bio->op) {
 	case BIO_READ:
-		for (uint32_t i = 0; i < bio->iov_count; off += bio->iov[i].iov_len, i++)
-			malloc_read(disk, off, bio->iov[i].iov_base, bio->iov[i].iov_len);
-		return 0;
 	case BIO_WRITE:
-		for (uint32_t i = 0; i < bio->iov_count; off += bio->iov[i].iov_len, i++)
-			TRY(malloc_write(disk, off, bio->iov[i].iov_base, bio->iov[i].iov_len));
-		return 0;
+		return malloc_rw(&disk->tree, bio, off);
 	case BIO_ZEROES:
 	case BIO_UNMAP:
-		return malloc_zero(disk, off, bio->blocks * disk->bdev.block_size,
-				   bio->op == BIO_ZEROES && bio->flags & BIO_KEEP);
+		if (bio->op == BIO_ZEROES && bio->flags & BIO_KEEP)
+			how = MALLOC_ZERO_PROVIDE;
+		return malloc_tree_zero(&disk->tree, off, bio->blocks * disk->bdev.block_size, how);
 	case BIO_FLUSH:
 		return 0;
 	default:
@@ -180,37 +91,125 @@ static int malloc_do(struct malloc_disk *disk, const struct bio *bio)
 	}
 }
 
+/* The chunks of a bio, as the tree has them. False: more than `met` holds, or some are missing. */
+static bool malloc_meet(const struct malloc_tree *tree, const struct bio *bio, uint32_t block_size,
+			uint8_t *met[MALLOC_MET_MAX])
+{
+	uint64_t off = bio->lba * block_size, end = off + bio->blocks * block_size;
+	bool all = true;
+	unsigned i;
+
+	for (i = 0; i < MALLOC_MET_MAX && off < end; i++) {
+		met[i] = malloc_span_at(tree, off, 1).data;
+		all &= met[i] != NULL;
+		off = (off / MALLOC_CHUNK_BYTES + 1) * MALLOC_CHUNK_BYTES;
+	}
+	for (; i < MALLOC_MET_MAX; i++)
+		met[i] = NULL;
+	return all && off >= end;
+}
+
+/* Back from home. */
 static void malloc_mail_back(struct mail *mail, struct reactor *at)
 {
 	struct malloc_req *req = container_of(mail, struct malloc_req, mail);
+	struct bio *bio = req->bio;
+	struct malloc_chan *chan = bdev_chan_priv(bio->chan);
+	uint64_t chunk = bio->lba * bio->chan->bdev->block_size / MALLOC_CHUNK_BYTES;
 
 	(void)at;
-	bio_complete(req->bio, req->status);
+	for (unsigned i = 0; i < MALLOC_MET_MAX; i++)
+		if (req->met[i])
+			malloc_tree_learn(&chan->view, chunk + i, req->met[i]);
+	bio_complete(bio, req->status);
 }
 
 static void malloc_mail_home(struct mail *mail, struct reactor *at)
 {
 	struct malloc_req *req = container_of(mail, struct malloc_req, mail);
-	struct bdev_chan *chan = req->bio->chan;
+	struct malloc_disk *disk = malloc_of(req->bio->chan);
 
-	req->status = malloc_do(container_of(chan->bdev, struct malloc_disk, bdev), req->bio);
+	req->status = malloc_do(disk, req->bio);
+	malloc_meet(&disk->tree, req->bio, disk->bdev.block_size, req->met);
 	mail->run = malloc_mail_back;
-	reactor_send(at, chan->reactor, mail);
+	reactor_send(at, req->bio->chan->reactor, mail);
+}
+
+/* On another reactor than home. */
+static void malloc_submit_away(struct malloc_disk *disk, struct bio *bio)
+{
+	struct malloc_chan *chan = bdev_chan_priv(bio->chan);
+	struct malloc_req *req = bio_scratch(bio);
+	uint32_t block_size = disk->bdev.block_size;
+
+	if (bio->op == BIO_FLUSH) {
+		bio_complete(bio, 0);
+	} else if (bio_op_has_data((enum bio_op)bio->op) &&
+		   malloc_meet(&chan->view, bio, block_size, req->met)) {
+		bio_complete(bio, malloc_rw(&chan->view, bio, bio->lba * block_size));
+	} else {
+		req->bio = bio;
+		req->mail.run = malloc_mail_home;
+		reactor_send(bio->chan->reactor, disk->home, &req->mail); /* MA1 */
+	}
 }
 
 static void malloc_submit(struct bio *bio)
 {
-	struct malloc_disk *disk = container_of(bio->chan->bdev, struct malloc_disk, bdev);
-	struct malloc_req *req = bio_scratch(bio);
+	struct malloc_disk *disk = malloc_of(bio->chan);
 
-	if (bio->chan->reactor == disk->home) {
+	if (likely(bio->chan->reactor == disk->home))
 		bio_complete(bio, malloc_do(disk, bio));
-		return;
-	}
-	req->bio = bio;
-	req->mail.run = malloc_mail_home;
-	reactor_send(bio->chan->reactor, disk->home, &req->mail); /* MA1 */
+	else
+		malloc_submit_away(disk, bio);
 }
+
+/* ---- channels ------------------------------------------------------------------------ */
+
+static int malloc_view_added(struct fiber *f, void *arg)
+{
+	(void)f;
+	((struct malloc_disk *)arg)->views++;
+	return 0;
+}
+
+static int malloc_view_removed(struct fiber *f, void *arg)
+{
+	(void)f;
+	((struct malloc_disk *)arg)->views--;
+	return 0;
+}
+
+static int malloc_chan_open(struct fiber *f, struct bdev_chan *base)
+{
+	struct malloc_disk *disk = malloc_of(base);
+	struct malloc_chan *chan = bdev_chan_priv(base);
+	int r;
+
+	*chan = (struct malloc_chan){0};
+	if (base->reactor == disk->home)
+		return 0;
+	TRY(malloc_tree_init(&chan->view, fiber_io(f)->mem,
+			     disk->bdev.blocks * disk->bdev.block_size));
+	r = fiber_call_on(f, disk->home, "malloc-view", malloc_view_added, disk);
+	if (r < 0)
+		malloc_tree_fini(&chan->view, false);
+	return r;
+}
+
+static void malloc_chan_close(struct fiber *f, struct bdev_chan *base)
+{
+	struct malloc_disk *disk = malloc_of(base);
+	struct malloc_chan *chan = bdev_chan_priv(base);
+
+	if (base->reactor == disk->home)
+		return;
+	malloc_tree_fini(&chan->view, false);
+	while (fiber_call_on(f, disk->home, "malloc-view", malloc_view_removed, disk) < 0)
+		fiber_yield(f); /* no fiber to be had: again */
+}
+
+/* ---- status ---------------------------------------------------------------------------- */
 
 struct malloc_status_args {
 	struct malloc_disk *disk;
@@ -230,7 +229,7 @@ static int malloc_status_home(struct fiber *f, void *arg)
 
 	(void)f;
 	while (off < end) {
-		struct malloc_span span = malloc_span_at(args->disk, off, end - off);
+		struct malloc_span span = malloc_span_at(&args->disk->tree, off, end - off);
 		uint32_t flags = span.data ? BDEV_DATA : BDEV_HOLE | BDEV_ZERO;
 
 		if (count == 0 || args->ret[count - 1].flags != flags) {
@@ -249,25 +248,20 @@ static int malloc_status_get(struct fiber *f, struct bdev_chan *chan, uint64_t l
 			     uint64_t blocks, struct bdev_extent *ret, unsigned max,
 			     unsigned *ret_count)
 {
-	struct malloc_disk *disk = container_of(chan->bdev, struct malloc_disk, bdev);
+	struct malloc_disk *disk = malloc_of(chan);
 	struct malloc_status_args args = {disk, lba, blocks, ret, max, ret_count};
 
 	return fiber_call_on(f, disk->home, "malloc-status", malloc_status_home, &args);
 }
 
+/* ---- the disk --------------------------------------------------------------------------- */
+
 static void malloc_close(struct fiber *f, struct bdev *bdev)
 {
 	struct malloc_disk *disk = container_of(bdev, struct malloc_disk, bdev);
 
-	must(fiber_reactor(f) == disk->home); /* MA1 */
-	for (uint64_t i = 0; i < disk->leaf_count; i++) {
-		struct malloc_leaf *leaf = disk->root[i];
-
-		for (uint32_t j = 0; leaf && j < MALLOC_LEAF_CHUNKS; j++)
-			mem_free(leaf->chunks[j]);
-		mem_free(leaf);
-	}
-	mem_free(disk->root);
+	must(fiber_reactor(f) == disk->home && disk->views == 0); /* MA1, MA2 */
+	malloc_tree_fini(&disk->tree, true);
 	mem_free(disk);
 }
 
@@ -282,12 +276,8 @@ static int malloc_open(struct fiber *f, const struct uri *uri, struct bdev **ret
 	if (uri_segment_count(uri) == 0)
 		return fiber_fail(f, -EINVAL, "malloc: no name, expected malloc:///name");
 	TRY(shape_get(f, uri, MALLOC_SIZE_MAX, bdev));
-	disk->mem = fiber_io(f)->mem;
+	TRY(malloc_tree_init(&disk->tree, fiber_io(f)->mem, bdev->blocks * bdev->block_size));
 	disk->home = fiber_reactor(f);
-	disk->leaf_count = div_up_u64(bdev->blocks * bdev->block_size, MALLOC_LEAF_BYTES);
-	disk->root = mem_alloc_array(disk->mem, disk->leaf_count, sizeof(struct malloc_leaf *));
-	if (!disk->root)
-		return -ENOMEM;
 	bdev->driver = &malloc_driver;
 	bdev->unmap_zeroes = true;
 	bdev->can_unmap = true;
@@ -314,6 +304,9 @@ const struct bdev_driver malloc_driver = {
 	.params = malloc_params,
 	.open = malloc_open,
 	.close = malloc_close,
+	.chan_bytes = sizeof(struct malloc_chan),
+	.chan_open = malloc_chan_open,
+	.chan_close = malloc_chan_close,
 	.submit = malloc_submit,
 	.status = &malloc_status,
 };

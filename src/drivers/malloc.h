@@ -4,9 +4,9 @@
 #define DRIVERS_MALLOC_H
 
 #include "bdev/bdev_driver.h"
+#include "drivers/malloc_tree.h"
 
 #define MALLOC_SIZE_MAX (UINT64_C(1) << 44) /* 16 TiB; only what is written costs memory */
-#define MALLOC_CHUNK_BYTES 65536u
 
 extern const struct bdev_driver malloc_driver;
 

@@ -152,6 +152,65 @@ static void reactors_share_one_disk(void **state)
 	rig_run(4, several_reactors_body, NULL);
 }
 
+/* ---- views (MA2) ------------------------------------------------------------------- */
+
+static int malloc_view(struct fiber *f, void *arg)
+{
+	struct rig *rig = arg;
+	struct bdev *bdev = rig_open(f, "malloc:///m?size_mb=2");
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	uint8_t buf[512], back[512];
+	uint64_t before;
+
+	rig_fill(buf, sizeof(buf), 4);
+	for (uint64_t lba = 0; lba < bdev->blocks; lba += 100)
+		assert_int_equal(bdev_write(f, chan, lba, 1, buf, 0), 0);
+	before = rig->heap.bytes;
+	assert_int_equal(bdev_unmap(f, chan, 0, bdev->blocks), 0);
+	assert_true(rig->heap.bytes >= before); /* somebody may hold a view */
+	assert_int_equal(bdev_read(f, chan, 100, 1, back), 0);
+	for (unsigned i = 0; i < sizeof(back); i++)
+		assert_int_equal(back[i], 0);
+	assert_int_equal(bdev_write(f, chan, 100, 1, buf, 0), 0); /* through the view */
+	assert_int_equal(bdev_read(f, chan, 100, 1, back), 0);
+	assert_memory_equal(buf, back, sizeof(buf));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	return 0;
+}
+
+static int malloc_far_integrity(struct fiber *f, void *arg)
+{
+	rig_integrity(f, arg, "malloc:///m?size_mb=2", 200, 8);
+	return 0;
+}
+
+static void views_body(struct fiber *f, struct rig *rig)
+{
+	struct reactor *peer = reactor_peer(fiber_reactor(f), 1);
+	struct bdev *bdev = rig_open(f, "malloc:///m?size_mb=2");
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	uint8_t buf[512], want[512];
+	uint64_t before;
+
+	assert_int_equal(fiber_call_on(f, peer, "far", malloc_far_integrity, rig), 0);
+	assert_int_equal(fiber_call_on(f, peer, "view", malloc_view, rig), 0);
+	rig_fill(want, sizeof(want), 4);
+	assert_int_equal(bdev_read(f, chan, 100, 1, buf), 0);
+	assert_memory_equal(buf, want, sizeof(buf));
+	before = rig->heap.bytes;
+	assert_int_equal(bdev_unmap(f, chan, 0, bdev->blocks), 0);
+	assert_true(rig->heap.bytes + (2 << 20) < before + 65536); /* no view is left */
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+static void what_a_view_holds_is_not_given_back(void **state)
+{
+	(void)state;
+	rig_run(2, views_body, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +220,7 @@ int main(void)
 		cmocka_unit_test(holes_and_data_are_told),
 		cmocka_unit_test(no_memory_is_no_space),
 		cmocka_unit_test(reactors_share_one_disk),
+		cmocka_unit_test(what_a_view_holds_is_not_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
