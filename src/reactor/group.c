@@ -4,12 +4,14 @@
  *
  *	thread i:  pin -> io_open -> reactor_new -> [all opened] -> run -> [all stopped] -> free
  *	thread 0:  the same; connects them in between, and its first fiber stops all
- *	watcher:   looks once a second; a sleeping thread between two looks
+ *	watcher:   looks once a second, and sleeps in between
  *
  * G1. Reactors are connected after all exist and before any runs; none is freed before
  *     all have stopped: mail and wake-ups never meet memory that is gone.
  * G2. The group's state is under its lock; a member's reactor is its own thread's. The
  *     watcher reads what struct doing offers, and has a log of its own.
+ *     A reactor between turns may be asleep or in a callback of its io; it is woken now
+ *     and then (every few seconds) to tell the one from the other.
  * G3. If any member fails to open, none runs, and the first by index says why.
  */
 #include "reactor/group.h"
@@ -26,8 +28,12 @@
 #include "base/must.h"
 #include "reactor/reactor_priv.h"
 
-#define NS_PER_S	1000000000ull
-#define WATCH_PERIOD_NS NS_PER_S
+#define NS_PER_S     1000000000ull
+#define NS_PER_MS    1000000ull
+#define WATCH_STALLS 10 /* a look each so many stall_ns (1 s by default), but */
+#define WATCH_NS_MIN (10 * NS_PER_MS)
+#define WATCH_NS_MAX NS_PER_S
+#define WATCH_LOOKS  5 /* without a turn in between: then it is woken */
 
 enum group_phase { GROUP_OPENING, GROUP_RUNNING, GROUP_GIVEN_UP, GROUP_STOPPED };
 
@@ -39,7 +45,9 @@ struct member {
 	struct reactor *reactor;
 	struct log log; /* a copy for this thread: lines are built in it */
 	struct err err;
-	uint64_t told_turn_ns; /* the watcher's: the turn it has reported */
+	uint64_t told_turn_ns; /* the watcher's: the turn it has reported, */
+	uint64_t seen_turns;   /* turns there were, */
+	unsigned looks;	       /* and looks since it last saw a new one */
 };
 
 struct group {
@@ -155,32 +163,56 @@ static void *member_main(void *arg)
 
 /* ---- the watcher ---------------------------------------------------------- */
 
+/* In one turn for too long: its fiber or task is known. */
+static void watch_turn(struct group *g, struct member *m, const struct stall *now, uint64_t now_ns)
+{
+	if (now->began_ns == m->told_turn_ns || now_ns < now->began_ns ||
+	    now_ns - now->began_ns <= m->reactor->opts.stall_ns)
+		return;
+	m->told_turn_ns = now->began_ns;
+	log_error(&g->watch_log, "reactor is stalled", LOG_STR("reactor", m->reactor->name),
+		  LOG_U64("ms", (now_ns - now->began_ns) / NS_PER_MS),
+		  now->fiber[0] ? LOG_STR("fiber", now->fiber) : LOG_HEX("task", now->task));
+}
+
+/* Between turns for long: asleep, or in a callback of its io? One that is asleep can be woken. */
+static void watch_pause(struct group *g, struct member *m)
+{
+	m->looks++;
+	if (m->looks == WATCH_LOOKS)
+		reactor_wake(m->reactor);
+	else if (m->looks == WATCH_LOOKS + 1)
+		log_error(&g->watch_log, "reactor is stalled by a callback of its io",
+			  LOG_STR("reactor", m->reactor->name));
+}
+
 static void watch_member(struct group *g, struct member *m, uint64_t now_ns)
 {
 	struct stall stall;
 
 	reactor_doing(m->reactor, &stall);
-	if (!stall.began_ns || stall.began_ns == m->told_turn_ns)
-		return;
-	if (now_ns < stall.began_ns || now_ns - stall.began_ns <= m->reactor->opts.stall_ns)
-		return;
-	m->told_turn_ns = stall.began_ns;
-	log_error(g->opts->reactor.log ? &g->watch_log : NULL, "reactor is stalled",
-		  LOG_STR("reactor", m->reactor->name),
-		  LOG_U64("ms", (now_ns - stall.began_ns) / 1000000),
-		  stall.fiber[0] ? LOG_STR("fiber", stall.fiber) : LOG_HEX("task", stall.task));
+	if (stall.turns != m->seen_turns) {
+		m->seen_turns = stall.turns;
+		m->looks = 0;
+	}
+	if (stall.began_ns)
+		watch_turn(g, m, &stall, now_ns);
+	else
+		watch_pause(g, m);
 }
 
 static void *watch_main(void *arg)
 {
 	struct group *g = arg;
+	uint64_t period_ns = WATCH_STALLS * g->members[0].reactor->opts.stall_ns;
 
+	period_ns = min_u64(max_u64(period_ns, WATCH_NS_MIN), WATCH_NS_MAX);
 	pthread_mutex_lock(&g->lock);
 	while (g->stopped == 0) {
 		uint64_t now_ns = io_now(g->members[0].io);
 		for (unsigned i = 0; i < g->count; i++)
 			watch_member(g, &g->members[i], now_ns);
-		now_ns += WATCH_PERIOD_NS;
+		now_ns += period_ns;
 		struct timespec until = { .tv_sec = (time_t)(now_ns / NS_PER_S),
 					  .tv_nsec = (long)(now_ns % NS_PER_S) };
 		pthread_cond_clockwait(&g->changed, &g->lock, CLOCK_MONOTONIC, &until);

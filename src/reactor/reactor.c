@@ -116,6 +116,7 @@ void reactor_doing(const struct reactor *r, struct stall *ret)
 
 	*ret = (struct stall){ 0 };
 	ret->began_ns = atomic_load_explicit(&r->doing.turn_began_ns, memory_order_relaxed);
+	ret->turns = atomic_load_explicit(&r->doing.turns, memory_order_relaxed);
 	ret->task = (uint64_t)(uintptr_t)task;
 	if (f)
 		fiber_copy_name(f, ret->fiber);
@@ -174,7 +175,7 @@ static void reactor_turn_begin(struct reactor *r)
 	r->io->turn_ns = now_ns;
 	atomic_store_explicit(&r->doing.turn_began_ns, now_ns, memory_order_relaxed);
 	r->items = 0;
-	r->stats.turns++;
+	atomic_store_explicit(&r->doing.turns, ++r->stats.turns, memory_order_relaxed);
 	if (unlikely(r->alert_until_ns)) {
 		r->item_began_ns = now_ns;
 		if (now_ns > r->alert_until_ns)

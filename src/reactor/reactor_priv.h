@@ -114,6 +114,7 @@ void fiber_copy_name(const struct fiber *f, char ret_name[FIBER_NAME_MAX]);
  */
 struct doing {
 	_Atomic uint64_t turn_began_ns; /* 0: not in a turn */
+	_Atomic uint64_t turns;
 	_Atomic(const struct fiber *) fiber;
 	_Atomic(void (*)(struct task *)) task;
 };
@@ -144,7 +145,8 @@ struct reactor {
 
 /* What a reactor is in, for a report: a fiber's name or a task's address. Any thread. */
 struct stall {
-	uint64_t began_ns;
+	uint64_t began_ns; /* of the turn; 0: not in one */
+	uint64_t turns;
 	char fiber[FIBER_NAME_MAX]; /* "": none */
 	uint64_t task;		    /* address of its function; 0: none */
 };

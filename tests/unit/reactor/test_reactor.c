@@ -153,6 +153,27 @@ static void runs_until_stopped_and_finishes_what_was_posted(void **state)
 	one_fini(&one);
 }
 
+static void posts_for_ever(struct task *task)
+{
+	struct job *job = container_of(task, struct job, task);
+
+	reactor_stop(job->one->r);
+	reactor_post(job->one->r, task);
+}
+
+static void who_never_ends_does_not_hold_up_a_stop(void **state)
+{
+	struct one one;
+
+	one_init(&one);
+	struct job a = job(&one, 'a', NULL);
+	task_init(&a.task, posts_for_ever);
+	reactor_post(one.r, &a.task);
+	reactor_run(one.r);
+	reactor_unpost(&a.task);
+	one_fini(&one);
+}
+
 static int stalls_fiber(struct fiber *f, void *arg)
 {
 	struct one *one = arg;
@@ -307,6 +328,7 @@ int main(void)
 		cmocka_unit_test(an_idle_reactor_waits_for_events_only),
 		cmocka_unit_test(the_turn_knows_the_time),
 		cmocka_unit_test(runs_until_stopped_and_finishes_what_was_posted),
+		cmocka_unit_test(who_never_ends_does_not_hold_up_a_stop),
 		cmocka_unit_test(a_stall_is_counted_and_named),
 		cmocka_unit_test(a_stalling_task_is_told_by_its_address),
 		cmocka_unit_test(a_stall_in_a_callback_of_the_io_is_counted),
