@@ -218,6 +218,41 @@ static void rules_are_read_or_refused(void **state)
 	assert_int_equal(rule.status, -ENOSPC);
 }
 
+RIG_TEST(sixteen_rules_and_no_more)
+{
+	struct bdev *bdev = rig_open(f, "fault:///f?on=null:///n?size_mb=1"), *null;
+	struct fault_rule rules[FAULT_RULES_MAX + 1];
+	char uri[1024] = "fault:///g?";
+
+	(void)rig;
+	for (unsigned i = 0; i < ARRAY_LEN(rules); i++) {
+		assert_int_equal(fault_rule_parse("read,nth:9", &rules[i], fiber_err(f)), 0);
+		strcat(uri, "rule=read&");
+	}
+	assert_int_equal(fault_set_rules(f, bdev, rules, FAULT_RULES_MAX), 0);
+	assert_int_equal(fault_set_rules(f, bdev, rules, FAULT_RULES_MAX + 1), -EINVAL);
+	fiber_clear(f);
+	assert_int_equal(bdev_find(f, "null:///n", &null), 0);
+	assert_int_equal(fault_set_rules(f, null, rules, 1), -EINVAL);
+	assert_non_null(strstr(fiber_words(f), "is not a fault disk"));
+	fiber_clear(f);
+	bdev_close(f, null);
+	bdev_close(f, bdev);
+	strcat(uri, "on=null:///n?size_mb=1");
+	rig_refused(f, uri, -EINVAL, "more than 16 parameters 'rule'");
+}
+
+RIG_TEST(a_rescan_goes_through)
+{
+	struct bdev *bdev = rig_open(f, "fault:///f?on=delay:///d?on=rate:///r?iops=9&"
+					"on=part:///p?on=null:///n?size_mb=1");
+
+	(void)rig;
+	assert_int_equal(bdev_rescan(f, bdev), 0);
+	assert_int_equal(bdev->blocks, 2048);
+	bdev_close(f, bdev);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +265,8 @@ int main(void)
 		cmocka_unit_test(reset_ends_what_hangs),
 		cmocka_unit_test(rules_change_on_all_reactors),
 		cmocka_unit_test(rules_are_read_or_refused),
+		cmocka_unit_test(sixteen_rules_and_no_more),
+		cmocka_unit_test(a_rescan_goes_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

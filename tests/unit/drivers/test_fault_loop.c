@@ -22,8 +22,8 @@ static const char *const loop_uris[] = {
 	"fault:///f?rule=corrupt,nth:1000&rule=hang,nth:1000&on=file://%s/a",
 	"part:///p?offset_blocks=8&num_blocks=512&on=file://%s/a",
 	"concat:///c?on=malloc%%3A///m0?num_blocks=5&on=null%%3A///n0?num_blocks=3&on=file://%s/a",
-	"part:///p?offset_blocks=1&on=concat:///c?on=malloc%%3A///m0?num_blocks=5&"
-	"on=delay:///d?on=rate:///r?iops=1000000&on=fault:///f?on=file://%s/a",
+	("part:///p?offset_blocks=1&on=concat:///c?on=malloc%%3A///m0?num_blocks=5&"
+	 "on=delay:///d?on=rate:///r?iops=1000000&on=fault:///f?on=file://%s/a"),
 };
 
 struct loop {

@@ -290,6 +290,54 @@ RIG_TEST(a_failed_write_that_asked_for_no_flush_loses_none)
 	bdev_close(f, bdev);
 }
 
+RIG_TEST(errors_of_the_kernel_become_those_of_a_disk)
+{
+	static const int pairs[][2] = {
+		{-EIO, -EIO}, {-EDQUOT, -ENOSPC}, {-EFBIG, -ENOSPC}, {-ENOSPC, -ENOSPC},
+		{-EPERM, -EROFS}, {-EROFS, -EROFS}, {-ENODATA, -ENODATA}, {-ETIMEDOUT, -ETIMEDOUT},
+		{-EREMOTEIO, -EIO}, {-EILSEQ, -EIO}, {-ESTALE, -EIO}, {-EINVAL, -EIO},
+		{-ENXIO, -ENODEV}, /* the last: the disk is gone */
+	};
+	struct bdev *bdev;
+	struct bdev_chan *chan;
+	uint8_t buf[512] = {0};
+	char uri[512];
+
+	rig_file(rig, "a", 1 << 20);
+	bdev = rig_open(f, file_uri(rig, "a", "", uri));
+	chan = rig_chan(f, bdev);
+	for (unsigned i = 0; i < ARRAY_LEN(pairs); i++) {
+		rig->fail[0].status = pairs[i][0];
+		rig->fail[0].fail_codes = 1u << IO_WRITE | 1u << IO_ZERO;
+		assert_int_equal(bdev_write(f, chan, 0, 1, buf, 0), pairs[i][1]);
+		assert_int_equal(bdev_zeroes(f, chan, 0, 1, 0), pairs[i][1]);
+		rig->fail[0].fail_codes = 0;
+	}
+	fiber_clear(f);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+RIG_TEST(a_flush_that_finds_no_device_removes_the_disk)
+{
+	struct bdev *bdev;
+	struct bdev_chan *chan;
+	uint8_t buf[512];
+	char uri[512];
+
+	rig_file(rig, "a", 1 << 20);
+	bdev = rig_open(f, file_uri(rig, "a", "", uri));
+	chan = rig_chan(f, bdev);
+	rig->fail[0].status = -ENODEV;
+	rig->fail[0].fail_codes = 1u << IO_FSYNC;
+	assert_int_equal(bdev_flush(f, chan), -ENODEV);
+	rig->fail[0].fail_codes = 0;
+	assert_int_equal(bdev_read(f, chan, 0, 1, buf), -ENODEV);
+	fiber_clear(f);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
 RIG_TEST(flushes_that_come_together_share_an_fsync)
 {
 	struct bdev *bdev;
@@ -525,6 +573,8 @@ int main(void)
 		cmocka_unit_test(removal_below_climbs_up),
 		cmocka_unit_test(after_a_failed_flush_none_succeeds_until_reopened),
 		cmocka_unit_test(a_failed_write_that_asked_for_no_flush_loses_none),
+		cmocka_unit_test(errors_of_the_kernel_become_those_of_a_disk),
+		cmocka_unit_test(a_flush_that_finds_no_device_removes_the_disk),
 		cmocka_unit_test(flushes_that_come_together_share_an_fsync),
 		cmocka_unit_test(a_path_that_became_another_file_is_refused),
 		cmocka_unit_test(a_file_that_shrank_fails_with_eio),

@@ -6,14 +6,14 @@
 static const char *const stack_uris[] = {
 	"part:///p?offset_blocks=3&on=part:///q?offset_blocks=5&num_blocks=999&on=malloc:///m?size_mb=1",
 	"delay:///d?ns=500&jitter_ns=5000&on=rate:///r?iops=2000000&on=fault:///f?on=file://%1$s/a",
-	"concat:///c?on=part%%3A///p?num_blocks=77%%26on=file://%1$s/b&on=malloc%%3A///m?num_blocks=13&"
-	"on=delay:///d?ns=3000&on=file://%1$s/a",
-	"part:///p?offset_blocks=1&num_blocks=190&on=concat:///c?on=malloc%%3A///m0?num_blocks=64&"
-	"on=malloc%%3A///m1?num_blocks=64&on=malloc:///m2?num_blocks=64",
-	"fault:///f?on=delay:///d?jitter_ns=2000&on=concat:///c?on=malloc%%3A///a?size=64k%%26blk_size=4096&"
-	"on=malloc:///b?size=256k&blk_size=4096",
-	"fault:///1?on=fault:///2?on=fault:///3?on=fault:///4?on=fault:///5?on=fault:///6?on=fault:///7?"
-	"on=malloc:///m?size=64k",
+	("concat:///c?on=part%%3A///p?num_blocks=77%%26on=file://%1$s/b&on=malloc%%3A///m?num_blocks=13&"
+	 "on=delay:///d?ns=3000&on=file://%1$s/a"),
+	("part:///p?offset_blocks=1&num_blocks=190&on=concat:///c?on=malloc%%3A///m0?num_blocks=64&"
+	 "on=malloc%%3A///m1?num_blocks=64&on=malloc:///m2?num_blocks=64"),
+	("fault:///f?on=delay:///d?jitter_ns=2000&on=concat:///c?on=malloc%%3A///a?size=64k%%26blk_size=4096&"
+	 "on=malloc:///b?size=256k&blk_size=4096"),
+	("fault:///1?on=fault:///2?on=fault:///3?on=fault:///4?on=fault:///5?on=fault:///6?on=fault:///7?"
+	 "on=malloc:///m?size=64k"),
 };
 
 RIG_TEST(what_is_written_is_read)
