@@ -217,11 +217,9 @@ static void uring_op_cqe(struct uring *u, struct io_op *op, int res, unsigned fl
 		uring_send_cqe(u, op, res, flags);
 		return;
 	case IO_RECV:
-		u->in_ring--;
 		uring_recv_cqe(u, op, res);
 		return;
 	case IO_CONNECT:
-		u->in_ring--;
 		uring_connect_cqe(u, op, res);
 		return;
 	case IO_DISCARD:

@@ -19,11 +19,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "io/addr.h"
 #include "io/limits_priv.h"
+#include "io/linux_priv.h"
 
 #define LIST_BYTES_MAX ((size_t)64 << 20)
 #define LIST_BYTES_FIRST ((size_t)4096)
@@ -51,6 +53,7 @@ static int open_flags(uint32_t flags)
 /* Lock, look at, truncate (UF1). */
 static int open_settle(int fd, uint32_t flags, struct io_file *file)
 {
+	struct statfs fs;
 	struct stat st;
 
 	if (flags & IO_OPEN_LOCK) {
@@ -67,6 +70,13 @@ static int open_settle(int fd, uint32_t flags, struct io_file *file)
 		return -EISDIR;
 	if (flags & IO_OPEN_TRUNC && file->kind == IO_KIND_FILE && ftruncate(fd, 0) < 0)
 		return -errno;
+	/*
+	 * A file in memory keeps O_NONBLOCK: to io_uring that is the word that it may be read
+	 * and written at once, without a worker of the kernel (tmpfs does not say so itself).
+	 */
+	if (file->kind == IO_KIND_FILE && fstatfs(fd, &fs) == 0 &&
+	    (fs.f_type == LINUX_TMPFS_MAGIC || fs.f_type == LINUX_RAMFS_MAGIC))
+		return 0;
 	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0 ? -errno : 0;
 }
 

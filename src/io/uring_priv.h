@@ -100,10 +100,13 @@ struct io_file {
 };
 
 /* See uring_wait.c. */
+enum uring_wait_kind { WAIT_FILE, WAIT_PEER, WAIT_KINDS };
+
 struct uring_wait {
 	uint64_t spin_max_ns;	/* the user's bound; 0: never spin */
 	uint64_t wake_ns;	/* what a sleep adds to a wait */
-	uint64_t predicted_ns;	/* how long the next wait will be */
+	uint64_t sleep_cpu_ns;	/* processor time it costs */
+	uint64_t predicted_ns[WAIT_KINDS]; /* how long the next wait will be */
 	uint64_t stream_ns;	/* when a stream, a wake or a signal last brought something */
 };
 
@@ -140,6 +143,7 @@ struct uring {
 	struct list work_failed; /* ops that no worker took; told in the next turn */
 	struct list ready;	/* sockets to be looked at after the batch, by sock->ready_link */
 	uint64_t in_ring;	/* one-shot ops in the kernel */
+	uint64_t in_socks;	/* of them, receives, sends and connects */
 	uint64_t in_work;	/* with workers */
 	uint64_t in_recv;	/* STATE_RECV */
 	uint64_t closing;	/* closed objects whose last CQE has not come (U1) */

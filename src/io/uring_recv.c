@@ -191,6 +191,7 @@ static void recv_direct(struct io_sock *sock)
 		sqe->len = (uint32_t)rest.first.iov_len;
 	}
 	uring_sqe_op(u, sqe, op);
+	u->in_socks++;
 	uring_sock_pin(sock);
 }
 
@@ -402,6 +403,8 @@ void uring_recv_cqe(struct uring *u, struct io_op *op, int res)
 {
 	struct io_sock *sock = op->net.sock;
 
+	u->in_ring--;
+	u->in_socks--;
 	uring_wait_stream(u);
 	if (res > 0)
 		op->progress += (uint64_t)res;

@@ -46,6 +46,7 @@ static void send_queue(struct uring *u, struct io_op *op)
 		sqe->len = (uint32_t)rest.first.iov_len;
 	}
 	uring_sqe_op(u, sqe, op);
+	u->in_socks++;
 	uring_sock_pin(sock);
 }
 
@@ -113,6 +114,7 @@ void uring_send_cqe(struct uring *u, struct io_op *op, int res, unsigned flags)
 	}
 	if (!(flags & IORING_CQE_F_MORE)) {
 		u->in_ring--;
+		u->in_socks--;
 		uring_sock_unpin(sock);
 	}
 }

@@ -240,6 +240,7 @@ void uring_connect(struct uring *u, struct io_op *op)
 	sqe->addr = (uintptr_t)&op->net.sock->addr;
 	sqe->off = len;
 	uring_sqe_op(u, sqe, op);
+	u->in_socks++;
 	uring_sock_pin(op->net.sock);
 }
 
@@ -247,6 +248,9 @@ void uring_connect_cqe(struct uring *u, struct io_op *op, int res)
 {
 	struct io_sock *sock = op->net.sock;
 
+	u->in_ring--;
+	u->in_socks--;
+	uring_wait_stream(u);
 	if (res == 0)
 		*op->net.ret_sock = sock;
 	else

@@ -2,23 +2,27 @@
 /*
  * uring_wait - fetch events; wait for them by spinning where it pays, else asleep.
  *
- * Sleeping costs the waiter `wake_ns` of latency (halting a core and starting it again:
- * 2 us on bare metal, 15 us in a VM) and hardly any CPU. Spinning costs as much CPU as it
- * lasts, and saves that latency only if it ends with the event. So:
+ * Sleeping costs the waiter latency, `wake_ns`, and processor time, `sleep_cpu_ns`: halting
+ * a core and starting it again. Spinning costs as much processor time as it lasts. What a
+ * spin gains depends on what is waited for:
  *
- *	spin if	 (a) something may come: an op is in flight, or a stream or a wake
- *		     brought something less than STREAM_NS ago;
- *	     and (b) the next wait is predicted to last less than 2 * wake_ns (and less than
- *		     the user's spin_max_ns), for so long at most;
- *	     and (c) no more than SPIN_INFLIGHT_MAX ops are in flight: with many, the
- *		     wake-up of one overlaps the work of the others, and sleeping is free.
+ *	a device (files or workers in flight) takes its time whatever we do. A spin is
+ *	free while it is shorter than what the sleep would burn: at most sleep_cpu_ns.
+ *	And with more than SPIN_FILES_MAX ops in flight the wake-up for one overlaps the
+ *	work on the others: sleeping is free then.
  *
- * The prediction is a moving average of the last waits, asleep or not; what a sleep adds to
- * a wait is taken off again. Nothing is tried blindly: two peers that answer each other
- * within microseconds see waits of one wake_ns while both sleep, begin to spin, and then
- * see the true ones; a 65 us disk is never spun for. A sample counts for at most
- * SAMPLE_TIMES bounds, so that one idle second is forgotten after a few short waits.
- * wake_ns is measured when the ring is made and by every sleep that ends by its deadline.
+ *	a peer (a stream, another reactor) answers sooner if it has not gone to sleep
+ *	either: two that answer each other see waits of one wake_ns while both sleep, and
+ *	much shorter ones when both spin. So: at most 2 * wake_ns; and only if something
+ *	came from a peer less than STREAM_NS ago, else nobody is talking to us.
+ *
+ * A spin is begun only if the next wait is predicted to be shorter than that, and never
+ * lasts longer than that, nor than the user's spin_max_ns. The prediction, one for each
+ * kind of wait, is a moving average of the last waits, asleep or not, less what a sleep
+ * adds. Nothing is tried blindly: a 65 us disk is never spun for. A sample counts for at
+ * most SAMPLE_TIMES bounds, so that one idle second is forgotten after a few short waits.
+ * Both costs are measured when the ring is made; wake_ns follows every sleep that ends by
+ * its deadline.
  *
  * Waking: io_wake() sets `woken`, and writes to the eventfd only if `is_asleep`; the
  * sleeper sets `is_asleep` and looks at `woken` once more. Both are sequentially
@@ -33,11 +37,12 @@
 #include <time.h>
 
 #define STREAM_NS UINT64_C(50000)
-#define SPIN_INFLIGHT_MAX 2
+#define SPIN_FILES_MAX 2
 #define SPIN_MAX_DEFAULT_NS UINT64_C(50000)
 #define WAKE_MIN_NS UINT64_C(1000)
 #define WAKE_MAX_NS UINT64_C(20000)
-#define WAKE_DEFAULT_NS UINT64_C(15000)
+#define SLEEP_CPU_MIN_NS UINT64_C(1000)
+#define SLEEP_CPU_MAX_NS UINT64_C(15000)
 #define SAMPLE_TIMES 8
 #define SAMPLE_WEIGHT 8		/* of the past against one new sample: 7 to 1 */
 #define CALIBRATE_ROUNDS 4
@@ -61,31 +66,38 @@ static inline void uring_wait_relax(void)
 #endif
 }
 
-static uint64_t uring_wait_bound(const struct uring_wait *w)
+/* Files and workers in flight, that is. */
+static inline uint64_t uring_wait_files(const struct uring *u)
 {
-	return min_u64(2 * w->wake_ns, w->spin_max_ns);
+	return u->in_ring - u->in_socks + u->in_work;
+}
+
+static uint64_t uring_wait_bound(const struct uring_wait *w, enum uring_wait_kind kind)
+{
+	return min_u64(kind == WAIT_FILE ? w->sleep_cpu_ns : 2 * w->wake_ns, w->spin_max_ns);
 }
 
 uint64_t uring_wait_budget(const struct uring *u)
 {
 	const struct uring_wait *w = &u->wait;
-	uint64_t bound = uring_wait_bound(w);
-	uint64_t inflight = u->in_ring + u->in_work;
+	uint64_t files = uring_wait_files(u);
+	enum uring_wait_kind kind = files ? WAIT_FILE : WAIT_PEER;
+	uint64_t bound = uring_wait_bound(w, kind);
 
-	if (w->predicted_ns >= bound || inflight > SPIN_INFLIGHT_MAX)
+	if (w->predicted_ns[kind] >= bound || files > SPIN_FILES_MAX)
 		return 0;
-	if (inflight == 0 && u->io.turn_ns - w->stream_ns > STREAM_NS)
+	if (!files && u->io.turn_ns - w->stream_ns > STREAM_NS)
 		return 0;
 	return bound;
 }
 
-static void uring_wait_sample(struct uring_wait *w, uint64_t ns)
+static void uring_wait_sample(struct uring_wait *w, enum uring_wait_kind kind, uint64_t ns)
 {
-	ns = min_u64(ns, SAMPLE_TIMES * uring_wait_bound(w));
-	w->predicted_ns = (w->predicted_ns * (SAMPLE_WEIGHT - 1) + ns) / SAMPLE_WEIGHT;
+	ns = min_u64(ns, SAMPLE_TIMES * uring_wait_bound(w, kind));
+	w->predicted_ns[kind] = (w->predicted_ns[kind] * (SAMPLE_WEIGHT - 1) + ns) / SAMPLE_WEIGHT;
 }
 
-/* A sleep that should have ended at `due` ended now: that is what waking costs. */
+/* A sleep that should have ended at its deadline ended so much later: that is what waking costs. */
 static void uring_wait_overslept(struct uring_wait *w, uint64_t ns)
 {
 	ns = min_u64(max_u64(ns, WAKE_MIN_NS), WAKE_MAX_NS);
@@ -173,6 +185,7 @@ void uring_wait_until(struct uring *u, uint64_t until_ns)
 		uring_wait_fetch(u);
 		return;
 	}
+	enum uring_wait_kind kind = uring_wait_files(u) ? WAIT_FILE : WAIT_PEER;
 	uint64_t budget = uring_wait_budget(u);
 	if (budget) {
 		if (io_uring_sq_ready(&u->ring))
@@ -192,13 +205,42 @@ void uring_wait_until(struct uring *u, uint64_t until_ns)
 		uring_wait_stream(u);
 	if (was_woken || io_uring_cq_ready(&u->ring)) {
 		uint64_t ns = end - start;
-		uring_wait_sample(w, slept ? ns - min_u64(ns, w->wake_ns) : ns);
+		uring_wait_sample(w, kind, slept ? ns - min_u64(ns, w->wake_ns) : ns);
 	} else if (end >= until_ns) {
 		if (slept)
 			uring_wait_overslept(w, end - until_ns);
-		if (end - start > w->predicted_ns)
-			uring_wait_sample(w, end - start);
+		if (end - start > w->predicted_ns[kind])
+			uring_wait_sample(w, kind, end - start);
 	}
+}
+
+static uint64_t uring_wait_cpu(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+/* The least of a few short sleeps: others may be using this core. */
+static void uring_wait_calibrate(struct uring *u)
+{
+	struct uring_wait *w = &u->wait;
+
+	w->wake_ns = WAKE_MAX_NS;
+	w->sleep_cpu_ns = SLEEP_CPU_MAX_NS;
+	for (unsigned i = 0; i < CALIBRATE_ROUNDS; i++) {
+		uint64_t cpu = uring_wait_cpu();
+		uint64_t start = uring_clock();
+
+		uring_wait_sleep(u, start, start + CALIBRATE_NS);
+		uint64_t ns = uring_clock() - start;
+		w->sleep_cpu_ns = min_u64(w->sleep_cpu_ns, uring_wait_cpu() - cpu);
+		w->wake_ns = min_u64(w->wake_ns, ns - min_u64(ns, CALIBRATE_NS));
+	}
+	w->wake_ns = max_u64(w->wake_ns, WAKE_MIN_NS);
+	w->sleep_cpu_ns = max_u64(w->sleep_cpu_ns, SLEEP_CPU_MIN_NS);
+	u->stats.sleeps = u->stats.enters = 0;
 }
 
 void uring_wait_init(struct uring *u, const struct uring_opts *opts)
@@ -206,13 +248,9 @@ void uring_wait_init(struct uring *u, const struct uring_opts *opts)
 	struct uring_wait *w = &u->wait;
 
 	w->spin_max_ns = opts->no_spin ? 0 : opts->spin_max_ns ? opts->spin_max_ns : SPIN_MAX_DEFAULT_NS;
-	w->wake_ns = WAKE_DEFAULT_NS;
-	for (unsigned i = 0; w->spin_max_ns && i < CALIBRATE_ROUNDS; i++) {
-		uint64_t start = uring_clock();
-
-		uring_wait_sleep(u, start, start + CALIBRATE_NS);
-		uring_wait_overslept(w, uring_clock() - start - min_u64(CALIBRATE_NS, uring_clock() - start));
-	}
-	w->predicted_ns = SAMPLE_TIMES * uring_wait_bound(w); /* sleep until known better */
-	u->stats.sleeps = u->stats.enters = 0;
+	if (w->spin_max_ns)
+		uring_wait_calibrate(u);
+	/* Sleep until known better. */
+	for (unsigned kind = 0; kind < WAIT_KINDS; kind++)
+		w->predicted_ns[kind] = SAMPLE_TIMES * uring_wait_bound(w, (enum uring_wait_kind)kind);
 }
