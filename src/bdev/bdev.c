@@ -17,7 +17,7 @@ const struct bdev_env *env_of(struct fiber *f)
 	return env;
 }
 
-/* ---- the table -------------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------- */
 
 int bdev_table_new(struct io *io, struct bdev_table **ret)
 {
@@ -62,7 +62,7 @@ int bdev_each(struct fiber *f, int (*fn)(void *ctx, struct bdev *bdev), void *ct
 	return 0;
 }
 
-/* ---- drivers ------------------------------------------------------------------------- */
+/* ---- drivers ---------------------------------------------------------- */
 
 static bool driver_is(const struct bdev_driver *driver, const char *scheme)
 {

@@ -70,10 +70,10 @@ enum bio_op {
 	BIO_WRITE,
 	BIO_FLUSH,	   /* no lba, no data */
 	BIO_ZEROES,	   /* reads as zeros afterwards; deallocates unless BIO_KEEP */
-	BIO_UNMAP,	   /* a hint; afterwards reads as before, or as zeros if bdev.unmap_zeroes */
+	BIO_UNMAP,	   /* a hint; reads as before, or as zeros if bdev.unmap_zeroes */
 	BIO_COMPARE,	   /* -EILSEQ if different; bio.miscompare_bytes tells where */
 	BIO_COMPARE_WRITE, /* the first half of the data is compared, the second half written */
-	BIO_RESET,	   /* every bio of this channel ends soon, with its own status or -ECANCELED */
+	BIO_RESET,	   /* every bio of this channel ends soon, maybe with -ECANCELED */
 	BIO_OPS
 };
 
@@ -81,7 +81,7 @@ enum bio_flag {
 	BIO_FUA = 1 << 0,	 /* WRITE, ZEROES, COMPARE_WRITE: durable when done */
 	BIO_KEEP = 1 << 1,	 /* ZEROES: keep the space allocated */
 	BIO_FAST = 1 << 2,	 /* ZEROES: -ENOTSUP rather than writing zeros out */
-	BIO_ACTIVATE = 1 << 3,	 /* WRITE, ZEROES, UNMAP: mark the activity-log regions first (bdev/replica.h) */
+	BIO_ACTIVATE = 1 << 3,	 /* WRITE, ZEROES, UNMAP: first mark the regions (replica.h) */
 };
 
 typedef void (*bio_fn)(struct bio *bio);
@@ -115,34 +115,38 @@ struct bio {
 /*
  * What a driver's submit() takes; 0: no limit. Set by the driver in open() with
  * bdev_set_limits(). Users need not care: the layer makes every bio fit. All in blocks of the
- * bdev; max_blocks and boundary_blocks are multiples of write_unit_blocks.
+ * bdev; max_blocks and boundary_blocks are multiples of write_unit_blocks; buf_align is a
+ * power of two up to 4096.
  */
 struct bdev_limits {
-	uint64_t max_blocks;	     /* of a bio with data */
-	uint64_t max_zeroes_blocks;  /* of ZEROES and UNMAP */
-	uint64_t boundary_blocks;    /* a bio with data does not cross a multiple of this */
-	uint32_t iov_max;	     /* iovecs */
-	uint32_t buf_align;	     /* of every iovec's base, up to 4096; of its length if that is less than a block */
-	uint32_t queue_depth;	     /* bios in flight per channel; the rest wait in the layer, in order */
-	uint32_t write_unit_blocks;  /* smaller or unaligned writes become read-modify-write; power of two */
-	uint32_t ops;		     /* 1 << BIO_x: what submit() takes; 0: READ, WRITE, FLUSH only */
-	uint32_t no_fua;	     /* 1 << BIO_x: ops whose BIO_FUA submit() does not honour: a FLUSH follows */
+	uint64_t max_blocks;	    /* of a bio with data */
+	uint64_t max_zeroes_blocks; /* of ZEROES and UNMAP */
+	uint64_t boundary_blocks;   /* a bio with data does not cross a multiple of this */
+	uint32_t iov_max;	    /* iovecs */
+	uint32_t buf_align;	    /* of every iovec's base; of its length, if less than a block */
+	uint32_t queue_depth;	    /* bios in flight per channel; the rest wait in order */
+	uint32_t write_unit_blocks; /* power of two: writes of less are read-modify-write */
+	uint32_t ops;		    /* 1 << BIO_x that submit() takes; 0: READ, WRITE, FLUSH */
+	uint32_t no_fua;	    /* 1 << BIO_x whose BIO_FUA it ignores: a FLUSH follows */
 };
 
 /*
  * What there is to know of a disk. Set by its driver in open; constant but for `blocks`,
  * which other reactors read through their channel (chan->blocks).
+ *
+ * The name is unique in its node: the driver's own, or the URI without its query (with it,
+ * if it has no path to tell it from others).
  */
 struct bdev {
 	const struct bdev_driver *driver;
-	char name[BDEV_NAME_MAX];	/* unique in its node: the URI without its query (with it, if it has no path), or the driver's own */
+	char name[BDEV_NAME_MAX];
 	struct uuid uuid;		/* stable identity if there is one, else all zero */
 	uint64_t blocks;
 	uint32_t block_size;		/* power of two, BDEV_BLOCK_MIN..MAX */
-	uint32_t physical_block_size;	/* writes of less may cost a read-modify-write in the device */
+	uint32_t physical_block_size;	/* writes of less may cost the device a read */
 	uint32_t optimal_io_blocks;	/* 0: no preference */
 	bool read_only;
-	bool volatile_cache;		/* completed writes may be lost with the power until FLUSH */
+	bool volatile_cache;		/* until FLUSH, writes may be lost with the power */
 	bool unmap_zeroes;		/* unmapped blocks read as zeros */
 	bool rotational;
 	bool can_unmap, can_zeroes;	/* the driver's own; zeroes are emulated where it cannot */
@@ -162,23 +166,25 @@ struct bdev_chan {
 	_Alignas(16) uint8_t priv[];	/* the driver's: bdev_driver.chan_bytes */
 };
 
-/* ---- slow path: fibers ----------------------------------------------------- */
+/* ---- slow path: fibers ------------------------------------------------ */
 
 /*
  * Open by URI text; the same disk opened again (same name, same parameters) is shared and
  * counted; other parameters: -EEXIST. Words name the part of the URI that is wrong.
- * From any reactor; the bdev's home is reactor 0 of the node.
+ * From any reactor; the bdev's home is reactor 0 of the node. -EINVAL (no such driver or
+ * parameter), -ELOOP (stands on itself), -E2BIG (more than BDEV_STACK_MAX), -EMFILE (more than
+ * BDEV_OPEN_MAX), -ENAMETOOLONG, or the driver's error.
  */
 MUST_USE int bdev_open(struct fiber *f, const char *uri, struct bdev **ret);
 MUST_USE int bdev_open_uri(struct fiber *f, const struct uri *uri, struct bdev **ret);
 
-/* Give one use back; the last one closes the driver. The caller's channels and claims are closed before. */
+/* Give one use back, when the caller's channels and claims are; the last one closes the driver. */
 void bdev_close(struct fiber *f, struct bdev *bdev);
 
 /* One that is open, by name; counted like bdev_open(). -ENODEV. */
 MUST_USE int bdev_find(struct fiber *f, const char *name, struct bdev **ret);
 
-/* Every open bdev of the node, in the order they were opened; home reactor only. Return != 0 ends it. */
+/* Every open bdev, in the order they were opened; home reactor only. Return != 0 ends it. */
 int bdev_each(struct fiber *f, int (*fn)(void *ctx, struct bdev *bdev), void *ctx);
 
 /*
@@ -205,7 +211,7 @@ void bdev_chan_close(struct fiber *f, struct bdev_chan *chan);
 /* Make the driver look at its size again; tells everybody if it grew. */
 MUST_USE int bdev_rescan(struct fiber *f, struct bdev *bdev);
 
-/* ---- events ------------------------------------------------------------------ */
+/* ---- events ----------------------------------------------------------- */
 
 enum bdev_event {
 	BDEV_RESIZED, /* bdev->blocks has changed */
@@ -223,7 +229,7 @@ struct bdev_watch {
 MUST_USE int bdev_watch_add(struct fiber *f, struct bdev *bdev, struct bdev_watch *watch);
 void bdev_watch_del(struct fiber *f, struct bdev_watch *watch);
 
-/* ---- statistics ---------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------- */
 
 struct bdev_op_stats {
 	uint64_t ops, blocks, errors;
@@ -237,12 +243,12 @@ struct bdev_stats {
 	uint64_t inflight;
 };
 
-/* Summed over all channels, past and present. hist (NULL: not wanted): latencies in ns, one per op. */
+/* Summed over all channels, past and present. hist (or NULL): latencies in ns, one per op. */
 MUST_USE int bdev_stats_get(struct fiber *f, struct bdev *bdev, struct bdev_stats *ret,
 			    struct hist *ret_hist);
 MUST_USE int bdev_stats_reset(struct fiber *f, struct bdev *bdev);
 
-/* ---- hot path: bios ------------------------------------------------------------ */
+/* ---- hot path: bios --------------------------------------------------- */
 
 /* Bytes of a bio for this disk: sizeof(struct bio) and the room behind it. */
 static inline size_t bio_size(const struct bdev *bdev)

@@ -43,7 +43,7 @@ struct uri;
 
 _Static_assert(LAYER_BOUNCE_BYTES >= BDEV_BLOCK_MAX, "a block can be bounced");
 
-/* ---- hop.c ----------------------------------------------------------------- */
+/* ---- hop.c ------------------------------------------------------------ */
 
 /* A message; run() is called on the other reactor, in order (also if that is this one). */
 struct hop {
@@ -87,7 +87,7 @@ void tour_leave(struct tour *tour);
 void tour_run(struct fiber *f, struct bdev_core *core, struct tour *tour,
 	      void (*visit)(struct tour *tour, struct bdev_side *side));
 
-/* ---- range_lock.c ------------------------------------------------------------ */
+/* ---- range_lock.c ----------------------------------------------------- */
 
 /* Keeps all writers but its holder out of a range of blocks. */
 struct range_lock {
@@ -118,7 +118,7 @@ void range_unlock(struct range_lock *lock);
 bool lock_set_overlaps(const struct lock_set *set, uint64_t lba, uint64_t blocks);
 void side_drain(struct bdev_side *side);
 
-/* ---- the disk ------------------------------------------------------------------ */
+/* ---- the disk --------------------------------------------------------- */
 
 struct bdev_table {
 	struct io *io;
@@ -243,7 +243,7 @@ enum {
 	LAYER_IN_DRIVER = 8,
 };
 
-/* ---- bio.c ---------------------------------------------------------------------- */
+/* ---- bio.c ------------------------------------------------------------ */
 
 /* To the driver, now or when it has room. */
 void chan_dispatch(struct bdev_chan_core *cc, struct bio *bio);
@@ -256,12 +256,12 @@ int local_get(struct bdev_table *table, struct reactor *reactor, struct bdev_loc
 void local_free(struct bdev_local *local);
 bool bio_iov_fits(const struct bdev_chan_core *cc, const struct bio *bio, uint64_t bytes);
 
-/* ---- stats.c ---------------------------------------------------------------------- */
+/* ---- stats.c ---------------------------------------------------------- */
 
 void chan_hist_first(struct bdev_chan_core *cc, const struct bio *bio, uint64_t ns);
 void stats_merge(struct bdev_stats *to, const struct bdev_stats *from);
 
-/* ---- layer.c: bios that the hot path does not take ------------------------------------ */
+/* ---- layer.c: bios that the hot path does not take -------------------- */
 
 void layer_submit(struct bdev_chan_core *cc, struct bio *bio); /* also once more, after a reset */
 void layer_unheld(struct bdev_side *side); /* a range was unlocked */
@@ -269,7 +269,7 @@ void layer_unheld(struct bdev_side *side); /* a range was unlocked */
 void layer_cancel(struct bdev_chan_core *cc, int status);
 void layer_reqs_free(struct bdev_chan_core *cc);
 
-/* ---- chan.c --------------------------------------------------------------------------- */
+/* ---- chan.c ----------------------------------------------------------- */
 
 /* plain_ops anew: removed, reset or locked. */
 void chan_replan(struct bdev_chan_core *cc);
@@ -280,12 +280,12 @@ int side_get(struct bdev_core *core, struct reactor *reactor, struct bdev_side *
 int side_join(struct fiber *f, struct bdev_side *side);
 void side_leave(struct fiber *f, struct bdev_side *side, struct bdev_chan_core *cc);
 
-/* ---- reset.c ---------------------------------------------------------------------------- */
+/* ---- reset.c ---------------------------------------------------------- */
 
 void reset_start(struct bdev_chan_core *cc, struct bio *bio);
 void reset_check(struct bdev_chan_core *cc); /* something ended */
 
-/* ---- bdev.c ------------------------------------------------------------------------------- */
+/* ---- bdev.c ----------------------------------------------------------- */
 
 const struct bdev_env *env_of(struct fiber *f);
 /* By scheme or alias, and every parameter is known; worded. */

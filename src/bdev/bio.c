@@ -17,7 +17,7 @@
 #include "base/must.h"
 #include "bdev/bdev_priv.h"
 
-/* ---- the way down ------------------------------------------------------------ */
+/* ---- the way down ----------------------------------------------------- */
 
 /* Several iovecs, or one that is odd: whole, aligned, and not too many? */
 bool bio_iov_fits(const struct bdev_chan_core *cc, const struct bio *bio, uint64_t bytes)
@@ -107,7 +107,7 @@ static void chan_pump(struct bdev_chan_core *cc)
 	cc->pumping = false;
 }
 
-/* ---- the way up ---------------------------------------------------------------- */
+/* ---- the way up ------------------------------------------------------- */
 
 static void bio_end(struct bdev_chan_core *cc, struct bio *bio)
 {
@@ -210,7 +210,7 @@ void bio_complete(struct bio *bio, int status)
 		chan_kick(cc);
 }
 
-/* ---- the reactor's part ------------------------------------------------------------- */
+/* ---- the reactor's part ----------------------------------------------- */
 
 int local_get(struct bdev_table *table, struct reactor *reactor, struct bdev_local **ret)
 {

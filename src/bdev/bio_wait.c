@@ -15,10 +15,14 @@
 const char *bio_op_name(enum bio_op op)
 {
 	static const char *const names[BIO_OPS] = {
-		[BIO_READ] = "read",	   [BIO_WRITE] = "write",
-		[BIO_FLUSH] = "flush",	   [BIO_ZEROES] = "write-zeroes",
-		[BIO_UNMAP] = "unmap",	   [BIO_COMPARE] = "compare",
-		[BIO_COMPARE_WRITE] = "compare-and-write", [BIO_RESET] = "reset",
+		[BIO_READ] = "read",
+		[BIO_WRITE] = "write",
+		[BIO_FLUSH] = "flush",
+		[BIO_ZEROES] = "write-zeroes",
+		[BIO_UNMAP] = "unmap",
+		[BIO_COMPARE] = "compare",
+		[BIO_COMPARE_WRITE] = "compare-and-write",
+		[BIO_RESET] = "reset",
 	};
 
 	return (unsigned)op < BIO_OPS ? names[op] : "unknown op";

@@ -37,7 +37,7 @@ void side_replan(struct bdev_side *side)
 		chan_replan(cc);
 }
 
-/* ---- sides -------------------------------------------------------------------- */
+/* ---- sides ------------------------------------------------------------ */
 
 int side_get(struct bdev_core *core, struct reactor *reactor, struct bdev_side **ret)
 {
@@ -138,7 +138,7 @@ void side_leave(struct fiber *f, struct bdev_side *side, struct bdev_chan_core *
 	home_call(f, side->core->home, side_leave_home, NULL, &leave);
 }
 
-/* ---- channels -------------------------------------------------------------------- */
+/* ---- channels --------------------------------------------------------- */
 
 static uint64_t limit_u64(uint64_t limit, uint64_t none)
 {
@@ -199,9 +199,9 @@ static void cleanup_chan(struct bdev_chan_core **cc)
 
 static struct bdev_chan_core *chan_new(struct bdev *bdev, struct reactor *reactor)
 {
-	struct chan_memory *memory =
-		mem_alloc_aligned(reactor_io(reactor)->mem, _Alignof(struct chan_memory),
-				  sizeof(*memory) + bdev->driver->chan_bytes);
+	struct chan_memory *memory = mem_alloc_aligned(reactor_io(reactor)->mem,
+						       _Alignof(struct chan_memory),
+						       sizeof(*memory) + bdev->driver->chan_bytes);
 
 	if (!memory)
 		return NULL;

@@ -19,7 +19,7 @@ static void watches_tell(struct bdev_side *side, enum bdev_event event)
 		watch->fn(watch, side->core->bdev, event);
 }
 
-/* ---- removal ---------------------------------------------------------------------- */
+/* ---- removal ---------------------------------------------------------- */
 
 static void removal_told(struct tour *tour)
 {
@@ -76,7 +76,7 @@ void bdev_removed(struct bdev *bdev)
 	tour_start(&core->removal, core, removal_side, removal_known);
 }
 
-/* ---- size --------------------------------------------------------------------------- */
+/* ---- size ------------------------------------------------------------- */
 
 struct resize_tour {
 	struct tour tour;
@@ -141,7 +141,7 @@ int bdev_rescan(struct fiber *f, struct bdev *bdev)
 	return home_run(f, bdev->core->home, rescan_home, bdev);
 }
 
-/* ---- watches --------------------------------------------------------------------------- */
+/* ---- watches ---------------------------------------------------------- */
 
 int bdev_watch_add(struct fiber *f, struct bdev *bdev, struct bdev_watch *watch)
 {

@@ -28,8 +28,7 @@ static void hop_by_task(struct task *task)
 	hop->run(hop);
 }
 
-void hop_go(struct hop *hop, struct reactor *from, struct reactor *to,
-	    void (*run)(struct hop *hop))
+void hop_go(struct hop *hop, struct reactor *from, struct reactor *to, void (*run)(struct hop *hop))
 {
 	hop->run = run;
 	if (from == to) {
@@ -41,7 +40,7 @@ void hop_go(struct hop *hop, struct reactor *from, struct reactor *to,
 	}
 }
 
-/* ---- a call ------------------------------------------------------------------ */
+/* ---- a call ----------------------------------------------------------- */
 
 struct home_call {
 	struct hop hop;
@@ -118,7 +117,7 @@ int home_run(struct fiber *f, struct reactor *home, fiber_fn fn, void *arg)
 	}
 }
 
-/* ---- a tour ---------------------------------------------------------------------- */
+/* ---- a tour ----------------------------------------------------------- */
 
 static void tour_next(struct tour *tour);
 

@@ -134,8 +134,6 @@ uint64_t iov_take(struct iov_pos *pos, uint64_t bytes, const struct iov_rule *ru
 		ret[count++] = (struct iovec){ .iov_base = piece, .iov_len = fit };
 		total += fit;
 		at.off += fit;
-		if (fit < len)
-			break;
 	}
 	total = iov_trim(total, rule->granule, ret, &count);
 	iov_skip(pos, total);

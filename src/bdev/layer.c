@@ -19,7 +19,7 @@
 
 static void req_pump(struct bdev_chan_core *cc);
 
-/* ---- checks ---------------------------------------------------------------------- */
+/* ---- checks ----------------------------------------------------------- */
 
 static int data_check(const struct bdev_chan_core *cc, const struct bio *bio)
 {
@@ -81,7 +81,7 @@ static bool bio_fits(const struct bdev_chan_core *cc, const struct bio *bio)
 	return bio_iov_fits(cc, bio, (bio->blocks * halves) << cc->block_shift);
 }
 
-/* ---- admission of writers (LA2) ------------------------------------------------------ */
+/* ---- admission of writers (LA2) --------------------------------------- */
 
 static bool writer_admit(struct bdev_chan_core *cc, struct bio *bio)
 {
@@ -104,7 +104,7 @@ static void layer_admit(struct bdev_chan_core *cc, struct bio *bio)
 		list_add_tail(&cc->side->held, &bio->link);
 }
 
-/* ---- requests --------------------------------------------------------------------------- */
+/* ---- requests --------------------------------------------------------- */
 
 static struct layer_req *req_get(struct bdev_chan_core *cc)
 {
@@ -295,7 +295,7 @@ static void req_pump(struct bdev_chan_core *cc)
 	cc->req_pumping = false;
 }
 
-/* ---- the doors ------------------------------------------------------------------------------ */
+/* ---- the doors -------------------------------------------------------- */
 
 void layer_submit(struct bdev_chan_core *cc, struct bio *bio)
 {

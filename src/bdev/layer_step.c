@@ -18,9 +18,9 @@
 
 static void child_done(struct bio *bio);
 
-/* ---- children ------------------------------------------------------------------- */
+/* ---- children --------------------------------------------------------- */
 
-/* The parent's flags, as far as they concern the child; a FUA that the driver would not honour becomes a flush. */
+/* Those of the parent's flags that concern the child; a FUA it would ignore becomes a flush. */
 static uint16_t child_flags(struct layer_req *req, enum bio_op op)
 {
 	const struct bdev_chan_core *cc = req->cc;
@@ -87,7 +87,7 @@ static void child_send_bounced(struct layer_child *child, enum layer_kind kind, 
 	child_send(child, op, lba, blocks, 1);
 }
 
-/* ---- steps --------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------ */
 
 /* Blocks from lba that one bio with data may have. */
 static uint64_t data_max(const struct bdev_chan_core *cc, uint64_t lba, uint64_t blocks)
@@ -219,8 +219,8 @@ static bool step_zero_write(struct layer_req *req, uint64_t blocks)
 		return false;
 	child = child_take(req);
 	for (; bytes; iov_count++) {
-		child->iov[iov_count] = (struct iovec){ .iov_base = req->bounce,
-							.iov_len = min_u64(bytes, room) };
+		child->iov[iov_count] =
+			(struct iovec){ .iov_base = req->bounce, .iov_len = min_u64(bytes, room) };
 		bytes -= child->iov[iov_count].iov_len;
 	}
 	req->cost |= COST_EMULATED;
@@ -281,8 +281,8 @@ bool req_step(struct layer_req *req)
 	case PHASE_FLUSH:
 		return step_flush(req);
 	default:
-		if (!(bio_op_has_data((enum bio_op)req->parent->op) ? step_data(req)
-								     : step_zero(req)))
+		if (!(bio_op_has_data((enum bio_op)req->parent->op) ? step_data(req) :
+								      step_zero(req)))
 			return false;
 		if (++req->pieces == 2)
 			req->cost |= COST_SPLIT;
@@ -290,7 +290,7 @@ bool req_step(struct layer_req *req)
 	}
 }
 
-/* ---- a child has ended --------------------------------------------------------------------- */
+/* ---- a child has ended ------------------------------------------------ */
 
 static int child_compare(struct layer_child *child)
 {

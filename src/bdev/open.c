@@ -20,7 +20,7 @@
 #include "base/uri.h"
 #include "bdev/bdev_priv.h"
 
-/* ---- cores ------------------------------------------------------------------------- */
+/* ---- cores ------------------------------------------------------------ */
 
 static void core_free(struct bdev_core *core)
 {
@@ -60,8 +60,8 @@ static int core_new(struct fiber *f, struct bdev_table *table, const struct uri 
 	struct mem *mem = table->io->mem;
 	struct reactor *home = fiber_reactor(f);
 	unsigned sides = sides_of(home);
-	CLEANUP(cleanup_core) struct bdev_core *core =
-		mem_alloc(mem, sizeof(*core) + sides * sizeof(core->at[0]));
+	CLEANUP(cleanup_core)
+	struct bdev_core *core = mem_alloc(mem, sizeof(*core) + sides * sizeof(core->at[0]));
 	int r;
 
 	if (!core)
@@ -106,7 +106,7 @@ static void core_dead(struct bdev_core *core)
 	core_unref(core);
 }
 
-/* ---- who waits for whom (OP2, OP3) ----------------------------------------------------- */
+/* ---- who waits for whom (OP2, OP3) ------------------------------------ */
 
 static void fiber_waits_for(struct bdev_table *table, struct fiber *f, struct bdev_core *what)
 {
@@ -154,7 +154,7 @@ static int depth_check(struct fiber *f, struct bdev_table *table, const char *ke
 	return 0;
 }
 
-/* ---- the same disk again ------------------------------------------------------------------ */
+/* ---- the same disk again ---------------------------------------------- */
 
 static const char *uri_nth(const struct uri *uri, const char *name, uint32_t n)
 {
@@ -213,7 +213,7 @@ static int core_get(struct fiber *f, struct bdev_table *table, const char *name,
 	return 0;
 }
 
-/* ---- what the driver made -------------------------------------------------------------------- */
+/* ---- what the driver made --------------------------------------------- */
 
 void bdev_set_limits(struct bdev *bdev, const struct bdev_limits *limits)
 {
@@ -295,7 +295,7 @@ static int core_adopt(struct fiber *f, struct bdev_core *core, const struct bdev
 	return 0;
 }
 
-/* ---- open -------------------------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------- */
 
 /* Scheme and path; all of it where there is no path, since it has no other name. */
 static int key_make(struct fiber *f, const struct bdev_driver *driver, const struct uri *uri,
@@ -411,7 +411,7 @@ int bdev_find(struct fiber *f, const char *name, struct bdev **ret)
 	return r;
 }
 
-/* ---- close --------------------------------------------------------------------------------------- */
+/* ---- close ------------------------------------------------------------ */
 
 static int close_home(struct fiber *f, void *arg)
 {

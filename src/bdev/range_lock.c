@@ -51,7 +51,7 @@ static struct range_lock *lock_of_hop(struct hop *hop)
 	return lock_of(container_of(hop, struct tour, hop));
 }
 
-/* ---- unlocking ------------------------------------------------------------------ */
+/* ---- unlocking -------------------------------------------------------- */
 
 static void locks_try(struct bdev_core *core);
 
@@ -95,7 +95,7 @@ void range_unlock(struct range_lock *lock)
 	hop_go(&lock->tour.hop, lock->asker, lock->tour.core->home, lock_unlock_there);
 }
 
-/* ---- locking ---------------------------------------------------------------------- */
+/* ---- locking ---------------------------------------------------------- */
 
 static void lock_granted(struct hop *hop)
 {

@@ -71,7 +71,7 @@ struct bdev_replica_ops {
 	int (*set)(struct fiber *f, struct bdev_chan *chan, uint64_t token, unsigned which,
 		   const struct replica_info *info);
 
-	/* Activity log: regions that may differ between members. Bitmap words of ceil(regions / 64). */
+	/* Activity log: regions that may differ between members; ceil(regions / 64) words. */
 	int (*al_get)(struct fiber *f, struct bdev_chan *chan, uint64_t *ret_words, uint64_t count);
 	int (*al_update)(struct fiber *f, struct bdev_chan *chan, uint64_t token,
 			 enum replica_al_op op, const uint64_t *regions, unsigned count);

@@ -35,7 +35,7 @@ struct resv_state {
 
 struct bdev_resv_ops {
 	int (*load)(struct fiber *f, struct bdev_chan *chan, struct resv_state *ret);
-	/* Durable when it returns; with fence_token != 0 the fence rises to it in the same transaction (see replica.h R2, R3). */
+	/* Durable when it returns; a fence_token != 0 raises the fence, too (replica.h R2, R3). */
 	int (*store)(struct fiber *f, struct bdev_chan *chan, const struct resv_state *state,
 		     uint64_t fence_token);
 };

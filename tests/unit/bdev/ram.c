@@ -24,7 +24,7 @@ struct ram_req {
 	uint8_t *snapshot; /* FLUSH: what it makes durable */
 };
 
-/* ---- what a bio does ------------------------------------------------------------- */
+/* ---- what a bio does -------------------------------------------------- */
 
 static uint8_t *ram_at(struct ram *ram, const struct bio *bio)
 {
@@ -160,7 +160,7 @@ static int ram_do(struct ram *ram, struct ram_req *req)
 	return r;
 }
 
-/* ---- DR2 ---------------------------------------------------------------------------- */
+/* ---- DR2 -------------------------------------------------------------- */
 
 static void ram_check_data(const struct bdev *bdev, const struct bio *bio)
 {
@@ -169,9 +169,8 @@ static void ram_check_data(const struct bdev *bdev, const struct bio *bio)
 	uint64_t base_mask = lim->buf_align ? lim->buf_align - 1 : 0;
 
 	must(!lim->max_blocks || bio->blocks <= lim->max_blocks);
-	must(!lim->boundary_blocks ||
-	     bio->lba / lim->boundary_blocks ==
-		     (bio->lba + bio->blocks - 1) / lim->boundary_blocks);
+	must(!lim->boundary_blocks || bio->lba / lim->boundary_blocks ==
+					      (bio->lba + bio->blocks - 1) / lim->boundary_blocks);
 	must(bio->iov_count && bio->iov_count <= (lim->iov_max ? lim->iov_max : BIO_IOV_MAX));
 	for (uint32_t i = 0; i < bio->iov_count; i++) {
 		must(!((uintptr_t)bio->iov[i].iov_base & base_mask));
@@ -203,7 +202,7 @@ static void ram_check(struct ram *ram, const struct bio *bio)
 		must(!lim->max_zeroes_blocks || bio->blocks <= lim->max_zeroes_blocks);
 }
 
-/* ---- ends ------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------- */
 
 static struct ram *ram_of(const struct bio *bio)
 {
@@ -291,7 +290,7 @@ static void ram_submit(struct bio *bio)
 	}
 }
 
-/* ---- open ------------------------------------------------------------------------------------ */
+/* ---- open ------------------------------------------------------------- */
 
 static int ram_chan_open(struct fiber *f, struct bdev_chan *chan)
 {
@@ -422,10 +421,10 @@ static int ram_rescan(struct fiber *f, struct bdev *bdev)
 static const char *const ram_aliases[] = { "memory", "dram", NULL };
 
 static const struct bdev_param ram_param[] = {
-	{ "blocks", "" }, { "bs", "" },	   { "max", "" },    { "maxz", "" }, { "boundary", "" },
-	{ "iov", "" },	  { "align", "" }, { "depth", "" },  { "unit", "" }, { "ops", "" },
-	{ "nofua", "" },  { "vc", "" },	   { "uz", "" },     { "ro", "" },   { "mode", "" },
-	{ "seed", "" },	  { "on", "" },	   { "over", "" },   { "find", "" }, { "name", "" },
+	{ "blocks", "" }, { "bs", "" },	   { "max", "" },   { "maxz", "" }, { "boundary", "" },
+	{ "iov", "" },	  { "align", "" }, { "depth", "" }, { "unit", "" }, { "ops", "" },
+	{ "nofua", "" },  { "vc", "" },	   { "uz", "" },    { "ro", "" },   { "mode", "" },
+	{ "seed", "" },	  { "on", "" },	   { "over", "" },  { "find", "" }, { "name", "" },
 	{ "sleep", "" },  { "tag*", "" },  { "", "" },
 };
 

@@ -40,7 +40,7 @@ static void what_is_written_is_read(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- bios by hand -------------------------------------------------------------------- */
+/* ---- bios by hand ----------------------------------------------------- */
 
 struct hand {
 	struct bio *bio;
@@ -246,7 +246,7 @@ static void the_calls_of_fibers_take_any_length(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- abilities ---------------------------------------------------------------------------- */
+/* ---- abilities -------------------------------------------------------- */
 
 static void a_read_only_disk_refuses_writes(void **state)
 {
@@ -357,7 +357,7 @@ static void tokens_and_fua_reach_every_piece(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- depth and statistics ------------------------------------------------------------------ */
+/* ---- depth and statistics --------------------------------------------- */
 
 static void bios_beyond_the_depth_wait_in_order(void **state)
 {
@@ -424,8 +424,8 @@ static void statistics_cover_all_channels_past_and_present(void **state)
 	s->with_hist = true;
 	hand_init(&h, d.chan[0]);
 	for (unsigned i = 0; i < 10; i++)
-		assert_int_equal(do_op(&rig, &h, i % 2 ? d.chan[i % 3 % 2] : e.chan[1], BIO_WRITE,
-				       i, 4), 0);
+		assert_int_equal(
+			do_op(&rig, &h, i % 2 ? d.chan[i % 3 % 2] : e.chan[1], BIO_WRITE, i, 4), 0);
 	assert_int_equal(do_op(&rig, &h, d.chan[1], BIO_READ, 0, 9), 0);
 	assert_int_equal(do_op(&rig, &h, d.chan[1], BIO_READ, 300, 1), -EINVAL);
 	hand_prep(&h, d.chan[1], BIO_READ, 0, 4);
@@ -455,7 +455,7 @@ static void statistics_cover_all_channels_past_and_present(void **state)
 	free(s);
 }
 
-/* ---- words -------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------ */
 
 static int failing_fn(struct fiber *f, void *arg)
 {
@@ -490,13 +490,14 @@ static void a_failed_bio_says_what_and_where(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- faults ----------------------------------------------------------------------------------- */
+/* ---- faults ----------------------------------------------------------- */
 
 /* Every op in pieces, with all that may be allocated for them; -ENOMEM or success, and no leak. */
 static void every_allocation_on_the_way_may_fail(void **state)
 {
 	static const char *const uris[] = {
-		"ram:///a?unit=8&align=512&max=8", "ram:///a?ops=3&max=3&align=16",
+		"ram:///a?unit=8&align=512&max=8",
+		"ram:///a?ops=3&max=3&align=16",
 	};
 	bool failed = true;
 
@@ -540,7 +541,8 @@ static void every_bio_of_the_driver_may_fail(void **state)
 		bool failed;
 
 		rig_init(&rig, 1);
-		rig_disk_open(&rig, &d, "ram:///a?unit=8&align=512&max=8&depth=2&mode=3&nofua=2&vc=1");
+		rig_disk_open(&rig, &d,
+			      "ram:///a?unit=8&align=512&max=8&depth=2&mode=3&nofua=2&vc=1");
 		hand_init(&h, d.chan[0]);
 		rig_ram(&d)->fail_at = n;
 		for (unsigned op = 0; op < BIO_OPS; op++) {
@@ -552,7 +554,8 @@ static void every_bio_of_the_driver_may_fail(void **state)
 			h.iov[0].iov_base = h.buf + 1;
 			r = hand_run(&rig, &h);
 			if (r != -EILSEQ)
-				assert_int_equal(r, !failed && rig_ram(&d)->submits >= n ? -EIO : 0);
+				assert_int_equal(r,
+						 !failed && rig_ram(&d)->submits >= n ? -EIO : 0);
 		}
 		failed = rig_ram(&d)->submits >= n;
 		hand_fini(&h);
@@ -592,7 +595,7 @@ static void bios_in_pieces_wait_for_each_other(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- mistakes of programmers -------------------------------------------------------------------- */
+/* ---- mistakes of programmers ------------------------------------------ */
 
 static void complete_twice(void)
 {

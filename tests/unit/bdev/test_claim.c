@@ -60,9 +60,12 @@ static void a_long_claimant_is_cut(void **state)
 {
 	struct rig rig;
 	struct rig_disk d;
-	struct claiming c = { &d, BDEV_CLAIM_WRITE,
-			      "a claimant whose name has many more letters than a claim has room for",
-			      { { 0 } } };
+	struct claiming c = {
+		&d,
+		BDEV_CLAIM_WRITE,
+		"a claimant whose name has many more letters than a claim has room for",
+		{ { 0 } }
+	};
 
 	(void)state;
 	rig_init(&rig, 1);

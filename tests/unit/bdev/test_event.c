@@ -6,7 +6,7 @@
 
 #include "unit/bdev/rig.h"
 
-/* ---- bios that are watched --------------------------------------------------------- */
+/* ---- bios that are watched -------------------------------------------- */
 
 #define BIOS_MAX 64
 
@@ -70,7 +70,7 @@ static void volley_free(struct volley *v)
 	mem_free(v->buf);
 }
 
-/* ---- reset ------------------------------------------------------------------------------ */
+/* ---- reset ------------------------------------------------------------ */
 
 static void a_reset_ends_what_waits_and_waits_for_the_rest(void **state)
 {
@@ -159,7 +159,7 @@ static void a_reset_ends_bios_in_pieces(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- removal ------------------------------------------------------------------------------ */
+/* ---- removal ---------------------------------------------------------- */
 
 struct watching {
 	struct bdev_watch watch;
@@ -224,14 +224,14 @@ static void a_removed_disk_fails_all_and_tells(void **state)
 	fire(&v, BIO_READ, 0, 1);
 	fire(&v, BIO_READ, 1, 1);
 	fire(&v1, BIO_READ, 1, 1);
-	fire(&v1, BIO_WRITE, 1, 1);  /* read-modify-write: holds its lock */
+	fire(&v1, BIO_WRITE, 1, 1); /* read-modify-write: holds its lock */
 	rig_run(&rig);
-	fire(&v, BIO_WRITE, 0, 8);   /* kept out by it */
+	fire(&v, BIO_WRITE, 0, 8); /* kept out by it */
 	v.skewed = true;
-	fire(&v, BIO_WRITE, 0, 8);   /* kept out with a request */
-	fire(&v, BIO_WRITE, 2, 1);   /* waits for the lock */
+	fire(&v, BIO_WRITE, 0, 8); /* kept out with a request */
+	fire(&v, BIO_WRITE, 2, 1); /* waits for the lock */
 	fire(&v, BIO_RESET, 0, 0);
-	fire(&v, BIO_READ, 5, 1);    /* frozen */
+	fire(&v, BIO_READ, 5, 1); /* frozen */
 	rig_run(&rig);
 	rig_fiber(&rig, 0, remove_fn, &d, NULL);
 	fire(&v, BIO_READ, 3, 1);
@@ -284,7 +284,7 @@ static void close_waits_until_the_removal_is_told(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- size ----------------------------------------------------------------------------------- */
+/* ---- size ------------------------------------------------------------- */
 
 static int rescan_fn(struct fiber *f, void *arg)
 {

@@ -92,8 +92,11 @@ static void count(const char *uri)
 static void compare_and_write_is_atomic(void **state)
 {
 	static const char *const uris[] = {
-		"ram:///a?mode=0", "ram:///a?mode=2", "ram:///a?mode=3&depth=1",
-		"ram:///a?mode=2&unit=8", "ram:///a?mode=3&unit=2&depth=2&seed=9",
+		"ram:///a?mode=0",
+		"ram:///a?mode=2",
+		"ram:///a?mode=3&depth=1",
+		"ram:///a?mode=2&unit=8",
+		"ram:///a?mode=3&unit=2&depth=2&seed=9",
 		"ram:///a?mode=2&unit=8&ops=0xff",
 	};
 
@@ -102,7 +105,7 @@ static void compare_and_write_is_atomic(void **state)
 		count(uris[i]);
 }
 
-/* ---- writes that meet a lock -------------------------------------------------------- */
+/* ---- writes that meet a lock ------------------------------------------ */
 
 struct flip {
 	struct rig_disk *d;
@@ -177,7 +180,7 @@ static void writers_and_locks_both_get_on(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- step by step -------------------------------------------------------------------- */
+/* ---- step by step ----------------------------------------------------- */
 
 struct step {
 	struct bio *bio;

@@ -13,12 +13,12 @@
 
 #include "unit/bdev/rig.h"
 
-#define SLOTS 8
-#define OPS_PER_RUN 400
-#define BLOCKS 192
+#define SLOTS	       8
+#define OPS_PER_RUN    400
+#define BLOCKS	       192
 #define BLOCKS_PER_BIO 48
-#define IOV_MAX_TEST 40
-#define ARENA (3 * BLOCKS_PER_BIO * 4096 + 64 * IOV_MAX_TEST)
+#define IOV_MAX_TEST   40
+#define ARENA	       (3 * BLOCKS_PER_BIO * 4096 + 64 * IOV_MAX_TEST)
 
 struct slot {
 	struct model *m;
@@ -42,12 +42,12 @@ struct model {
 	uint32_t bs;
 	unsigned done;
 	uint64_t token;
-	bool has_errors;	/* the driver fails some: contents are unknown then */
+	bool has_errors; /* the driver fails some: contents are unknown then */
 	bool unknown[BLOCKS];
-	bool undurable[BLOCKS];	/* a flush failed, or none came */
+	bool undurable[BLOCKS]; /* a flush failed, or none came */
 };
 
-/* ---- a request's memory ------------------------------------------------------------- */
+/* ---- a request's memory ----------------------------------------------- */
 
 static void slot_memory(struct slot *s, uint64_t bytes)
 {
@@ -111,7 +111,7 @@ static void slot_get(struct slot *s, uint64_t from, uint64_t len, uint8_t *ret)
 	}
 }
 
-/* ---- ends ------------------------------------------------------------------------------ */
+/* ---- ends ------------------------------------------------------------- */
 
 static void model_next(struct slot *s);
 
@@ -214,7 +214,7 @@ static void slot_done(struct bio *bio)
 	model_next(s);
 }
 
-/* ---- begins -------------------------------------------------------------------------------- */
+/* ---- begins ----------------------------------------------------------- */
 
 static bool pick_range(struct model *m, uint64_t *ret_lba, uint64_t *ret_blocks)
 {
@@ -275,8 +275,8 @@ static void model_touch(struct model *m, const struct bio *bio)
 
 static void model_next(struct slot *s)
 {
-	static const enum bio_op ops[] = { BIO_READ,	BIO_READ,   BIO_WRITE,	 BIO_WRITE,
-					   BIO_WRITE,	BIO_ZEROES, BIO_UNMAP,	 BIO_COMPARE,
+	static const enum bio_op ops[] = { BIO_READ,	      BIO_READ,	  BIO_WRITE, BIO_WRITE,
+					   BIO_WRITE,	      BIO_ZEROES, BIO_UNMAP, BIO_COMPARE,
 					   BIO_COMPARE_WRITE, BIO_FLUSH };
 	struct model *m = s->m;
 	enum bio_op op = ops[prng_below(&m->prng, ARRAY_LEN(ops))];
@@ -312,7 +312,7 @@ static void model_next(struct slot *s)
 	bio_submit(bio);
 }
 
-/* ---- runs ------------------------------------------------------------------------------------- */
+/* ---- runs ------------------------------------------------------------- */
 
 static int model_begin_fn(struct fiber *f, void *arg)
 {

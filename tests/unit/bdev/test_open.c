@@ -306,7 +306,7 @@ static void eight_disks_stand_on_each_other_but_not_nine(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- limits of a node ------------------------------------------------------------- */
+/* ---- limits of a node ------------------------------------------------- */
 
 static int tiny_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 {
@@ -326,9 +326,9 @@ static void tiny_close(struct fiber *f, struct bdev *bdev)
 	mem_free(bdev);
 }
 
-static const struct bdev_driver tiny_driver = {
-	.scheme = "tiny", .open = tiny_open, .close = tiny_close
-};
+static const struct bdev_driver tiny_driver = { .scheme = "tiny",
+						.open = tiny_open,
+						.close = tiny_close };
 static const struct bdev_driver *const tiny_drivers[] = { &tiny_driver, NULL };
 
 struct many {
@@ -426,7 +426,7 @@ static void block_status_is_data_unless_the_driver_knows(void **state)
 	rig_fini(&rig);
 }
 
-/* ---- mistakes of programmers --------------------------------------------------------- */
+/* ---- mistakes of programmers ------------------------------------------ */
 
 static void open_wrong_limits(const char *uri)
 {
@@ -469,7 +469,7 @@ static void closing_under_a_channel_is_noticed(void **state)
 	assert_dies(close_with_channel());
 }
 
-/* ---- faults ------------------------------------------------------------------------------ */
+/* ---- faults ----------------------------------------------------------- */
 
 static int stack_once(uint64_t fail_at, bool *ret_failed)
 {
@@ -478,7 +478,8 @@ static int stack_once(uint64_t fail_at, bool *ret_failed)
 	int r = rig_init_drivers(&rig, 2, rig_drivers, fail_at);
 
 	if (r == 0)
-		r = rig_disk_try(&rig, &d, "ram:///a?ops=0xff&name=x&on=ram:///b?on=ram:///c", NULL);
+		r = rig_disk_try(&rig, &d, "ram:///a?ops=0xff&name=x&on=ram:///b?on=ram:///c",
+				 NULL);
 	d.rig = &rig;
 	rig_disk_close(&d);
 	*ret_failed = rig.heap.failures > 0;

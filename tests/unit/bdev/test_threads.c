@@ -19,12 +19,12 @@
 #include "unit/reactor/thread_io.h"
 
 #define REACTORS 4
-#define WORKERS 8
-#define ROUNDS 40
-#define UNIT 8u
-#define BLOCKS 64u
+#define WORKERS	 8
+#define ROUNDS	 40
+#define UNIT	 8u
+#define BLOCKS	 64u
 
-/* ---- a disk without a memory of its own doings ----------------------------------- */
+/* ---- a disk without a memory of its own doings ------------------------ */
 
 struct flat {
 	struct bdev bdev;
@@ -88,7 +88,7 @@ static const struct bdev_driver flat_driver = {
 };
 static const struct bdev_driver *const flat_drivers[] = { &flat_driver, NULL };
 
-/* ---- the node ------------------------------------------------------------------------ */
+/* ---- the node --------------------------------------------------------- */
 
 static void *buf_new(struct io *io, size_t len)
 {
@@ -119,7 +119,7 @@ static int node_io_open(void *ctx, unsigned index, struct io **ret, struct err *
 	return 0;
 }
 
-/* ---- workers ---------------------------------------------------------------------------- */
+/* ---- workers ---------------------------------------------------------- */
 
 struct worker {
 	unsigned id;
@@ -264,7 +264,8 @@ static int main_fn(struct fiber *f, void *arg)
 		s[i] = (struct starter){ .worker.id = i,
 					 .to = reactor_peer(fiber_reactor(f), i % REACTORS) };
 		assert_int_equal(fiber_start(fiber_reactor(f), "starter", starter_fn, &s[i],
-					     &s[i].fiber), 0);
+					     &s[i].fiber),
+				 0);
 	}
 	for (unsigned i = 0; i < WORKERS; i++) {
 		int result = fiber_join(f, s[i].fiber);
