@@ -266,7 +266,7 @@ static void file_submit(struct bio *bio)
 		code = IO_WRITE;
 		if (unlikely(bio->flags & BIO_FUA))
 			flags = IO_DSYNC;
-		/* fall through */
+		__attribute__((fallthrough));
 	case BIO_READ:
 		io_prep_rw(&req->op, code, chan->file, bio->iov, bio->iov_count,
 			   bio->lba * chan->block_size, flags, file_rw_done);
