@@ -39,6 +39,7 @@ struct check {
 	struct register_ *regs;
 	uint64_t blocks;
 	uint64_t clock;
+	uint64_t reads; /* under way */
 	uint32_t epoch;
 	uint64_t *dirty; /* blocks with versions that are not durable */
 	uint64_t dirty_count;
@@ -113,21 +114,23 @@ static struct version *check_find(struct register_ *reg, uint64_t id)
 	return NULL;
 }
 
-/* C2: what a durable write has superseded is never read again. */
-static void check_prune(struct register_ *reg, uint64_t began)
+/* C2: what a durable write has superseded is not read by whoever begins now. */
+static void check_prune(struct check *check, struct register_ *reg, uint64_t began)
 {
 	uint32_t kept = 0;
 
+	if (check->reads)
+		return;
 	for (uint32_t i = 0; i < reg->count; i++)
 		if (reg->versions[i].end >= began)
 			reg->versions[kept++] = reg->versions[i];
 	reg->count = kept;
 }
 
-static void check_make_durable(struct register_ *reg, struct version *v)
+static void check_make_durable(struct check *check, struct register_ *reg, struct version *v)
 {
 	v->durable = true;
-	check_prune(reg, v->begin);
+	check_prune(check, reg, v->begin);
 }
 
 /* ---- writes and flushes ------------------------------------------------------------------------- */
@@ -158,7 +161,7 @@ void check_write_end(struct check *check, uint64_t block, uint64_t write, enum c
 	v->epoch = check->epoch;
 	v->state = how == CHECK_FAILED ? VERSION_MAYBE : VERSION_ACKED;
 	if (how == CHECK_DURABLE)
-		check_make_durable(reg, v);
+		check_make_durable(check, reg, v);
 }
 
 uint64_t check_flush_begin(struct check *check)
@@ -187,7 +190,7 @@ static void check_flush_block(struct check *check, struct register_ *reg, uint64
 			newest = v->begin;
 	}
 	if (newest)
-		check_prune(reg, newest);
+		check_prune(check, reg, newest);
 }
 
 static bool check_is_clean(const struct register_ *reg)
@@ -214,7 +217,14 @@ void check_flush_end(struct check *check, uint64_t flush, bool ok)
 
 uint64_t check_read_begin(struct check *check)
 {
+	check->reads++;
 	return ++check->clock;
+}
+
+void check_read_end(struct check *check)
+{
+	must(check->reads > 0);
+	check->reads--;
 }
 
 /* Since when it is known to be there, in this epoch; CHECK_NEVER: it is not. */
@@ -276,7 +286,7 @@ void check_saw(struct check *check, uint64_t block, uint64_t value)
 	if (v->seen == CHECK_NEVER)
 		v->seen = check->clock;
 	if (v->epoch < check->epoch && v->state != VERSION_FLIGHT)
-		check_make_durable(reg, v); /* C4 */
+		check_make_durable(check, reg, v); /* C4 */
 }
 
 uint64_t check_began(struct check *check, uint64_t block, uint64_t value)
@@ -311,6 +321,7 @@ static void check_crash_version(struct check *check, struct version *v)
 
 void check_crashed(struct check *check)
 {
+	check->reads = 0;
 	check_each_dirty(check, check_crash_version);
 }
 

@@ -43,7 +43,9 @@ uint64_t check_flush_begin(struct check *check);
 /* A failed flush helps nothing it covered, and no later one does. */
 void check_flush_end(struct check *check, uint64_t flush, bool ok);
 
+/* Every read that began ends (a crash ends them all): what is superseded is kept for those under way. */
 uint64_t check_read_begin(struct check *check);
+void check_read_end(struct check *check);
 /* May a read that began then return this now? */
 bool check_may_read(struct check *check, uint64_t block, uint64_t read, uint64_t value);
 /* It did (C3, C4). For a torn block: only of the oldest part. */

@@ -97,8 +97,20 @@ struct conn *conn_new(struct sim_io *client, const struct io_addr *client_addr,
 		      const struct io_sock_opts *client_opts, struct sim_io *server,
 		      const struct io_addr *server_addr, const struct io_sock_opts *server_opts);
 
-/* Is there a way from this end to the other, now? */
-bool conn_path_ok(const struct conn *conn, unsigned from);
+static inline struct sim_io *sock_io(const struct io_sock *sock)
+{
+	return container_of(sock->io, struct sim_io, io);
+}
+
+static inline struct pipe *conn_inbound(const struct io_sock *sock)
+{
+	return &sock->conn->pipe[!sock->side];
+}
+
+void sock_ready_run(struct sim_io *io, struct sim_ready *ready);
+void piece_free(struct sim *sim, struct pipe *pipe, struct piece *piece);
+
+bool conn_path_ok(const struct conn *conn, unsigned from); /* from this end to the other, now */
 void conn_pump(struct io_sock *sock);
 bool conn_cancel(struct io_sock *sock, struct io_op *op);
 void conn_wake_reader(struct io_sock *sock);

@@ -191,11 +191,34 @@ static void media_apply_item(struct media *media, struct media_write *w, struct 
 	item->page = pages_swap(&media->pages, item->no, item->page);
 }
 
+static bool media_has_item(const struct media_write *w, uint64_t no)
+{
+	for (uint32_t i = 0; i < w->count; i++)
+		if (w->items[i].no == no)
+			return true;
+	return false;
+}
+
+/* Zeros already, but by writes that may be lost: these zeros must hold all the same. */
+static void media_rezero(struct media *media, struct media_write *w, uint64_t first, uint64_t end)
+{
+	struct media_write *old;
+
+	list_for_each(old, &media->log, link)
+		for (uint32_t i = 0; i < old->count; i++) {
+			uint64_t no = old->items[i].no;
+			if (no >= first && no < end && !pages_get(&media->pages, no) &&
+			    !media_has_item(w, no))
+				media_add_item(media, w, no, NULL);
+		}
+}
+
 static void media_apply_zeros(struct media *media, struct media_write *w)
 {
 	uint64_t no = w->off / PAGE_BYTES, end = div_up_u64(w->off + w->len, PAGE_BYTES);
 	size_t from, to;
 
+	media_rezero(media, w, no, end);
 	for (; pages_next(&media->pages, no, end, &no); no++) {
 		struct page *page = NULL;
 		media_item_range(w, no, &from, &to);

@@ -185,6 +185,14 @@ void sim_faults_off(struct sim *sim, unsigned groups);
 /* All faults off, cuts healed, hung I/O let go, pauses ended. Hosts stay as they are. */
 void sim_heal(struct sim *sim);
 
+/*
+ * Every period or so: crashes of processes, power cuts of hosts, jumps and drift of clocks, at
+ * their rates in the atlas. What it puts down it starts again within seconds.
+ */
+void sim_nemesis_start(struct sim *sim, uint64_t period_ns);
+/* And brings everything up that is down. */
+void sim_nemesis_stop(struct sim *sim);
+
 /* ---- hosts -------------------------------------------------------------------- */
 
 /* Up from the start; its address is 10.0.0.(n + 1) and fd00::(n + 1), its name resolves. */

@@ -29,6 +29,7 @@ enum sim_stream {
 	SIM_STREAM_NET,
 	SIM_STREAM_LOOP,
 	SIM_STREAM_CUT,
+	SIM_STREAM_NEMESIS,
 	SIM_STREAMS,
 	SIM_STREAM_PROC = 1000, /* + number of start: what a process draws */
 };
@@ -56,6 +57,8 @@ struct sim {
 	struct list conns;	/* struct conn */
 	struct list hung;	/* struct disk_req, hung */
 	uint64_t net_median_ns, net_jitter_ns;
+	struct sim_event nemesis;
+	uint64_t nemesis_ns;
 	uint64_t busy;		/* things under way: see sim_run_quiet() */
 	uint64_t next_id;	/* of connections, processes' starts */
 	struct sim_stacks *stacks;

@@ -281,6 +281,30 @@ static void a_full_cache_writes_the_oldest_out(void **state)
 	assert_true(lost > 0);
 }
 
+/* The first zeros are lost with the power, the second are durable: what was before stays away. */
+static void durable_zeros_over_volatile_ones_hold(void **state)
+{
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		uint8_t buf[4096];
+		struct io_op op = { 0 };
+		struct bare b;
+		bare_start(&b, seed);
+		struct sim_disk *disk = add_disk(&b, true, 4096);
+		sim_disk_poke(disk, 8192, fill(buf, 4096, 7), 4096);
+		struct io_file *f = bare_open(&b, "/dev/sda", RW);
+		sim_fault_set(b.sim, SIM_DISK_HANG, PRNG_PPM);
+		io_prep_file(&op, IO_ZERO, f, 8192, 4096, 0, bare_mark);
+		io_submit(b.io, &op);
+		sim_fault_set(b.sim, SIM_DISK_HANG, 0);
+		assert_int_equal(bare_range(&b, IO_ZERO, f, 0, 16384), 0);
+		assert_int_equal(bare_sync(&b, f), 0);
+		bare_reboot(&b);
+		sim_disk_peek(disk, 8192, buf, 4096);
+		assert_true(is_filled(buf, 4096, 0));
+		bare_stop(&b);
+	}
+}
+
 /* ---- every kind of fault fires ------------------------------------------------ */
 
 struct tally {
@@ -429,6 +453,7 @@ int main(void)
 		cmocka_unit_test(a_flush_covers_only_what_was_done_before_it),
 		cmocka_unit_test(what_is_in_flight_goes_on_after_a_crash),
 		cmocka_unit_test(a_full_cache_writes_the_oldest_out),
+		cmocka_unit_test(durable_zeros_over_volatile_ones_hold),
 		cmocka_unit_test(loud_faults_are_errors),
 		cmocka_unit_test(silent_faults_leave_a_taint),
 		cmocka_unit_test(slow_and_hung_requests_end),
