@@ -27,7 +27,7 @@
 #include "io/limits_priv.h"
 #include "io/linux_priv.h"
 
-#define LIST_BYTES_MAX ((size_t)64 << 20)
+#define LIST_BYTES_MAX ((size_t)4 << 20) /* of names in one directory */
 #define LIST_BYTES_FIRST ((size_t)4096)
 
 /* ---- open -------------------------------------------------------------------- */

@@ -243,11 +243,11 @@ static bool is_zero(const uint8_t *buf, size_t len)
 	return true;
 }
 
-static void zero_and_discard(void **state)
+/* In one kind of filesystem. */
+static void zero_and_discard_in(struct world *w)
 {
 	static const uint32_t flags[] = { 0, IO_KEEP_ALLOC };
 	static uint8_t buf[1 << 20], in[1 << 20];
-	struct world *w = *state;
 	struct io_file *file = world_file(w, "f", NEW);
 	struct io_op op;
 
@@ -281,6 +281,25 @@ static void zero_and_discard(void **state)
 	io_prep_file(&op, IO_ZERO, file, 0, 100, 0, op_done);
 	assert_int_equal(op_wait(w, &op), -EBADF);
 	world_file_close(w, file);
+}
+
+static void zero_and_discard(void **state)
+{
+	struct world *w = *state;
+	char dir[] = "/dev/shm/test_io.XXXXXX", own[sizeof(w->dir)], path[64];
+
+	zero_and_discard_in(w);
+	if (!mkdtemp(dir)) {
+		print_message("skip: the second half, there is no /dev/shm\n");
+		return;
+	}
+	memcpy(own, w->dir, sizeof(own));
+	strcpy(w->dir, dir);
+	zero_and_discard_in(w); /* tmpfs cannot zero a range: zeros are written */
+	memcpy(w->dir, own, sizeof(own));
+	snprintf(path, sizeof(path), "%s/f", dir);
+	unlink(path);
+	rmdir(dir);
 }
 
 static void truncate_sets_the_size(void **state)
@@ -507,6 +526,32 @@ static void a_large_directory_is_listed_whole(void **state)
 	assert_int_equal(n.count, 3000);
 }
 
+/* 4 MiB of names. */
+static void a_directory_beyond_the_limit_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct io_op op;
+	char dir[] = "/dev/shm/test_io.XXXXXX", name[256], path[300];
+	int count = (4 << 20) / 250 + 10;
+
+	if (!mkdtemp(dir)) {
+		print_message("skip: no /dev/shm\n");
+		skip();
+	}
+	memset(name, 'x', sizeof(name));
+	for (int i = 0; i < count; i++) {
+		snprintf(name + 240, 16, "%08d", i);
+		snprintf(path, sizeof(path), "%s/%s", dir, name);
+		int fd = open(path, O_CREAT | O_WRONLY, 0600);
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	io_prep_list(&op, dir, name_count, NULL, op_done);
+	assert_int_equal(op_wait(w, &op), -E2BIG);
+	snprintf(path, sizeof(path), "rm -rf %s", dir);
+	assert_int_equal(system(path), 0);
+}
+
 static void rename_unlink_mkdir(void **state)
 {
 	struct world *w = *state;
@@ -609,6 +654,7 @@ int main(void)
 		T(stat_tells_what_a_thing_is),
 		T(list_is_in_order_of_names),
 		T(a_large_directory_is_listed_whole),
+		T(a_directory_beyond_the_limit_is_refused),
 		T(rename_unlink_mkdir),
 		T(buffers_are_aligned_apart_and_reused),
 		T(io_works_from_registered_and_other_memory),
