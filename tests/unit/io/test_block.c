@@ -14,6 +14,14 @@ struct disk {
 	char path[32];
 };
 
+/* The mark outlives what the device is bound to. */
+static void disk_set_read_only(struct disk *d, bool is_read_only)
+{
+	int on = is_read_only;
+
+	assert_int_equal(ioctl(d->fd, BLKROSET, &on), 0);
+}
+
 /* False: there is no loop driver for us here; said. */
 static bool disk_open(struct world *w, struct disk *d, uint32_t flags)
 {
@@ -36,16 +44,13 @@ static bool disk_open(struct world *w, struct disk *d, uint32_t flags)
 	assert_int_equal(ioctl(d->fd, LOOP_SET_FD, file), 0);
 	assert_int_equal(ioctl(d->fd, LOOP_SET_STATUS64, &info), 0);
 	close(file);
-	if (flags & LO_FLAGS_READ_ONLY) {
-		int on = 1;
-
-		assert_int_equal(ioctl(d->fd, BLKROSET, &on), 0);
-	}
+	disk_set_read_only(d, flags & LO_FLAGS_READ_ONLY);
 	return true;
 }
 
 static void disk_close(struct disk *d)
 {
+	disk_set_read_only(d, false);
 	assert_int_equal(ioctl(d->fd, LOOP_CLR_FD, 0), 0);
 	close(d->fd);
 }
