@@ -58,6 +58,7 @@ static void uring_file_rw_queue(struct uring *u, struct io_op *op)
 		sqe->len = rest.count;
 	}
 	uring_sqe_op(u, sqe, op);
+	uring_wait_feed(u);
 }
 
 void uring_file_rw(struct uring *u, struct io_op *op)

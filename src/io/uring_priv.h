@@ -25,6 +25,7 @@
 #ifndef IO_URING_PRIV_H
 #define IO_URING_PRIV_H
 
+#include <errno.h>
 #include <liburing.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
@@ -38,6 +39,7 @@
 #define URING_ENTRIES_DEFAULT 1024u
 #define URING_ENTRIES_MAX 32768u
 #define URING_CQ_TIMES 4u
+#define URING_FEED 4u		/* reads and writes that are queued before they are submitted */
 #define URING_FILES_MAX 4096u	/* registered file slots */
 #define URING_BUF_BYTES_DEFAULT ((size_t)16 << 20)
 #define URING_BUF_BYTES_MAX ((size_t)1 << 30)
@@ -242,6 +244,16 @@ void uring_wait_fetch(struct uring *u);
 
 /* The same, and wait until something comes or the time has. */
 void uring_wait_until(struct uring *u, uint64_t until_ns);
+
+/* A device works while we go on queueing: give it the first few at once. */
+static inline void uring_wait_feed(struct uring *u)
+{
+	if (io_uring_sq_ready(&u->ring) >= URING_FEED) {
+		u->stats.enters++;
+		int r = io_uring_submit(&u->ring);
+		must(r >= 0 || r == -EAGAIN || r == -EBUSY || r == -EINTR);
+	}
+}
 
 /* How long a spin may last now; 0: sleep. */
 uint64_t uring_wait_budget(const struct uring *u);
