@@ -14,7 +14,7 @@
 #include "report.h"
 
 #define EXIT_ERRORS 1
-#define EXIT_OPEN 3
+#define EXIT_OPEN   3
 
 static void on_signal(void *ctx, int signo)
 {
@@ -27,8 +27,9 @@ static void on_signal(void *ctx, int signo)
 /* Until all jobs are idle, or for ns, or until somebody presses Ctrl-C. */
 static int wait_for(struct fiber *f, struct load *load, uint64_t ns)
 {
-	return load->interrupted ? 0 :
-	       load_wait(f, load, ns == IO_FOREVER ? ns : io_now(fiber_io(f)) + ns);
+	return load->interrupted ?
+		       0 :
+		       load_wait(f, load, ns == IO_FOREVER ? ns : io_now(fiber_io(f)) + ns);
 }
 
 static int run_all_of(struct fiber *f, struct load *load, enum load_phase phase)

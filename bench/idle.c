@@ -21,12 +21,12 @@
 #include "reactor/timer.h"
 #include "world.h"
 
-#define REACTORS 4
-#define DISKS 100
-#define TIMERS 1000
+#define REACTORS     4
+#define DISKS	     100
+#define TIMERS	     1000
 #define DUE_FIRST_NS UINT64_C(5000000000)
-#define DUE_SPAN_NS UINT64_C(60000000000)
-#define FILE_BYTES (16 << 20)
+#define DUE_SPAN_NS  UINT64_C(60000000000)
+#define FILE_BYTES   (16 << 20)
 
 struct idle {
 	double seconds;
@@ -75,8 +75,8 @@ static int reactor_open(struct fiber *f, void *arg)
 			return r;
 	}
 	for (unsigned i = idle->index; i < TIMERS; i += REACTORS)
-		timer_start(fiber_reactor(f), &idle->timers[i],
-			    timer_due(idle, &idle->timers[i]), timer_again);
+		timer_start(fiber_reactor(f), &idle->timers[i], timer_due(idle, &idle->timers[i]),
+			    timer_again);
 	return 0;
 }
 

@@ -15,9 +15,9 @@
 #include "world.h"
 
 /* What a unit may hold: the serial of a write in the upper bits, and these. 0: unknown. */
-#define UNIT_BUSY 1u	/* a bio is in flight (L2) */
-#define UNIT_ZEROS 2u	/* zeros are right */
-#define UNIT_DATA 4u	/* the data of the serial are right */
+#define UNIT_BUSY  1u /* a bio is in flight (L2) */
+#define UNIT_ZEROS 2u /* zeros are right */
+#define UNIT_DATA  4u /* the data of the serial are right */
 #define UNIT_SHIFT 3
 
 struct load_slot {
@@ -25,7 +25,7 @@ struct load_slot {
 	enum bio_op op;
 	uint64_t unit, serial, start_ns;
 	struct iovec iov;
-	struct bio bio;		/* last: its scratch follows */
+	struct bio bio; /* last: its scratch follows */
 };
 
 /* ---- verify ------------------------------------------------------------------ */
@@ -49,8 +49,7 @@ static bool block_is_right(const struct load_job *job, const void *block, uint64
 {
 	uint32_t size = job->disk->bdev->block_size;
 
-	if (state & UNIT_DATA &&
-	    pattern_is(block, size, job->opts->seed, lba, state >> UNIT_SHIFT))
+	if (state & UNIT_DATA && pattern_is(block, size, job->opts->seed, lba, state >> UNIT_SHIFT))
 		return true;
 	return state & UNIT_ZEROS && pattern_is_zero(block, size);
 }
@@ -272,9 +271,10 @@ static void slot_failed(struct load_slot *slot)
 		job_fails(job, slot->bio.status, "%s: flush failed: %s", job->disk->uri,
 			  err_name(slot->bio.status));
 	else
-		job_fails(job, slot->bio.status, "%s: %s of %u blocks at lba %" PRIu64 " failed: %s",
-			  job->disk->uri, bio_op_name(slot->op), job->disk->unit_blocks,
-			  slot->bio.lba, err_name(slot->bio.status));
+		job_fails(job, slot->bio.status,
+			  "%s: %s of %u blocks at lba %" PRIu64 " failed: %s", job->disk->uri,
+			  bio_op_name(slot->op), job->disk->unit_blocks, slot->bio.lba,
+			  err_name(slot->bio.status));
 	if (++job->checks.errors > job->opts->errors_max)
 		job->stopping = true;
 }
@@ -371,8 +371,8 @@ static int crew_open(struct fiber *f, void *arg)
 	struct load *load = crew->load;
 	unsigned index = reactor_index(crew->reactor);
 
-	crew->jobs = mem_new(fiber_io(f),
-			     load->disk_count * load->opts.jobs * sizeof(struct load_job));
+	crew->jobs =
+		mem_new(fiber_io(f), load->disk_count * load->opts.jobs * sizeof(struct load_job));
 	if (!crew->jobs)
 		return fiber_fail(f, -ENOMEM, "no memory for jobs");
 	for (unsigned d = 0; d < load->disk_count; d++)
@@ -487,22 +487,25 @@ static int disk_open(struct fiber *f, const struct load *load, struct load_disk 
 		return fiber_fail(f, -EROFS, "%s: is read-only", disk->uri);
 	bytes = disk->bdev->blocks * disk->bdev->block_size;
 	if (o->size_bytes > bytes)
-		return fiber_fail(f, -EINVAL, "%s: --size %" PRIu64 " is more than its %" PRIu64 " bytes",
+		return fiber_fail(f, -EINVAL,
+				  "%s: --size %" PRIu64 " is more than its %" PRIu64 " bytes",
 				  disk->uri, o->size_bytes, bytes);
 	disk->unit_blocks = o->bs / disk->bdev->block_size;
 	disk->units = (o->size_bytes ? o->size_bytes : bytes) / o->bs;
 	if (disk->units == 0 || (o->verify && disk->units / jobs <= o->depth))
 		return fiber_fail(f, -EINVAL, "%s: too small: %" PRIu64 " units of --bs %u%s",
 				  disk->uri, disk->units, o->bs,
-				  o->verify ? ", and each job needs more than --depth of its own" : "");
+				  o->verify ? ", and each job needs more than --depth of its own" :
+					      "");
 	if (!o->verify)
 		return 0;
 	if (disk->units > LOAD_VERIFY_UNITS_MAX)
 		return fiber_fail(f, -EINVAL, "%s: too large to remember each unit: give a --size",
 				  disk->uri);
 	disk->states = mem_new(fiber_io(f), disk->units * sizeof(uint64_t));
-	return disk->states ? 0 : fiber_fail(f, -ENOMEM, "no memory to remember %" PRIu64 " units",
-					     disk->units);
+	return disk->states ? 0 :
+			      fiber_fail(f, -ENOMEM, "no memory to remember %" PRIu64 " units",
+					 disk->units);
 }
 
 int load_open(struct fiber *f, struct load *load)

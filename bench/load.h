@@ -24,11 +24,11 @@
 #include "reactor/reactor.h"
 #include "reactor/wait.h"
 
-#define LOAD_DISKS_MAX 64
-#define LOAD_JOBS_MAX 64	   /* per reactor and disk */
-#define LOAD_DEPTH_MAX 4096
-#define LOAD_BS_MAX (16u << 20)
-#define LOAD_WORDS_SIZE 512
+#define LOAD_DISKS_MAX	      64
+#define LOAD_JOBS_MAX	      64 /* per reactor and disk */
+#define LOAD_DEPTH_MAX	      4096
+#define LOAD_BS_MAX	      (16u << 20)
+#define LOAD_WORDS_SIZE	      512
 #define LOAD_VERIFY_UNITS_MAX (UINT64_C(1) << 27) /* 8 bytes of memory each */
 
 enum load_phase { LOAD_FILL, LOAD_RUN, LOAD_CHECK };
@@ -36,22 +36,22 @@ enum load_phase { LOAD_FILL, LOAD_RUN, LOAD_CHECK };
 struct load_opts {
 	uint32_t bs;
 	unsigned depth, jobs;
-	unsigned read_pct;	/* of reads and writes */
+	unsigned read_pct;		/* of reads and writes */
 	unsigned unmap_pct, zeroes_pct; /* of all */
-	unsigned flush_every;	/* writes of a job; 0: never */
+	unsigned flush_every;		/* writes of a job; 0: never */
 	bool random, fua, verify, turn_clock;
-	uint64_t size_bytes;	/* 0: the whole disk */
-	uint64_t ios;		/* of a job; 0: until stopped */
-	uint64_t errors_max;	/* of a job: it stops after more */
+	uint64_t size_bytes; /* 0: the whole disk */
+	uint64_t ios;	     /* of a job; 0: until stopped */
+	uint64_t errors_max; /* of a job: it stops after more */
 	uint64_t seed;
 };
 
 struct load_disk {
-	const char *uri;	/* borrowed */
-	struct bdev *bdev;	/* owned while open */
+	const char *uri;   /* borrowed */
+	struct bdev *bdev; /* owned while open */
 	uint32_t unit_blocks;
 	uint64_t units;
-	uint64_t *states;	/* owned; a word per unit (L3); NULL: no verify */
+	uint64_t *states; /* owned; a word per unit (L3); NULL: no verify */
 };
 
 /* What was done between begin and end. */
@@ -70,7 +70,7 @@ struct load_crew;
 struct load_job {
 	struct load_crew *crew;
 	struct load_disk *disk;
-	struct bdev_chan *chan;	/* owned */
+	struct bdev_chan *chan; /* owned */
 	const struct load_opts *opts;
 	struct io *io;
 	struct prng prng;
@@ -79,23 +79,23 @@ struct load_job {
 	enum load_phase phase;
 	bool stopping, counting; /* counting: L4 */
 	unsigned inflight;
-	uint64_t first, units;	/* its slice */
-	uint64_t next;		/* sequential position in it */
-	uint64_t left;		/* bios to be submitted */
+	uint64_t first, units; /* its slice */
+	uint64_t next;	       /* sequential position in it */
+	uint64_t left;	       /* bios to be submitted */
 	uint64_t serial;
-	unsigned unflushed;	/* writes since the last flush */
+	unsigned unflushed; /* writes since the last flush */
 
 	struct load_slot **slots; /* owned */
 	struct load_counts counts;
 	struct load_checks checks;
-	int status;		/* first failure */
+	int status; /* first failure */
 	char words[LOAD_WORDS_SIZE];
 };
 
 struct load_crew {
 	struct load *load;
 	struct reactor *reactor;
-	struct load_job *jobs;	/* owned */
+	struct load_job *jobs;	  /* owned */
 	unsigned job_count, busy; /* busy: jobs not idle */
 	struct mail idle_mail;
 	struct io_stats io_begin, io_end;

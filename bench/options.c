@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE	2
 #define RUN_SECONDS_MAX 86400.0
 
 static const char usage[] =
@@ -56,9 +56,32 @@ static const char usage[] =
 	"overwritten by write modes with random data. Exit status: 0, 1 I/O or verify errors,\n"
 	"2 wrong use, 3 the devices could not be opened.\n";
 
-enum { OPT_RW = 256, OPT_MIX, OPT_BS, OPT_DEPTH, OPT_JOBS, OPT_REACTORS, OPT_PIN, OPT_SIZE, OPT_FILL,
-       OPT_UNMAP, OPT_ZEROES, OPT_FLUSH, OPT_FUA, OPT_SEED, OPT_RUNTIME, OPT_IOS, OPT_RAMP,
-       OPT_VERIFY, OPT_ERRORS, OPT_JSON, OPT_TURN, OPT_NO_SPIN, OPT_SPIN, OPT_HELP };
+enum {
+	OPT_RW = 256,
+	OPT_MIX,
+	OPT_BS,
+	OPT_DEPTH,
+	OPT_JOBS,
+	OPT_REACTORS,
+	OPT_PIN,
+	OPT_SIZE,
+	OPT_FILL,
+	OPT_UNMAP,
+	OPT_ZEROES,
+	OPT_FLUSH,
+	OPT_FUA,
+	OPT_SEED,
+	OPT_RUNTIME,
+	OPT_IOS,
+	OPT_RAMP,
+	OPT_VERIFY,
+	OPT_ERRORS,
+	OPT_JSON,
+	OPT_TURN,
+	OPT_NO_SPIN,
+	OPT_SPIN,
+	OPT_HELP
+};
 
 static const struct option long_options[] = {
 	{ "rw", required_argument, NULL, OPT_RW },

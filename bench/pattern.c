@@ -9,7 +9,7 @@
 #include "base/crc32c.h"
 
 #define PATTERN_MAGIC UINT64_C(0x6b6c6f4265727553)
-#define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
+#define GOLDEN	      UINT64_C(0x9e3779b97f4a7c15)
 
 struct pattern_head {
 	uint64_t magic, seed, lba, serial;
@@ -63,8 +63,8 @@ const char *pattern_words(const void *block, uint32_t size, uint64_t seed,
 	if (pattern_is_zero(block, size))
 		snprintf(words, PATTERN_WORDS_SIZE, "zeros");
 	else if (head.magic != PATTERN_MAGIC)
-		snprintf(words, PATTERN_WORDS_SIZE, "foreign data (%016" PRIx64 " %016" PRIx64 " ...)",
-			 head.magic, head.seed);
+		snprintf(words, PATTERN_WORDS_SIZE,
+			 "foreign data (%016" PRIx64 " %016" PRIx64 " ...)", head.magic, head.seed);
 	else
 		snprintf(words, PATTERN_WORDS_SIZE, "lba %" PRIu64 " serial %" PRIu64 "%s, %s",
 			 head.lba, head.serial, head.seed == seed ? "" : " of another run",

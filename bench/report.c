@@ -164,8 +164,7 @@ static void table_row(const char *uri, int width, const char *op, uint64_t ios,
 	       us(hist_quantile(lat, 0.999)), us(hist_max(lat)));
 }
 
-static void table_print(const struct options *o, const struct report *report,
-			struct load_counts *c)
+static void table_print(const struct options *o, const struct report *report, struct load_counts *c)
 {
 	const struct load *load = &o->load;
 	int width = uri_width(load);

@@ -7,7 +7,7 @@
 
 struct report {
 	double seconds;
-	struct world_cpu cpu;	/* spent in them */
+	struct world_cpu cpu; /* spent in them */
 	bool interrupted;
 };
 

@@ -50,16 +50,16 @@ struct wake {
 	struct bio *bio;
 	struct iovec iov;
 	struct way *way;
-	uint64_t cause_ns;	/* of the round in flight */
+	uint64_t cause_ns; /* of the round in flight */
 	bool in_flight;
 	unsigned left;
-	struct event over;	/* all rounds are done */
+	struct event over; /* all rounds are done */
 	struct timer timer;
 
 	/* a round by mail, there and back */
 	struct mail there, back;
 	uint64_t sent_ns;
-	struct event is_back;	/* home's */
+	struct event is_back; /* home's */
 
 	/* a round by descriptor */
 	int fd;
@@ -153,7 +153,7 @@ static void fd_ready(void *ctx, unsigned events)
 	uint64_t count;
 
 	if (wake->in_flight || read(wake->fd, &count, sizeof(count)) != sizeof(count))
-		return; /* it stays ready */
+		return;			   /* it stays ready */
 	wake->left -= (unsigned)count - 1; /* more at once: the machine stood still */
 	round_run(wake, atomic_load(&wake->ready_ns));
 }
