@@ -403,6 +403,10 @@ static int ram_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 		TRY(bdev_open(f, other, &ram->child));
 	else if (uri_str(uri, "find", &other) == 0)
 		TRY(bdev_find(f, other, &ram->child));
+	if (uri_str(uri, "early", &other) == 0 && strcmp(other, "removed") == 0)
+		bdev_removed(&ram->bdev);
+	else if (uri_str(uri, "early", &other) == 0)
+		bdev_resized(f, &ram->bdev, ram->bdev.blocks - 1);
 	ram->bdev.scratch_bytes = sizeof(struct ram_req);
 	ram->mem = steal(mem);
 	ram->stable = steal(stable);
@@ -425,7 +429,7 @@ static const struct bdev_param ram_param[] = {
 	{ "iov", "" },	  { "align", "" }, { "depth", "" }, { "unit", "" }, { "ops", "" },
 	{ "nofua", "" },  { "vc", "" },	   { "uz", "" },    { "ro", "" },   { "mode", "" },
 	{ "seed", "" },	  { "on", "" },	   { "over", "" },  { "find", "" }, { "name", "" },
-	{ "sleep", "" },  { "tag*", "" },  { "", "" },
+	{ "sleep", "" },  { "tag*", "" },  { "early", "" }, { "", "" },
 };
 
 const struct bdev_driver ram_driver = {

@@ -20,6 +20,9 @@
 #include "unit/reactor/fake_io.h"
 
 #define RIG_REACTORS_MAX 3
+#ifndef RIG_FIBERS
+#define RIG_FIBERS 0 /* per reactor; 0: the usual number */
+#endif
 
 struct rig {
 	struct mem_heap heap;
@@ -108,7 +111,10 @@ static inline int rig_init_drivers(struct rig *rig, unsigned count,
 	rig->ops.buf_free = rig_buf_free;
 	mem_heap_init(&rig->heap);
 	for (unsigned i = 0; i < count; i++) {
-		struct reactor_opts opts = { .index = i, .bdev_env = &rig->env };
+		struct reactor_opts opts = { .index = i,
+					     .bdev_env = &rig->env,
+					     .fibers_max = RIG_FIBERS };
+
 
 		fake_init(&rig->fake[i]);
 		rig->fake[i].io.ops = &rig->ops;

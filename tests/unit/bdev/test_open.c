@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#define RIG_FIBERS 12
+
 #include "bdev/replica.h"
 #include "bdev/resv.h"
 #include "bdev/status.h"
@@ -306,6 +308,47 @@ static void eight_disks_stand_on_each_other_but_not_nine(void **state)
 	rig_fini(&rig);
 }
 
+static void a_disk_may_grow_or_go_while_it_is_opened(void **state)
+{
+	struct rig rig;
+	struct rig_disk d;
+
+	(void)state;
+	rig_init(&rig, 1);
+	refuses(&rig, "ram:///a?early=removed", -ENODEV, "ram:///a: the disk went away");
+	rig_disk_open(&rig, &d, "ram:///a?early=resized");
+	assert_int_equal(d.chan[0]->blocks, 255);
+	rig_disk_close(&d);
+	rig_fini(&rig);
+}
+
+static int sleep_fn(struct fiber *f, void *arg)
+{
+	return fiber_sleep(f, *(uint64_t *)arg);
+}
+
+/* Opening and closing from elsewhere waits until home has a fiber for it. */
+static void home_without_fibers_is_waited_for(void **state)
+{
+	uint64_t ns = 50000000;
+	struct rig_call call, sleeper[RIG_FIBERS];
+	struct rig_disk d = { .uri = "ram:///a" };
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, 2);
+	for (unsigned i = 0; i < RIG_FIBERS; i++)
+		rig_start(&rig, 0, &sleeper[i], sleep_fn, &ns);
+	rig_start(&rig, 1, &call, rig_disk_open_fn, &d);
+	rig_run(&rig);
+	assert_int_equal(call.result, 0);
+	assert_string_equal(call.words, "");
+	assert_true(rig.fake[1].now_ns >= 1000000000 + ns);
+	d.rig = &rig;
+	rig_disk_close(&d);
+	rig_fini(&rig);
+}
+
 /* ---- limits of a node ------------------------------------------------- */
 
 static int tiny_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
@@ -515,6 +558,8 @@ int main(void)
 		cmocka_unit_test(a_circle_of_two_fibers_is_refused),
 		cmocka_unit_test(a_cancelled_fiber_does_not_wait_for_an_open),
 		cmocka_unit_test(eight_disks_stand_on_each_other_but_not_nine),
+		cmocka_unit_test(a_disk_may_grow_or_go_while_it_is_opened),
+		cmocka_unit_test(home_without_fibers_is_waited_for),
 		cmocka_unit_test(a_node_has_at_most_so_many_disks),
 		cmocka_unit_test(a_disk_without_extras_has_the_common_ones),
 		cmocka_unit_test(block_status_is_data_unless_the_driver_knows),
