@@ -19,7 +19,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 TAP = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools", "tap")
 ROOMS = ("io", "reactor")
-BINARY_SECONDS, BOOT_SECONDS, SKIPPED = 120, 280, 77
+BINARY_SECONDS, BOOT_SECONDS, SKIPPED = 120, 400, 77
 
 
 def guest(script, *options):
