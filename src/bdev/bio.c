@@ -203,7 +203,6 @@ void bio_complete(struct bio *bio, int status)
 	struct bdev_chan_core *cc = bio->chan->core;
 
 	must(bio->layer & LAYER_IN_DRIVER); /* BI1 */
-	must(status <= 0);
 	bio->layer &= (uint8_t)~LAYER_IN_DRIVER;
 	cc->busy--;
 	bio_finish_inline(cc, bio, status);

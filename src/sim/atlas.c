@@ -57,14 +57,14 @@ static const struct sim_fault_info sim_fault_infos[SIM_FAULTS] = {
 			  "nothing goes from one host to another for a while" },
 	[SIM_NET_HALF_OPEN] = { "net.half_open", SIM_GROUP_NET, 50000, 500000,
 				"a process dies and its peers are not told" },
-	[SIM_PROC_PAUSE] = { "proc.pause", SIM_GROUP_PROC, 20, 1000, "a process stands still for 10 ms to 20 s" },
+	[SIM_PROC_PAUSE] = { "proc.pause", SIM_GROUP_PROC, 100, 5000, "a process stands still for 10 ms to 20 s" },
 	[SIM_PROC_CRASH] = { "proc.crash", SIM_GROUP_PROC, 10000, 300000, "kill -9" },
 	[SIM_HOST_POWER_CUT] = { "host.power_cut", SIM_GROUP_PROC, 10000, 300000, "a host loses power" },
 	[SIM_CLOCK_DRIFT] = { "clock.drift", SIM_GROUP_CLOCK, 10000, 300000,
 			      "a host's clocks run up to 1 % faster or slower" },
 	[SIM_CLOCK_JUMP] = { "clock.jump", SIM_GROUP_CLOCK, 10000, 300000,
 			     "a host's wall clock jumps by up to a day" },
-	[SIM_MEM_FAIL] = { "mem.fail", SIM_GROUP_MEM, 10, 2000, "an allocation is refused" },
+	[SIM_MEM_FAIL] = { "mem.fail", SIM_GROUP_MEM, 100, 20000, "an allocation is refused" },
 	[SIM_WORK_BUSY] = { "work.busy", SIM_GROUP_MEM, 1000, 50000, "no worker is free: -EBUSY" },
 };
 

@@ -40,7 +40,10 @@ enum check_end {
 void check_write_end(struct check *check, uint64_t block, uint64_t write, enum check_end how);
 
 uint64_t check_flush_begin(struct check *check);
-/* A failed flush helps nothing it covered, and no later one does. */
+/*
+ * A failed flush helps nothing that was acked until its end, and no later one does. One that was
+ * under way in a crash and may have failed is told as failed.
+ */
 void check_flush_end(struct check *check, uint64_t flush, bool ok);
 
 /* Every read that began ends (a crash ends them all): what is superseded is kept for those under way. */

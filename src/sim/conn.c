@@ -404,17 +404,6 @@ static void conn_leave(struct io_sock *sock)
 	conn_maybe_free(conn);
 }
 
-void conn_close_end(struct io_sock *sock)
-{
-	struct conn *conn = sock->conn;
-
-	if (!list_empty(&conn_inbound(sock)->here) && !sock->error)
-		conn_push(conn, sock->side, PIECE_RST, 0);
-	else
-		conn_send_fin(sock);
-	conn_leave(sock);
-}
-
 void conn_vanish_end(struct io_sock *sock)
 {
 	struct conn *conn = sock->conn;
@@ -423,4 +412,20 @@ void conn_vanish_end(struct io_sock *sock)
 	conn_leave(sock);
 	if (!last)
 		conn_probe(conn);
+}
+
+/* A broken end has nothing more to tell: its peer finds out, or not. */
+void conn_close_end(struct io_sock *sock)
+{
+	struct conn *conn = sock->conn;
+
+	if (sock->error) {
+		conn_vanish_end(sock);
+		return;
+	}
+	if (!list_empty(&conn_inbound(sock)->here))
+		conn_push(conn, sock->side, PIECE_RST, 0);
+	else
+		conn_send_fin(sock);
+	conn_leave(sock);
 }

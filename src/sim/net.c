@@ -155,15 +155,22 @@ void net_listener_addr(struct io_listener *l, struct io_addr *ret)
 	*ret = l->addr;
 }
 
+/* NE2: within a host a peer is always told, while there is power. */
+static void net_end_sock(struct io_sock *sock, bool silent)
+{
+	if (silent && !(sock->conn->local && sock->conn->host[0]->up))
+		conn_vanish_end(sock);
+	else
+		conn_close_end(sock);
+}
+
 static void listener_close(struct io_listener *l, bool silent)
 {
 	sim_io_unready(container_of(l->io, struct sim_io, io), &l->ready);
 	list_del(&l->link);
 	list_del(&l->host_link);
-	while (l->waiting_count) {
-		struct io_sock *sock = l->waiting[--l->waiting_count];
-		silent ? conn_vanish_end(sock) : conn_close_end(sock);
-	}
+	while (l->waiting_count)
+		net_end_sock(l->waiting[--l->waiting_count], silent);
 	l->dead = true;
 	if (!l->in_fn)
 		listener_free(l);
@@ -424,6 +431,6 @@ void net_proc_gone(struct sim_proc *proc, bool silent)
 	while ((sock = list_first(&proc->socks, struct io_sock, link))) {
 		sock->send_op = NULL;
 		sock->recv_op = NULL;
-		silent ? conn_vanish_end(sock) : conn_close_end(sock);
+		net_end_sock(sock, silent);
 	}
 }

@@ -458,6 +458,9 @@ static void cycle(struct world *w, struct prng *prng)
 		if (prng_below(prng, 3) == 0) {
 			sim_proc_crash(w->proc);
 			check_crashed(w->check);
+			/* a flush under way may fail with nobody there to be told */
+			if (sim_fault_get(w->sim, SIM_DISK_EIO_FLUSH))
+				check_flush_end(w->check, check_flush_begin(w->check), false);
 		} else {
 			sim_host_power_cut(w->host);
 			check_power_cut(w->check);
