@@ -23,7 +23,9 @@ static int addr_parse_unix(const char *path, struct io_addr *ret, struct err *er
 	if (len == 0)
 		return err_fail(err, -EINVAL, "address '" UNIX_PREFIX "': no path");
 	if (len >= sizeof(ret->path))
-		return err_fail(err, -EINVAL, "address '" UNIX_PREFIX "%.40s...': the path is longer than %zu bytes",
+		return err_fail(err, -EINVAL,
+				"address '" UNIX_PREFIX
+				"%.40s...': the path is longer than %zu bytes",
 				path, sizeof(ret->path) - 1);
 	*ret = (struct io_addr){ .family = AF_UNIX };
 	memcpy(ret->path, path, len);
@@ -61,7 +63,9 @@ int io_addr_parse(const char *text, struct io_addr *ret, struct err *err)
 	const char *to = strchr(from, is_v6 ? ']' : ':');
 	const char *port = to ? to + is_v6 : NULL;
 	if (!to || *port != ':')
-		return err_fail(err, -EINVAL, "address '%.80s': no port (IPV4:PORT, [IPV6]:PORT or unix:PATH)", text);
+		return err_fail(err, -EINVAL,
+				"address '%.80s': no port (IPV4:PORT, [IPV6]:PORT or unix:PATH)",
+				text);
 	if (!addr_parse_port(port + 1, &addr.port))
 		return err_fail(err, -EINVAL, "address '%.80s': the port is not 0..65535", text);
 	size_t len = (size_t)(to - from);
@@ -71,7 +75,8 @@ int io_addr_parse(const char *text, struct io_addr *ret, struct err *err)
 		addr.family = is_v6 ? AF_INET6 : AF_INET;
 	}
 	if (len >= sizeof(host) || inet_pton(addr.family, host, addr.ip) != 1)
-		return err_fail(err, -EINVAL, "address '%.80s': '%.*s' is not a numeric IPv%c address", text,
+		return err_fail(err, -EINVAL,
+				"address '%.80s': '%.*s' is not a numeric IPv%c address", text,
 				(int)min_size(len, 60), from, is_v6 ? '6' : '4');
 	*ret = addr;
 	return 0;
@@ -91,7 +96,8 @@ const char *io_addr_print(const struct io_addr *addr, char text[IO_ADDR_TEXT_MAX
 		snprintf(text, IO_ADDR_TEXT_MAX, "[%s]:%u", host, addr->port);
 		break;
 	case AF_UNIX:
-		snprintf(text, IO_ADDR_TEXT_MAX, UNIX_PREFIX "%.*s", (int)sizeof(addr->path), addr->path);
+		snprintf(text, IO_ADDR_TEXT_MAX, UNIX_PREFIX "%.*s", (int)sizeof(addr->path),
+			 addr->path);
 		break;
 	default:
 		snprintf(text, IO_ADDR_TEXT_MAX, "none");

@@ -25,7 +25,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define SYSFS_SECTOR 512u
+#define SYSFS_SECTOR   512u
 #define SYSFS_TEXT_MAX 64
 
 /* The first line of an attribute of a device's directory, or of the queue of its disk. */
@@ -56,7 +56,8 @@ static uint64_t limits_number(dev_t dev, const char *name, uint64_t fallback)
 	char text[SYSFS_TEXT_MAX];
 	uint64_t value;
 
-	return limits_text(dev, name, text) && sscanf(text, "%" SCNu64, &value) == 1 ? value : fallback;
+	return limits_text(dev, name, text) && sscanf(text, "%" SCNu64, &value) == 1 ? value :
+										       fallback;
 }
 
 static uint32_t limits_u32(uint64_t value)
@@ -68,7 +69,8 @@ static uint32_t limits_u32(uint64_t value)
 static void limits_disk(dev_t dev, struct io_stat *ret)
 {
 	ret->logical_block = limits_u32(limits_number(dev, "logical_block_size", 512));
-	ret->physical_block = limits_u32(limits_number(dev, "physical_block_size", ret->logical_block));
+	ret->physical_block =
+		limits_u32(limits_number(dev, "physical_block_size", ret->logical_block));
 	ret->mem_align = limits_u32(limits_number(dev, "dma_alignment", 511) + 1);
 	ret->max_io_bytes = limits_u32(limits_number(dev, "max_sectors_kb", 0) * 1024);
 	ret->rotational = limits_number(dev, "rotational", 0) != 0;
@@ -85,10 +87,12 @@ static void limits_block(dev_t dev, int fd, struct io_stat *ret)
 	if (fd >= 0)
 		(void)ioctl(fd, BLKGETSIZE64, &ret->size_bytes);
 	if (limits_number(dev, "discard_max_bytes", 0) > 0)
-		ret->discard_bytes = limits_u32(limits_number(dev, "discard_granularity", ret->logical_block));
+		ret->discard_bytes =
+			limits_u32(limits_number(dev, "discard_granularity", ret->logical_block));
 	ret->read_only = limits_number(dev, "ro", 0) != 0;
 	/* Silence is taken for a cache: an unneeded flush is cheap, a missing one loses data. */
-	ret->volatile_cache = !limits_text(dev, "write_cache", text) || strcmp(text, "write through") != 0;
+	ret->volatile_cache = !limits_text(dev, "write_cache", text) ||
+			      strcmp(text, "write through") != 0;
 }
 
 static void limits_file(const struct statx *sx, const struct statfs *fs, struct io_stat *ret)
@@ -107,7 +111,8 @@ static void limits_file(const struct statx *sx, const struct statfs *fs, struct 
 		ret->logical_block = ret->mem_align = 1;
 
 	memcpy(&dio_mem, (const char *)sx + LINUX_STATX_DIO_MEM_ALIGN_OFFSET, sizeof(dio_mem));
-	memcpy(&dio_offset, (const char *)sx + LINUX_STATX_DIO_OFFSET_ALIGN_OFFSET, sizeof(dio_offset));
+	memcpy(&dio_offset, (const char *)sx + LINUX_STATX_DIO_OFFSET_ALIGN_OFFSET,
+	       sizeof(dio_offset));
 	if (sx->stx_mask & LINUX_STATX_DIOALIGN && dio_mem && dio_offset) {
 		ret->mem_align = dio_mem;
 		ret->logical_block = dio_offset;

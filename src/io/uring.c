@@ -81,7 +81,8 @@ static void uring_work_fail(struct uring *u, struct io_op *op, int res)
 	list_add_tail(&u->work_failed, &op->link);
 }
 
-void uring_work(struct uring *u, struct io_op *op, work_fn fn, uring_finish_fn finish, bool is_bounded)
+void uring_work(struct uring *u, struct io_op *op, work_fn fn, uring_finish_fn finish,
+		bool is_bounded)
 {
 	op->priv[OP_STATE] = (void *)STATE_WORK;
 	op->priv[OP_TOTAL] = (void *)(finish ? finish : uring_work_told);
@@ -185,7 +186,8 @@ static void uring_cancel(struct io *io, struct io_op *op)
 	switch (op_state(op) & STATE_MASK) {
 	case STATE_RING:
 		if (!op_is_cancelled(op)) {
-			op->priv[OP_STATE] = (void *)(STATE_RING | STATE_CANCELLED | STATE_CANCEL_OUT);
+			op->priv[OP_STATE] =
+				(void *)(STATE_RING | STATE_CANCELLED | STATE_CANCEL_OUT);
 			uring_cancel_send(u, (uintptr_t)op | TAG_OP, TAG_CANCEL_OP);
 		}
 		break;
@@ -235,7 +237,8 @@ static void uring_op_cqe(struct uring *u, struct io_op *op, int res, unsigned fl
 }
 
 /* U4 */
-static __attribute__((noinline)) void uring_op_cancel_cqe(struct uring *u, struct io_op *op, int res)
+static __attribute__((noinline)) void uring_op_cancel_cqe(struct uring *u, struct io_op *op,
+							  int res)
 {
 	bool is_sock = op->code == IO_SEND || op->code == IO_RECV || op->code == IO_CONNECT;
 
@@ -506,11 +509,11 @@ static const struct io_ops uring_ops = {
 
 /* Opcodes of 6.1 that nothing here can do without. */
 static const uint8_t uring_needs[] = {
-	IORING_OP_READ,	    IORING_OP_WRITE,	    IORING_OP_READV,	 IORING_OP_WRITEV,
-	IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED, IORING_OP_FSYNC,	 IORING_OP_FALLOCATE,
-	IORING_OP_SEND,	    IORING_OP_RECV,	    IORING_OP_SENDMSG,	 IORING_OP_RECVMSG,
-	IORING_OP_ACCEPT,   IORING_OP_CONNECT,	    IORING_OP_POLL_ADD,	 IORING_OP_ASYNC_CANCEL,
-	IORING_OP_TIMEOUT,  IORING_OP_SEND_ZC,	    IORING_OP_SENDMSG_ZC,
+	IORING_OP_READ,	      IORING_OP_WRITE,	     IORING_OP_READV,	   IORING_OP_WRITEV,
+	IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED, IORING_OP_FSYNC,	   IORING_OP_FALLOCATE,
+	IORING_OP_SEND,	      IORING_OP_RECV,	     IORING_OP_SENDMSG,	   IORING_OP_RECVMSG,
+	IORING_OP_ACCEPT,     IORING_OP_CONNECT,     IORING_OP_POLL_ADD,   IORING_OP_ASYNC_CANCEL,
+	IORING_OP_TIMEOUT,    IORING_OP_SEND_ZC,     IORING_OP_SENDMSG_ZC,
 };
 
 static int uring_why(struct err *err, int code)
@@ -518,12 +521,15 @@ static int uring_why(struct err *err, int code)
 	switch (code) {
 	case -EPERM:
 	case -EACCES:
-		return err_fail(err, code, "io_uring is denied: allow the system calls io_uring_setup, "
-				"io_uring_enter and io_uring_register (seccomp profile of the container) "
-				"and set sysctl kernel.io_uring_disabled=0");
+		return err_fail(
+			err, code,
+			"io_uring is denied: allow the system calls io_uring_setup, "
+			"io_uring_enter and io_uring_register (seccomp profile of the container) "
+			"and set sysctl kernel.io_uring_disabled=0");
 	case -ENOSYS:
 	case -EINVAL:
-		return err_fail(err, code, "io_uring is missing or too old: Linux 6.1 or later is needed "
+		return err_fail(err, code,
+				"io_uring is missing or too old: Linux 6.1 or later is needed "
 				"(or the seccomp profile hides io_uring_setup)");
 	case -ENOMEM:
 		return err_fail(err, code, "no memory for the io_uring (RLIMIT_MEMLOCK?)");
@@ -551,8 +557,8 @@ static int uring_ring_open(struct uring *u, unsigned entries, struct err *err)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
-			 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+			 IORING_SETUP_CLAMP,
 		.cq_entries = entries * URING_CQ_TIMES,
 	};
 	int r = io_uring_queue_init_params(entries, &u->ring, &params);
@@ -580,9 +586,11 @@ static int uring_opts_check(const struct uring_opts *o, struct err *err)
 		return err_fail(err, -EINVAL, "buf_bytes: at most %zu", URING_BUF_BYTES_MAX);
 	if (o->recv_buf_count > URING_RECV_BUFS_MAX ||
 	    (o->recv_buf_count && !is_pow2_u64(o->recv_buf_count)))
-		return err_fail(err, -EINVAL, "recv_buf_count: a power of two up to %u", URING_RECV_BUFS_MAX);
+		return err_fail(err, -EINVAL, "recv_buf_count: a power of two up to %u",
+				URING_RECV_BUFS_MAX);
 	if (o->recv_buf_bytes > URING_RECV_BUF_BYTES_MAX)
-		return err_fail(err, -EINVAL, "recv_buf_bytes: at most %u", URING_RECV_BUF_BYTES_MAX);
+		return err_fail(err, -EINVAL, "recv_buf_bytes: at most %u",
+				URING_RECV_BUF_BYTES_MAX);
 	if (o->workers_max > WORK_THREADS_MAX)
 		return err_fail(err, -EINVAL, "workers_max: at most %u", WORK_THREADS_MAX);
 	return 0;
@@ -594,9 +602,12 @@ static int uring_parts_open(struct uring *u, const struct uring_opts *o, struct 
 	if (u->wake_fd < 0)
 		return err_fail(err, -errno, "eventfd: %s", err_name(errno));
 	int r = work_init(&u->work, or_default(o->workers_max, URING_WORKERS_DEFAULT),
-			  or_default(o->work_queue_max, URING_WORK_QUEUE_DEFAULT), uring_wake_work, u);
+			  or_default(o->work_queue_max, URING_WORK_QUEUE_DEFAULT), uring_wake_work,
+			  u);
 	if (r < 0)
 		return err_fail(err, r, "worker pool: %s", err_name(r));
+	if (o->work_idle_ns)
+		u->work.idle_ns = o->work_idle_ns;
 	r = uring_ring_open(u, or_default(o->entries, URING_ENTRIES_DEFAULT), err);
 	if (r < 0) {
 		work_fini(&u->work);
@@ -629,7 +640,8 @@ int uring_open(struct mem *mem, const struct uring_opts *opts, struct io **ret, 
 	list_init(&u->work_failed);
 	list_init(&u->ready);
 	list_init(&u->children);
-	u->bufs.bytes = align_up_u64(o->buf_bytes ? o->buf_bytes : URING_BUF_BYTES_DEFAULT, URING_BUF_CHUNK);
+	u->bufs.bytes = align_up_u64(o->buf_bytes ? o->buf_bytes : URING_BUF_BYTES_DEFAULT,
+				     URING_BUF_CHUNK);
 	u->rbufs.count = or_default(o->recv_buf_count, URING_RECV_BUFS_DEFAULT);
 	u->rbufs.bytes = or_default(o->recv_buf_bytes, URING_RECV_BUF_BYTES_DEFAULT);
 	u->wake_fd = -1;

@@ -17,6 +17,7 @@ struct uring_opts {
 	unsigned recv_buf_bytes;   /* default 32 KiB */
 	unsigned workers_max;	   /* worker threads, started when first needed; default 4 */
 	unsigned work_queue_max;   /* default 256 */
+	uint64_t work_idle_ns;	   /* a worker without work ends after this; default 5 s */
 };
 
 /*

@@ -27,7 +27,8 @@ static int uring_bufs_reserve(struct uring *u)
 		return -1;
 	/* One chunk more, so that chunks can begin at a multiple of their size: huge pages fit. */
 	size_t all = b->bytes + URING_BUF_CHUNK;
-	uint8_t *at = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *at =
+		mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (at == MAP_FAILED)
 		return -1;
 	uint8_t *base = at + (align_up_u64((uintptr_t)at, URING_BUF_CHUNK) - (uintptr_t)at);

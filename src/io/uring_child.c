@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHILD_STREAMS 3
+#define CHILD_STREAMS  3
 #define CHILD_FIRST_FD CHILD_STREAMS
 
 struct io_child {
@@ -36,14 +36,14 @@ struct io_child {
 	struct uring_event poll;
 	io_child_fn fn;
 	void *ctx;
-	struct io_op later;	/* it had ended before it was waited for */
+	struct io_op later; /* it had ended before it was waited for */
 };
 
 /* What a spawn needs, until it is told. */
 struct spawn {
 	struct io_child *child;
-	struct io_sock *ours[CHILD_STREAMS];	/* NULL: /dev/null */
-	int theirs[CHILD_STREAMS];		/* or -1 */
+	struct io_sock *ours[CHILD_STREAMS]; /* NULL: /dev/null */
+	int theirs[CHILD_STREAMS];	     /* or -1 */
 };
 
 /* ---- the end of a child --------------------------------------------------------- */

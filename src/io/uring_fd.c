@@ -17,8 +17,7 @@ void uring_fd_table_init(struct uring *u)
 	struct rlimit limit;
 
 	bitmap_init(&u->slots, u->slot_words, 0);
-	if (!(u->ring.features & LINUX_IORING_FEAT_RW_ATTR) ||
-	    getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (!(u->ring.features & LINUX_IORING_FEAT_RW_ATTR) || getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
 	unsigned count = (unsigned)min_u64(URING_FILES_MAX, limit.rlim_cur);
 	if (io_uring_register_files_sparse(&u->ring, count) == 0)
@@ -30,7 +29,8 @@ void uring_fd_init(struct uring *u, struct uring_fd *fd, int number)
 	uint64_t slot = bitmap_find_clear(&u->slots, 0);
 
 	*fd = (struct uring_fd){ .fd = number, .slot = URING_SLOT_NONE, .sqe_fd = number };
-	if (slot == u->slots.bits || io_uring_register_files_update(&u->ring, (unsigned)slot, &number, 1) != 1)
+	if (slot == u->slots.bits ||
+	    io_uring_register_files_update(&u->ring, (unsigned)slot, &number, 1) != 1)
 		return;
 	bitmap_set(&u->slots, slot);
 	fd->slot = fd->sqe_fd = (int)slot;

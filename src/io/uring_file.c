@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #define ZERO_CHUNK ((size_t)256 << 10)
-#define SECTOR 512u
 
 /* ---- read and write ---------------------------------------------------------- */
 
@@ -76,11 +75,11 @@ void uring_file_rw(struct uring *u, struct io_op *op)
 	uring_file_rw_queue(u, op);
 }
 
-/* A short direct read that does not end on a sector has met the end of the file. */
-static bool uring_file_at_end(const struct io_op *op)
+/* Direct I/O cannot go on from where a sector ended early: that was the end of the file. */
+static bool uring_file_at_end(const struct io_op *op, int res)
 {
-	return op->code == IO_READ && op->file.file->is_direct &&
-	       (op->file.off + op->progress) % SECTOR != 0;
+	return res == -EINVAL && op->code == IO_READ && op->progress > 0 &&
+	       op->file.file->is_direct;
 }
 
 static __attribute__((noinline)) void uring_file_rw_odd(struct uring *u, struct io_op *op, int res)
@@ -98,13 +97,15 @@ static __attribute__((noinline)) void uring_file_rw_odd(struct uring *u, struct 
 	} else if (res > 0) {
 		op->progress += (uint64_t)res;
 		op->priv[OP_RETRIES] = NULL;
-		if (op->progress < op_total(op) && !uring_file_at_end(op)) {
+		if (op->progress < op_total(op)) {
 			uring_file_rw_queue(u, op);
 			return;
 		}
 	}
 	if (res == 0 && op->code == IO_WRITE)
 		res = -EIO;
+	if (uring_file_at_end(op, res))
+		res = 0;
 	uring_finish(u, op, res < 0 ? res : (int64_t)op->progress);
 }
 
@@ -195,7 +196,8 @@ void uring_file_space(struct uring *u, struct io_op *op)
 	bool is_truncate = op->code == IO_TRUNCATE;
 
 	if ((is_truncate && (file->kind != IO_KIND_FILE || op->file.len > INT64_MAX)) ||
-	    (!is_truncate && (op->file.off > INT64_MAX || op->file.len > INT64_MAX - op->file.off))) {
+	    (!is_truncate &&
+	     (op->file.off > INT64_MAX || op->file.len > INT64_MAX - op->file.off))) {
 		uring_finish_later(u, op, -EINVAL);
 		return;
 	}

@@ -27,7 +27,7 @@
 #include "io/limits_priv.h"
 #include "io/linux_priv.h"
 
-#define LIST_BYTES_MAX ((size_t)4 << 20) /* of names in one directory */
+#define LIST_BYTES_MAX	 ((size_t)4 << 20) /* of names in one directory */
 #define LIST_BYTES_FIRST ((size_t)4096)
 
 /* ---- open -------------------------------------------------------------------- */
@@ -63,8 +63,10 @@ static int open_settle(int fd, uint32_t flags, struct io_file *file)
 	}
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	file->kind = S_ISREG(st.st_mode) ? IO_KIND_FILE : S_ISDIR(st.st_mode) ? IO_KIND_DIR :
-		     S_ISBLK(st.st_mode) ? IO_KIND_BLOCK : IO_KIND_OTHER;
+	file->kind = S_ISREG(st.st_mode) ? IO_KIND_FILE :
+		     S_ISDIR(st.st_mode) ? IO_KIND_DIR :
+		     S_ISBLK(st.st_mode) ? IO_KIND_BLOCK :
+					   IO_KIND_OTHER;
 	file->is_direct = flags & IO_OPEN_DIRECT;
 	if (file->kind == IO_KIND_DIR && !(flags & IO_OPEN_DIR))
 		return -EISDIR;
@@ -186,7 +188,7 @@ static int64_t uring_path_fn(struct io_op *op)
 struct listing {
 	char *bytes;
 	size_t len, room;
-	uint32_t *order;	/* where each begins, by name */
+	uint32_t *order; /* where each begins, by name */
 	uint32_t count;
 };
 
@@ -214,7 +216,8 @@ static int listing_add(struct listing *l, const char *name, enum io_kind kind)
 
 static int listing_compare(const void *a, const void *b, void *bytes)
 {
-	return strcmp((char *)bytes + *(const uint32_t *)a + 1, (char *)bytes + *(const uint32_t *)b + 1);
+	return strcmp((char *)bytes + *(const uint32_t *)a + 1,
+		      (char *)bytes + *(const uint32_t *)b + 1);
 }
 
 static int listing_sort(struct listing *l)
@@ -247,8 +250,10 @@ static enum io_kind dirent_kind(DIR *dir, const struct dirent *entry)
 	case DT_UNKNOWN:
 		if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
 			return IO_KIND_OTHER;
-		return S_ISREG(st.st_mode) ? IO_KIND_FILE : S_ISDIR(st.st_mode) ? IO_KIND_DIR :
-		       S_ISBLK(st.st_mode) ? IO_KIND_BLOCK : IO_KIND_OTHER;
+		return S_ISREG(st.st_mode) ? IO_KIND_FILE :
+		       S_ISDIR(st.st_mode) ? IO_KIND_DIR :
+		       S_ISBLK(st.st_mode) ? IO_KIND_BLOCK :
+					     IO_KIND_OTHER;
 	default:
 		return IO_KIND_OTHER;
 	}

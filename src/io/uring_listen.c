@@ -20,13 +20,13 @@
 #include "base/err.h"
 #include "io/addr.h"
 
-#define LISTEN_BACKLOG 1024
+#define LISTEN_BACKLOG	1024
 #define LISTEN_PAUSE_NS 10000000
 
 struct io_listener {
 	struct io *io;
 	int fd;
-	unsigned pins;		/* SQEs out, and the call on the stack */
+	unsigned pins; /* SQEs out, and the call on the stack */
 	bool is_closed;
 	struct uring_event accept;
 	struct uring_event pause;
@@ -34,7 +34,7 @@ struct io_listener {
 	io_accept_fn fn;
 	void *ctx;
 	struct io_sock_opts opts;
-	struct io_addr addr;	/* as asked for: its path is removed at the end */
+	struct io_addr addr; /* as asked for: its path is removed at the end */
 };
 
 static void listener_unpin(struct io_listener *l)
@@ -129,15 +129,19 @@ static void listener_event(struct uring *u, struct uring_event *ev, int res, uns
 }
 
 /* A path nobody accepts at any more. */
-static bool listen_remove_stale(const struct io_addr *addr, const struct sockaddr_storage *at, socklen_t len)
+static bool listen_remove_stale(const struct io_addr *addr, const struct sockaddr_storage *at,
+				socklen_t len)
 {
 	struct stat st;
-	int probe = addr->family == AF_UNIX ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+	int probe = addr->family == AF_UNIX ?
+			    socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) :
+			    -1;
 
 	if (probe < 0)
 		return false;
-	bool is_stale = connect(probe, (const struct sockaddr *)at, len) < 0 && errno == ECONNREFUSED &&
-			lstat(addr->path, &st) == 0 && S_ISSOCK(st.st_mode);
+	bool is_stale = connect(probe, (const struct sockaddr *)at, len) < 0 &&
+			errno == ECONNREFUSED && lstat(addr->path, &st) == 0 &&
+			S_ISSOCK(st.st_mode);
 	close(probe);
 	return is_stale && unlink(addr->path) == 0;
 }
@@ -151,9 +155,11 @@ static int listen_bind(int fd, const struct io_addr *addr, const struct io_sock_
 
 	if (len == 0)
 		return -EINVAL;
-	if (addr->family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
+	if (addr->family != AF_UNIX &&
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		return -errno;
-	if (addr->family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0)
+	if (addr->family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0)
 		return -errno;
 	int r = uring_sock_set(fd, addr->family, opts);
 	if (r < 0)
@@ -170,7 +176,8 @@ static int listen_fail(struct err *err, int code, const struct io_addr *addr)
 {
 	char text[IO_ADDR_TEXT_MAX];
 
-	return err_fail(err, code, "cannot listen on %s: %s", io_addr_print(addr, text), strerrordesc_np(-code));
+	return err_fail(err, code, "cannot listen on %s: %s", io_addr_print(addr, text),
+			strerrordesc_np(-code));
 }
 
 int uring_listen(struct io *io, const struct io_addr *addr, const struct io_sock_opts *opts,

@@ -36,23 +36,23 @@
 #include "io/uring.h"
 #include "io/work_priv.h"
 
-#define URING_ENTRIES_DEFAULT 1024u
-#define URING_ENTRIES_MAX 32768u
-#define URING_CQ_TIMES 4u
-#define URING_FEED 4u		/* reads and writes that are queued before they are submitted */
-#define URING_FILES_MAX 4096u	/* registered file slots */
-#define URING_BUF_BYTES_DEFAULT ((size_t)16 << 20)
-#define URING_BUF_BYTES_MAX ((size_t)1 << 30)
-#define URING_BUF_CHUNK ((size_t)2 << 20)
-#define URING_BUF_PAGE ((size_t)4096)
-#define URING_RECV_BUFS_DEFAULT 128u
-#define URING_RECV_BUFS_MAX 32768u
+#define URING_ENTRIES_DEFAULT	     1024u
+#define URING_ENTRIES_MAX	     32768u
+#define URING_CQ_TIMES		     4u
+#define URING_FEED		     4u /* reads and writes that are queued before they are submitted */
+#define URING_FILES_MAX		     4096u /* registered file slots */
+#define URING_BUF_BYTES_DEFAULT	     ((size_t)16 << 20)
+#define URING_BUF_BYTES_MAX	     ((size_t)1 << 30)
+#define URING_BUF_CHUNK		     ((size_t)2 << 20)
+#define URING_BUF_PAGE		     ((size_t)4096)
+#define URING_RECV_BUFS_DEFAULT	     128u
+#define URING_RECV_BUFS_MAX	     32768u
 #define URING_RECV_BUF_BYTES_DEFAULT (32u << 10)
-#define URING_RECV_BUF_BYTES_MAX (1u << 20)
-#define URING_WORKERS_DEFAULT 4u
-#define URING_WORK_QUEUE_DEFAULT 256u
-#define URING_RW_RETRIES_MAX 64u	/* of one -EAGAIN or -EINTR after another */
-#define URING_SLOT_NONE (-1)
+#define URING_RECV_BUF_BYTES_MAX     (1u << 20)
+#define URING_WORKERS_DEFAULT	     4u
+#define URING_WORK_QUEUE_DEFAULT     256u
+#define URING_RW_RETRIES_MAX	     64u /* of one -EAGAIN or -EINTR after another */
+#define URING_SLOT_NONE		     (-1)
 
 enum { TAG_OP, TAG_EVENT, TAG_CANCEL_OP, TAG_CANCEL_EVENT, TAG_MASK = 7 };
 
@@ -60,14 +60,14 @@ enum { TAG_OP, TAG_EVENT, TAG_CANCEL_OP, TAG_CANCEL_EVENT, TAG_MASK = 7 };
 enum { OP_STATE, OP_TOTAL, OP_FN, OP_RETRIES };
 
 enum {
-	STATE_NONE,	/* not ours, or on the list of those to be told */
-	STATE_RING,	/* the kernel has it */
-	STATE_WORK,	/* a worker has it */
-	STATE_RECV,	/* an IO_RECV fed from provided buffers */
+	STATE_NONE, /* not ours, or on the list of those to be told */
+	STATE_RING, /* the kernel has it */
+	STATE_WORK, /* a worker has it */
+	STATE_RECV, /* an IO_RECV fed from provided buffers */
 	STATE_MASK = 7,
-	STATE_CANCELLED = 8,	/* asked for */
-	STATE_CANCEL_OUT = 16,	/* and the CQE of the cancel has not come */
-	STATE_ENDED = 32,	/* but the op's own last one has: res and flags are kept */
+	STATE_CANCELLED = 8,   /* asked for */
+	STATE_CANCEL_OUT = 16, /* and the CQE of the cancel has not come */
+	STATE_ENDED = 32,      /* but the op's own last one has: res and flags are kept */
 };
 
 struct uring;
@@ -77,10 +77,10 @@ typedef void (*uring_event_fn)(struct uring *u, struct uring_event *ev, int res,
 
 struct uring_event {
 	uring_event_fn fn;
-	bool is_armed;		/* an SQE is out whose last CQE has not come */
+	bool is_armed; /* an SQE is out whose last CQE has not come */
 	bool is_cancelling;
-	bool is_cancel_out;	/* the CQE of the cancel has not come */
-	bool has_ended;		/* but the last of its own: these */
+	bool is_cancel_out; /* the CQE of the cancel has not come */
+	bool has_ended;	    /* but the last of its own: these */
 	int end_res;
 	unsigned end_flags;
 };
@@ -88,7 +88,7 @@ struct uring_event {
 /* A file as SQEs name it: by slot when it is registered. */
 struct uring_fd {
 	int fd;
-	int slot;		/* or URING_SLOT_NONE */
+	int slot; /* or URING_SLOT_NONE */
 	int sqe_fd;
 	uint8_t sqe_flags;
 };
@@ -105,21 +105,21 @@ struct io_file {
 enum uring_wait_kind { WAIT_FILE, WAIT_PEER, WAIT_KINDS };
 
 struct uring_wait {
-	uint64_t spin_max_ns;	/* the user's bound; 0: never spin */
-	uint64_t wake_ns;	/* what a sleep adds to a wait */
-	uint64_t sleep_cpu_ns;	/* processor time it costs */
+	uint64_t spin_max_ns;		   /* the user's bound; 0: never spin */
+	uint64_t wake_ns;		   /* what a sleep adds to a wait */
+	uint64_t sleep_cpu_ns;		   /* processor time it costs */
 	uint64_t predicted_ns[WAIT_KINDS]; /* how long the next wait will be */
-	uint64_t stream_ns;	/* when a stream, a wake or a signal last brought something */
+	uint64_t stream_ns; /* when a stream, a wake or a signal last brought something */
 };
 
 /* The region of registered buffers: see uring_buf.c. */
 struct uring_bufs {
-	uint8_t *base;		/* of the reserved addresses; NULL: none */
-	size_t bytes;		/* wanted */
-	unsigned chunks;	/* registered so far, from base on */
-	bool is_refused;	/* the kernel will register no more */
-	bool is_table;		/* the sparse table exists */
-	struct bitmap used;	/* pages */
+	uint8_t *base;	    /* of the reserved addresses; NULL: none */
+	size_t bytes;	    /* wanted */
+	unsigned chunks;    /* registered so far, from base on */
+	bool is_refused;    /* the kernel will register no more */
+	bool is_table;	    /* the sparse table exists */
+	struct bitmap used; /* pages */
 	uint64_t *words;
 };
 
@@ -128,11 +128,11 @@ struct uring_rbufs {
 	struct io_uring_buf_ring *ring; /* NULL: not made yet */
 	uint8_t *base;
 	unsigned count, bytes;
-	unsigned added;		/* given back in this turn, not yet told to the kernel */
+	unsigned added; /* given back in this turn, not yet told to the kernel */
 };
 
 struct uring {
-	struct io io;		/* first: a struct io * is a struct uring * */
+	struct io io; /* first: a struct io * is a struct uring * */
 
 	/* written by other threads */
 	_Alignas(64) atomic_uint woken;
@@ -141,24 +141,24 @@ struct uring {
 
 	/* the owner's */
 	_Alignas(64) struct io_uring ring;
-	struct list done;	/* ops to be told in the next turn, by op->link */
+	struct list done;	 /* ops to be told in the next turn, by op->link */
 	struct list work_failed; /* ops that no worker took; told in the next turn */
-	struct list ready;	/* sockets to be looked at after the batch, by sock->ready_link */
-	uint64_t in_ring;	/* one-shot ops in the kernel */
-	uint64_t in_socks;	/* of them, receives, sends and connects */
-	uint64_t in_work;	/* with workers */
-	uint64_t in_recv;	/* STATE_RECV */
-	uint64_t closing;	/* closed objects whose last CQE has not come (U1) */
-	unsigned told;		/* callbacks of this turn */
+	struct list ready;	 /* sockets to be looked at after the batch, by sock->ready_link */
+	uint64_t in_ring;	 /* one-shot ops in the kernel */
+	uint64_t in_socks;	 /* of them, receives, sends and connects */
+	uint64_t in_work;	 /* with workers */
+	uint64_t in_recv;	 /* STATE_RECV */
+	uint64_t closing;	 /* closed objects whose last CQE has not come (U1) */
+	unsigned told;		 /* callbacks of this turn */
 	struct uring_wait wait;
 	struct io_stats stats;
 	struct uring_bufs bufs;
 	struct uring_rbufs rbufs;
-	struct bitmap slots;	/* registered files in use; bits 0: none registered */
+	struct bitmap slots; /* registered files in use; bits 0: none registered */
 	uint64_t slot_words[BITMAP_WORDS(URING_FILES_MAX)];
 	bool has_zc_report;
 	struct uring_event wake_event;
-	struct list children;	/* alive and unowned ones too */
+	struct list children; /* alive and unowned ones too */
 	pthread_t thread;
 	struct work_pool work;
 };
@@ -308,26 +308,26 @@ void uring_fs_submit(struct uring *u, struct io_op *op); /* OPEN .. MKDIR, RESOL
 struct io_sock {
 	struct io *io;
 	struct uring_fd fd;
-	unsigned pins;		/* SQEs out, and calls on the stack; 0 and closed: freed */
+	unsigned pins; /* SQEs out, and calls on the stack; 0 and closed: freed */
 	bool is_closed;
-	bool is_delivering;	/* bytes are being handed over further up the stack */
+	bool is_delivering; /* bytes are being handed over further up the stack */
 	bool no_zerocopy;
 	struct io_sock_opts opts;
 	struct sockaddr_storage addr; /* for the connect in flight */
 
 	/* receiving: uring_recv.c */
-	io_recv_fn fn;		/* NULL: stopped */
+	io_recv_fn fn; /* NULL: stopped */
 	void *fn_ctx;
 	struct uring_event recv; /* the multishot receive */
-	struct io_op *recv_op;	/* an IO_RECV, in the kernel or fed */
-	struct queue held;	/* bytes that nobody wanted yet */
-	int end;		/* what comes after them: 1: more, 0: end of stream, < 0: error */
+	struct io_op *recv_op;	 /* an IO_RECV, in the kernel or fed */
+	struct queue held;	 /* bytes that nobody wanted yet */
+	int end;		 /* what comes after them: 1: more, 0: end of stream, < 0: error */
 	struct list_link ready_link;
 	struct msghdr recv_msg;
 
 	/* sending: uring_send.c */
 	struct io_op *send_op;
-	unsigned send_notifs;	/* zero-copy notifications to come */
+	unsigned send_notifs; /* zero-copy notifications to come */
 	struct msghdr send_msg;
 };
 
@@ -339,7 +339,8 @@ void uring_sock_unpin(struct io_sock *sock);
 MUST_USE int uring_sock_set(int number, int family, const struct io_sock_opts *opts);
 /* Its length; 0: not an address. */
 socklen_t uring_addr_to_kernel(const struct io_addr *addr, struct sockaddr_storage *ret);
-void uring_addr_from_kernel(const struct sockaddr_storage *from, socklen_t len, struct io_addr *ret);
+void uring_addr_from_kernel(const struct sockaddr_storage *from, socklen_t len,
+			    struct io_addr *ret);
 void uring_sock_peer(struct io_sock *sock, struct io_addr *ret);
 void uring_sock_shutdown(struct io_sock *sock);
 void uring_sock_close(struct io_sock *sock);

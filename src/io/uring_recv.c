@@ -26,8 +26,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define RECV_GROUP 0
-#define RECV_DIRECT_MIN 16384u	/* what is left of an IO_RECV that makes a direct receive pay */
+#define RECV_GROUP	 0
+#define RECV_DIRECT_MIN	 16384u /* what is left of an IO_RECV that makes a direct receive pay */
 #define DETACH_CANCEL_NS 10000000
 
 struct held {
@@ -77,7 +77,8 @@ static int uring_rbufs_make(struct uring *u)
 
 	if (at == MAP_FAILED)
 		return -ENOMEM;
-	struct io_uring_buf_reg reg = { .ring_addr = (uintptr_t)at, .ring_entries = rb->count,
+	struct io_uring_buf_reg reg = { .ring_addr = (uintptr_t)at,
+					.ring_entries = rb->count,
 					.bgid = RECV_GROUP };
 	int r = io_uring_register_buf_ring(&u->ring, &reg, 0);
 	if (r < 0) {
@@ -502,7 +503,8 @@ static enum recv_queued recv_queued(struct uring *u, const struct io_sock *sock)
 	struct io_uring_cqe *cqe;
 	unsigned head;
 
-	io_uring_for_each_cqe(&u->ring, head, cqe) {
+	io_uring_for_each_cqe(&u->ring, head, cqe)
+	{
 		if (cqe->user_data != ((uintptr_t)&sock->recv | TAG_EVENT))
 			continue;
 		if (cqe->res >= 0)
@@ -519,7 +521,8 @@ static enum recv_queued recv_queued(struct uring *u, const struct io_sock *sock)
 int uring_recv_detach(struct io_sock *sock)
 {
 	struct uring *u = uring_of(sock->io);
-	struct io_uring_sync_cancel_reg reg = { .addr = (uintptr_t)&sock->recv | TAG_EVENT, .fd = -1,
+	struct io_uring_sync_cancel_reg reg = { .addr = (uintptr_t)&sock->recv | TAG_EVENT,
+						.fd = -1,
 						.timeout = { 0, DETACH_CANCEL_NS } };
 
 	if (sock->fn || sock->recv_op || !queue_empty(&sock->held) || sock->end < 0)

@@ -67,7 +67,8 @@ void uring_addr_from_kernel(const struct sockaddr_storage *from, socklen_t len, 
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
 	const struct sockaddr_un *un = (const struct sockaddr_un *)from;
 	size_t path = len > offsetof(struct sockaddr_un, sun_path) ?
-			      len - offsetof(struct sockaddr_un, sun_path) : 0;
+			      len - offsetof(struct sockaddr_un, sun_path) :
+			      0;
 
 	*ret = (struct io_addr){ .family = from->ss_family };
 	switch (from->ss_family) {

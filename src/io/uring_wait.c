@@ -36,18 +36,18 @@
 #include <errno.h>
 #include <time.h>
 
-#define STREAM_NS UINT64_C(50000)
-#define SPIN_FILES_MAX 2
+#define STREAM_NS	    UINT64_C(50000)
+#define SPIN_FILES_MAX	    2
 #define SPIN_MAX_DEFAULT_NS UINT64_C(50000)
-#define WAKE_MIN_NS UINT64_C(1000)
-#define WAKE_MAX_NS UINT64_C(20000)
-#define SLEEP_CPU_MIN_NS UINT64_C(1000)
-#define SLEEP_CPU_MAX_NS UINT64_C(15000)
-#define SAMPLE_TIMES 8
-#define SAMPLE_WEIGHT 8		/* of the past against one new sample: 7 to 1 */
-#define CALIBRATE_ROUNDS 4
-#define CALIBRATE_NS UINT64_C(30000)
-#define SPINS_PER_CLOCK 8
+#define WAKE_MIN_NS	    UINT64_C(1000)
+#define WAKE_MAX_NS	    UINT64_C(20000)
+#define SLEEP_CPU_MIN_NS    UINT64_C(1000)
+#define SLEEP_CPU_MAX_NS    UINT64_C(15000)
+#define SAMPLE_TIMES	    8
+#define SAMPLE_WEIGHT	    8 /* of the past against one new sample: 7 to 1 */
+#define CALIBRATE_ROUNDS    4
+#define CALIBRATE_NS	    UINT64_C(30000)
+#define SPINS_PER_CLOCK	    8
 
 uint64_t uring_clock(void)
 {
@@ -106,8 +106,7 @@ static void uring_wait_overslept(struct uring_wait *w, uint64_t ns)
 
 static inline bool uring_wait_has_work(const struct uring *u)
 {
-	return IO_URING_READ_ONCE(*u->ring.sq.kflags) &
-	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+	return IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
 static inline bool uring_wait_take_wake(struct uring *u)
@@ -183,6 +182,7 @@ void uring_wait_until(struct uring *u, uint64_t until_ns)
 
 	if (until_ns <= start) {
 		uring_wait_fetch(u);
+		u->io.turn_ns = uring_clock();
 		return;
 	}
 	enum uring_wait_kind kind = uring_wait_files(u) ? WAIT_FILE : WAIT_PEER;
@@ -247,10 +247,13 @@ void uring_wait_init(struct uring *u, const struct uring_opts *opts)
 {
 	struct uring_wait *w = &u->wait;
 
-	w->spin_max_ns = opts->no_spin ? 0 : opts->spin_max_ns ? opts->spin_max_ns : SPIN_MAX_DEFAULT_NS;
+	w->spin_max_ns = opts->no_spin	   ? 0 :
+			 opts->spin_max_ns ? opts->spin_max_ns :
+					     SPIN_MAX_DEFAULT_NS;
 	if (w->spin_max_ns)
 		uring_wait_calibrate(u);
 	/* Sleep until known better. */
 	for (unsigned kind = 0; kind < WAIT_KINDS; kind++)
-		w->predicted_ns[kind] = SAMPLE_TIMES * uring_wait_bound(w, (enum uring_wait_kind)kind);
+		w->predicted_ns[kind] =
+			SAMPLE_TIMES * uring_wait_bound(w, (enum uring_wait_kind)kind);
 }

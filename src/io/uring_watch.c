@@ -19,7 +19,7 @@
 struct io_watch {
 	struct io *io;
 	int fd;
-	unsigned events;	/* wanted */
+	unsigned events; /* wanted */
 	unsigned armed_events;
 	bool is_freed, is_in_call, is_broken;
 	struct uring_event poll;
@@ -32,8 +32,9 @@ static void watch_arm(struct io_watch *w)
 	if (w->poll.is_armed || w->events == 0 || w->is_broken)
 		return;
 	struct io_uring_sqe *sqe = uring_sqe(uring_of(w->io));
-	io_uring_prep_poll_add(sqe, w->fd, (w->events & IO_READABLE ? POLLIN | POLLRDHUP : 0u) |
-						   (w->events & IO_WRITABLE ? POLLOUT : 0u));
+	io_uring_prep_poll_add(sqe, w->fd,
+			       (w->events & IO_READABLE ? POLLIN | POLLRDHUP : 0u) |
+				       (w->events & IO_WRITABLE ? POLLOUT : 0u));
 	uring_sqe_event(sqe, &w->poll);
 	w->armed_events = w->events;
 }

@@ -148,8 +148,11 @@ int work_init(struct work_pool *pool, unsigned threads_max, unsigned queued_max,
 	pthread_condattr_t attr;
 
 	must(threads_max > 0 && threads_max <= WORK_THREADS_MAX);
-	*pool = (struct work_pool){ .threads_max = threads_max, .queued_max = queued_max,
-				    .idle_ns = WORK_IDLE_NS_DEFAULT, .notify = notify, .ctx = ctx };
+	*pool = (struct work_pool){ .threads_max = threads_max,
+				    .queued_max = queued_max,
+				    .idle_ns = WORK_IDLE_NS_DEFAULT,
+				    .notify = notify,
+				    .ctx = ctx };
 	list_init(&pool->queue);
 	list_init(&pool->done);
 	if (pthread_mutex_init(&pool->lock, NULL) != 0)

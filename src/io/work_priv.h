@@ -7,29 +7,29 @@
 
 #include "io/io.h"
 
-#define WORK_THREADS_MAX 64
+#define WORK_THREADS_MAX     64
 #define WORK_IDLE_NS_DEFAULT UINT64_C(5000000000)
-#define WORK_STACK_BYTES (1u << 20)
+#define WORK_STACK_BYTES     (1u << 20)
 
 struct work_thread {
 	pthread_t thread;
 	struct work_pool *pool;
-	bool started;	/* to be joined */
-	bool ended;	/* it will touch the pool no more */
+	bool started; /* to be joined */
+	bool ended;   /* it will touch the pool no more */
 };
 
 struct work_pool {
-	pthread_mutex_t lock;	/* guards all below */
+	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t more;
-	struct list queue;	/* ops not begun, by op->link */
-	struct list done;	/* ops to be fetched */
+	struct list queue; /* ops not begun, by op->link */
+	struct list done;  /* ops to be fetched */
 	unsigned queued, queued_max;
-	unsigned idle;		/* threads waiting */
-	unsigned running;	/* threads not ended */
+	unsigned idle;	  /* threads waiting */
+	unsigned running; /* threads not ended */
 	unsigned threads_max;
-	uint64_t idle_ns;	/* a thread without work ends after this */
+	uint64_t idle_ns; /* a thread without work ends after this */
 	bool stop;
-	void (*notify)(void *ctx);	/* from a worker: something is in done */
+	void (*notify)(void *ctx); /* from a worker: something is in done */
 	void *ctx;
 	struct work_thread threads[WORK_THREADS_MAX];
 };

@@ -11,7 +11,8 @@ static void pair_accept(void *ctx, int res, struct io_sock *sock)
 	p->b = sock;
 }
 
-void pair_open(struct world *w, struct pair *p, const char *address, const struct io_sock_opts *opts)
+void pair_open(struct world *w, struct pair *p, const char *address,
+	       const struct io_sock_opts *opts)
 {
 	struct io_addr addr;
 	struct err err = { 0 };

@@ -7,12 +7,13 @@
 
 struct pair {
 	struct io_listener *listener;
-	struct io_sock *a, *b;	/* connected, accepted */
+	struct io_sock *a, *b; /* connected, accepted */
 	bool accepted;
 	int accept_res;
 };
 
-void pair_open(struct world *w, struct pair *p, const char *address, const struct io_sock_opts *opts);
+void pair_open(struct world *w, struct pair *p, const char *address,
+	       const struct io_sock_opts *opts);
 void pair_close(struct pair *p);
 
 /* What came by io_recv_start(): collected. */

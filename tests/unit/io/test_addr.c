@@ -6,8 +6,10 @@
 
 static void addresses_are_printed_as_they_are_parsed(void **state)
 {
-	static const char *const good[] = { "127.0.0.1:8420", "0.0.0.0:0", "255.255.255.255:65535", "[::1]:8420",
-					    "[fe80::1:2]:1", "unix:/run/x.sock", "unix:@abstract" };
+	static const char *const good[] = { "127.0.0.1:8420",	     "0.0.0.0:0",
+					    "255.255.255.255:65535", "[::1]:8420",
+					    "[fe80::1:2]:1",	     "unix:/run/x.sock",
+					    "unix:@abstract" };
 	struct io_addr addr, other;
 	char text[IO_ADDR_TEXT_MAX];
 
@@ -42,11 +44,13 @@ static void wrong_ones_are_refused_with_the_part_that_is_wrong(void **state)
 		{ "localhost:80", "'localhost' is not a numeric IPv4" },
 		{ "256.0.0.1:80", "'256.0.0.1' is not" },
 		{ "[1.2.3.4]:80", "'1.2.3.4' is not a numeric IPv6" },
-		{ "[00000000000000000000000000000000000000000000000000000000000000000::1]:1", "is not a numeric IPv6" },
+		{ "[00000000000000000000000000000000000000000000000000000000000000000::1]:1",
+		  "is not a numeric IPv6" },
 		{ ":80", "'' is not" },
 		{ "unix:", "no path" },
 		{ "unix:/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-		  "0123456", "longer than 107" },
+		  "0123456",
+		  "longer than 107" },
 	};
 	struct io_addr addr = { .port = 77 };
 	struct err err;

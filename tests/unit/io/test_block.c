@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 
 #define DISK_BYTES (8u << 20)
-#define RW (IO_OPEN_READ | IO_OPEN_WRITE)
+#define RW	   (IO_OPEN_READ | IO_OPEN_WRITE)
 
 struct disk {
 	int fd;
@@ -22,26 +22,41 @@ static void disk_set_read_only(struct disk *d, bool is_read_only)
 	assert_int_equal(ioctl(d->fd, BLKROSET, &on), 0);
 }
 
+/* A free one may be taken by somebody else before it is ours. */
+static bool disk_bind(struct disk *d, int file)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+		int n = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+
+		if (control >= 0)
+			close(control);
+		snprintf(d->path, sizeof(d->path), "/dev/loop%d", n);
+		d->fd = n < 0 ? -1 : open(d->path, O_RDWR | O_CLOEXEC);
+		if (d->fd < 0)
+			return false;
+		if (ioctl(d->fd, LOOP_SET_FD, file) == 0)
+			return true;
+		close(d->fd);
+		usleep(1000);
+	}
+	return false;
+}
+
 /* False: there is no loop driver for us here; said. */
 static bool disk_open(struct world *w, struct disk *d, uint32_t flags)
 {
 	struct loop_info64 info = { .lo_flags = flags };
 	char path[128];
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	int n = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
+	int file = open(world_path(w, "disk", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	if (control >= 0)
-		close(control);
-	snprintf(d->path, sizeof(d->path), "/dev/loop%d", n);
-	d->fd = n < 0 ? -1 : open(d->path, O_RDWR | O_CLOEXEC);
-	if (d->fd < 0) {
+	assert_true(file >= 0);
+	assert_int_equal(ftruncate(file, DISK_BYTES), 0);
+	if (!disk_bind(d, file)) {
+		close(file);
 		print_message("skip: no loop device for us here\n");
 		return false;
 	}
-	int file = open(world_path(w, "disk", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	assert_true(file >= 0);
-	assert_int_equal(ftruncate(file, DISK_BYTES), 0);
-	assert_int_equal(ioctl(d->fd, LOOP_SET_FD, file), 0);
 	assert_int_equal(ioctl(d->fd, LOOP_SET_STATUS64, &info), 0);
 	close(file);
 	disk_set_read_only(d, flags & LO_FLAGS_READ_ONLY);

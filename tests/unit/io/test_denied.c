@@ -37,7 +37,8 @@ static bool deny(int call, int call2, int error)
 	};
 	struct sock_fprog prog = { ARRAY_LEN(filter), filter };
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
 }
 
 static void *denied_main(void *arg)
@@ -114,7 +115,9 @@ static int64_t try_rename(struct world *w)
 static int64_t try_connect(struct world *w)
 {
 	struct io_addr addr = { .family = AF_INET, .port = 1, .ip = { 127, 0, 0, 1 } };
-	struct io_sock_opts opts = { .rcvbuf_bytes = 5000, .sndbuf_bytes = 5000, .user_timeout_ms = 5 };
+	struct io_sock_opts opts = { .rcvbuf_bytes = 5000,
+				     .sndbuf_bytes = 5000,
+				     .user_timeout_ms = 5 };
 	struct io_sock *sock;
 	struct io_op op;
 

@@ -146,7 +146,8 @@ static void a_bad_descriptor_is_told_once(void **state)
 	struct world *w = *state;
 	struct watched d = { 0 };
 
-	assert_int_equal(io_watch_fd(w->io, 12345, IO_READABLE | IO_WRITABLE, watched_fn, &d, &d.watch), 0);
+	assert_int_equal(
+		io_watch_fd(w->io, 12345, IO_READABLE | IO_WRITABLE, watched_fn, &d, &d.watch), 0);
 	world_turn_for(w, 5000000);
 	assert_int_equal(d.calls, 1);
 	assert_int_equal(d.seen, IO_READABLE | IO_WRITABLE);
@@ -216,12 +217,17 @@ static void ended_fn(void *ctx, int exit_code, int term_signal)
 	*e = (struct ended){ true, exit_code, term_signal };
 }
 
-static int64_t spawn_sh(struct world *w, const char *script, const char *const *envp, struct io_sock **in,
-			struct io_sock **out, struct io_sock **err, struct io_child **child)
+static int64_t spawn_sh(struct world *w, const char *script, const char *const *envp,
+			struct io_sock **in, struct io_sock **out, struct io_sock **err,
+			struct io_child **child)
 {
 	const char *argv[] = { "/bin/sh", "-c", script, NULL };
-	struct io_spawn spawn = { .argv = argv, .envp = envp, .ret_stdin = in, .ret_stdout = out,
-				  .ret_stderr = err, .ret_child = child };
+	struct io_spawn spawn = { .argv = argv,
+				  .envp = envp,
+				  .ret_stdin = in,
+				  .ret_stdout = out,
+				  .ret_stderr = err,
+				  .ret_child = child };
 	struct io_op op;
 
 	io_prep_spawn(&op, &spawn, op_done);
@@ -237,8 +243,9 @@ static void a_child_talks_through_its_streams(void **state)
 	struct ended e = { 0 };
 	char buf[64] = { 0 };
 
-	assert_int_equal(spawn_sh(w, "read x; echo $WORD $x; echo wrong >&2; read y || exit 7", envp, &in, &out, &err,
-				  &child), 0);
+	assert_int_equal(spawn_sh(w, "read x; echo $WORD $x; echo wrong >&2; read y || exit 7",
+				  envp, &in, &out, &err, &child),
+			 0);
 	io_child_wait(child, ended_fn, &e);
 	assert_int_equal(sock_send(w, in, "one\n", 4), 4);
 	assert_int_equal(sock_recv(w, out, buf, 9), 9);
@@ -326,8 +333,10 @@ static void children_inherit_nothing(void **state)
 	struct sink sink = { 0 };
 
 	int leaky = open("/dev/null", O_RDONLY); /* of some library: not close-on-exec */
-	assert_int_equal(spawn_sh(w, "ls /proc/self/fd | tr '\\n' ' '; grep SigBlk /proc/self/status", NULL, NULL, &out,
-				  NULL, &child), 0);
+	assert_int_equal(spawn_sh(w,
+				  "ls /proc/self/fd | tr '\\n' ' '; grep SigBlk /proc/self/status",
+				  NULL, NULL, &out, NULL, &child),
+			 0);
 	io_recv_start(out, sink_fn, &sink);
 	world_turn_until(w, &sink.ended);
 	memcpy(buf, sink.bytes, min_size(sink.len, sizeof(buf) - 1));
@@ -346,7 +355,9 @@ static void what_cannot_be_run_says_why(void **state)
 	struct io_child *child = NULL;
 	const char *argv[] = { "/nowhere/at/all", NULL };
 	const char *none[] = { NULL };
-	struct io_spawn spawn = { .argv = argv, .ret_stdin = &in, .ret_stdout = &out, .ret_child = &child };
+	struct io_spawn spawn = {
+		.argv = argv, .ret_stdin = &in, .ret_stdout = &out, .ret_child = &child
+	};
 	struct io_op op;
 	struct rlimit limit, low;
 

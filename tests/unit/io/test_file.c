@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define RW (IO_OPEN_READ | IO_OPEN_WRITE)
+#define RW  (IO_OPEN_READ | IO_OPEN_WRITE)
 #define NEW (RW | IO_OPEN_CREATE)
 
 static void fill(uint8_t *buf, size_t len, unsigned seed)

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 
 static uint64_t cpu_ns(void)
@@ -46,7 +47,7 @@ static void sleep_ends_at_its_deadline(void **state)
 
 		while (io_now(w->io) < until)
 			io_turn(w->io, until);
-		assert_true(io_now(w->io) - until < 1000000000);
+		assert_true(world_is_slow() || io_now(w->io) - until < 1000000000);
 	}
 }
 
@@ -59,7 +60,7 @@ static void an_idle_ring_uses_no_cpu(void **state)
 	io_stats(w->io, &before);
 	world_turn_for(w, 200000000);
 	io_stats(w->io, &after);
-	assert_true(cpu_ns() - cpu < 20000000);
+	assert_true(world_is_slow() || cpu_ns() - cpu < 20000000);
 	assert_true(after.turns - before.turns < 10);
 }
 
@@ -219,8 +220,8 @@ static void two_rings_wake_each_other(void **state)
 	}
 	uint64_t ns = io_now(w->io) - start;
 	io_stats(w->io, &stats);
-	print_message("# round trip %lu ns; spins %lu, hits %lu, sleeps %lu\n", ns / p.rounds, stats.spins,
-		      stats.spin_hits, stats.sleeps);
+	print_message("# round trip %lu ns; spins %lu, hits %lu, sleeps %lu\n", ns / p.rounds,
+		      stats.spins, stats.spin_hits, stats.sleeps);
 	atomic_store(&p.stop, true);
 	pthread_join(thread, NULL);
 }
@@ -273,9 +274,9 @@ static void work_beyond_the_queue_is_busy(void **state)
 	world_turn_until(&w, &done[OPS - 1]);
 	assert_int_equal(ops[OPS - 1].res, -EBUSY);
 	assert_false(done[0]);
-	io_cancel(w.io, &ops[OPS - 2]);	/* waits: can be cancelled */
+	io_cancel(w.io, &ops[OPS - 2]); /* waits: can be cancelled */
 	io_cancel(w.io, &ops[OPS - 2]);
-	io_cancel(w.io, &ops[0]);	/* runs: cannot */
+	io_cancel(w.io, &ops[0]); /* runs: cannot */
 	world_turn_until(&w, &done[OPS - 2]);
 	assert_int_equal(ops[OPS - 2].res, -ECANCELED);
 	assert_false(done[0]);
@@ -288,21 +289,61 @@ static void work_beyond_the_queue_is_busy(void **state)
 	(void)state;
 }
 
+static unsigned count_threads(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[128];
+	unsigned n = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		(void)!sscanf(line, "Threads: %u", &n);
+	fclose(f);
+	return n;
+}
+
+static void idle_workers_end_and_come_back(void **state)
+{
+	struct uring_opts opts = { .work_idle_ns = 1000000, .workers_max = 2 };
+	unsigned before = count_threads();
+	pthread_t id;
+	struct io_op op;
+	struct world w;
+
+	world_init(&w, &opts);
+	for (int round = 0; round < 3; round++) {
+		io_prep_work(&op, work_thread_id, &id, op_done);
+		assert_int_equal(op_wait(&w, &op), 42);
+		for (int i = 0; i < 1000 && count_threads() > before; i++)
+			usleep(1000);
+		assert_int_equal(count_threads(), before);
+	}
+	world_fini(&w);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nop_completes_in_the_next_turn, world_open, world_close),
-		cmocka_unit_test_setup_teardown(a_turn_without_events_returns_none, world_open, world_close),
-		cmocka_unit_test_setup_teardown(sleep_ends_at_its_deadline, world_open, world_close),
+		cmocka_unit_test_setup_teardown(nop_completes_in_the_next_turn, world_open,
+						world_close),
+		cmocka_unit_test_setup_teardown(a_turn_without_events_returns_none, world_open,
+						world_close),
+		cmocka_unit_test_setup_teardown(sleep_ends_at_its_deadline, world_open,
+						world_close),
 		cmocka_unit_test_setup_teardown(an_idle_ring_uses_no_cpu, world_open, world_close),
 		cmocka_unit_test_setup_teardown(turn_ns_follows_the_clock, world_open, world_close),
 		cmocka_unit_test_setup_teardown(random_fills_all_of_it, world_open, world_close),
 		cmocka_unit_test_setup_teardown(wake_ends_a_sleep, world_open, world_close),
-		cmocka_unit_test_setup_teardown(wake_before_a_turn_is_kept, world_open, world_close),
-		cmocka_unit_test_setup_teardown(no_wake_is_lost_in_a_storm, world_open, world_close),
+		cmocka_unit_test_setup_teardown(wake_before_a_turn_is_kept, world_open,
+						world_close),
+		cmocka_unit_test_setup_teardown(no_wake_is_lost_in_a_storm, world_open,
+						world_close),
 		cmocka_unit_test_setup_teardown(two_rings_wake_each_other, world_open, world_close),
-		cmocka_unit_test_setup_teardown(work_runs_on_another_thread, world_open, world_close),
+		cmocka_unit_test_setup_teardown(work_runs_on_another_thread, world_open,
+						world_close),
 		cmocka_unit_test(work_beyond_the_queue_is_busy),
+		cmocka_unit_test(idle_workers_end_and_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,8 @@ static int open_denied(int syscall_nr, int error, struct err *err)
 		struct io *io;
 
 		mem_heap_init(&heap);
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
 			_exit(77);
 		*err = (struct err){ 0 };
 		err->code = uring_open(&heap.mem, NULL, &io, err);
@@ -72,7 +73,8 @@ static void a_kernel_without_it_is_called_too_old(void **state)
 
 	assert_int_equal(open_denied(SYS_io_uring_setup, ENOSYS, &err), -ENOSYS);
 	assert_non_null(strstr(err.words, "Linux 6.1"));
-	assert_int_equal(open_denied(SYS_io_uring_setup, EINVAL, &err), -EINVAL); /* flags it does not know */
+	assert_int_equal(open_denied(SYS_io_uring_setup, EINVAL, &err),
+			 -EINVAL); /* flags it does not know */
 	assert_non_null(strstr(err.words, "Linux 6.1"));
 	assert_int_equal(open_denied(SYS_io_uring_setup, ENOMEM, &err), -ENOMEM);
 	assert_int_equal(open_denied(SYS_io_uring_setup, EMFILE, &err), -EMFILE);

@@ -58,8 +58,11 @@ static void bytes_go_over_ipv6(void **state)
 static void options_reach_the_sockets(void **state)
 {
 	struct world *w = *state;
-	struct io_sock_opts opts = { .keepalive_s = 33, .user_timeout_ms = 4444,
-				     .rcvbuf_bytes = 100000, .sndbuf_bytes = 90000, .nagle = true };
+	struct io_sock_opts opts = { .keepalive_s = 33,
+				     .user_timeout_ms = 4444,
+				     .rcvbuf_bytes = 100000,
+				     .sndbuf_bytes = 90000,
+				     .nagle = true };
 	struct pair p;
 	struct io_sock_token token;
 	int v;
@@ -91,7 +94,8 @@ static void accept_none(void *ctx, int res, struct io_sock *sock)
 	fail();
 }
 
-static int try_listen(struct world *w, const char *text, const struct io_sock_opts *opts, struct err *err)
+static int try_listen(struct world *w, const char *text, const struct io_sock_opts *opts,
+		      struct err *err)
 {
 	struct io_listener *l;
 	struct io_addr addr = { .family = 77 };
@@ -146,7 +150,8 @@ static void a_stale_unix_path_is_replaced_a_live_one_is_not(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
-static int64_t try_connect(struct world *w, const struct io_addr *addr, const struct io_sock_opts *opts)
+static int64_t try_connect(struct world *w, const struct io_addr *addr,
+			   const struct io_sock_opts *opts)
 {
 	struct io_sock *sock = NULL;
 	struct io_op op;
@@ -224,7 +229,7 @@ static void shutdown_is_an_end_of_stream_for_the_peer(void **state)
 	world_turn_until(w, &sink.ended);
 	assert_int_equal(sink.end, 0);
 	assert_int_equal(sink.len, 3);
-	assert_int_equal(sock_recv(w, p.b, buf, 8), 0); /* and stays so */
+	assert_int_equal(sock_recv(w, p.b, buf, 8), 0);	    /* and stays so */
 	assert_int_equal(sock_send(w, p.b, "still", 5), 5); /* the other way is open */
 	assert_int_equal(sock_recv(w, p.a, buf, 5), 5);
 	assert_int_equal(sock_send(w, p.a, "x", 1), -EPIPE);
@@ -487,6 +492,34 @@ static void accepting_pauses_without_files(void **state)
 	assert_int_equal(accepted, 1);
 }
 
+/* The peer sees a closed connection; the next one is accepted. */
+static void a_connection_without_memory_is_closed(void **state)
+{
+	struct world *w = *state;
+	struct io_listener *l;
+	struct io_addr addr;
+	struct err err = { 0 };
+	struct io_sock *sock;
+	struct io_op op;
+	char byte;
+
+	assert_int_equal(io_addr_parse("127.0.0.1:0", &addr, &err), 0);
+	w->heap.fail_at = w->heap.allocs + 1;
+	assert_int_equal(io_listen(w->io, &addr, NULL, accept_and_close, NULL, &l, &err), -ENOMEM);
+	assert_int_equal(io_listen(w->io, &addr, NULL, accept_and_close, NULL, &l, &err), 0);
+	io_listener_addr(l, &addr);
+	accepted = 0;
+	w->heap.fail_at = w->heap.allocs + 2; /* ours is the first */
+	for (unsigned i = 0; i < 2; i++) {
+		io_prep_connect(&op, &addr, NULL, &sock, op_done);
+		assert_int_equal(op_wait(w, &op), 0);
+		assert_true(sock_recv(w, sock, &byte, 1) <= 0);
+		io_sock_close(sock);
+		assert_int_equal(accepted, i);
+	}
+	io_listener_close(l);
+}
+
 /* ---- moving -------------------------------------------------------------------- */
 
 static void a_connection_moves_to_another_ring(void **state)
@@ -512,7 +545,8 @@ static void a_connection_moves_to_another_ring(void **state)
 			assert_int_equal(sock_send(w, p.a, "abc", 3), 3);
 		usleep(1000);
 		int r = io_sock_detach(p.b, &token);
-		if (armed == 2 && r == -EBUSY) { /* the bytes are here already: they must be read here */
+		if (armed == 2 &&
+		    r == -EBUSY) { /* the bytes are here already: they must be read here */
 			assert_int_equal(sock_recv(w, p.b, buf, 3), 3);
 			for (int i = 0; r == -EBUSY && i < 100; i++) {
 				io_turn(w->io, io_now(w->io) + 1000000);
@@ -606,6 +640,7 @@ int main(void)
 		T(a_socket_may_be_closed_from_its_own_function),
 		T(ten_thousand_connections_leave_nothing_behind),
 		T(accepting_pauses_without_files),
+		T(a_connection_without_memory_is_closed),
 		T(a_connection_moves_to_another_ring),
 		T(a_busy_connection_stays),
 		T(names_are_resolved_off_the_loop),

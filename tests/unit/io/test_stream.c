@@ -41,7 +41,8 @@ static void received_in_the_callers_memory(void **state)
 					{ out + sizes[i] / 3, sizes[i] - sizes[i] / 3 } };
 		struct io_op send, recv;
 		bool sent = false, received = false;
-		struct iovec to[2] = { { in, sizes[i] / 2 }, { in + sizes[i] / 2, sizes[i] - sizes[i] / 2 } };
+		struct iovec to[2] = { { in, sizes[i] / 2 },
+				       { in + sizes[i] / 2, sizes[i] - sizes[i] / 2 } };
 
 		memset(in, 0, sizeof(in));
 		io_prep_send(&send, p.a, iov, 3, 0, op_done);
@@ -209,7 +210,8 @@ static void mix_fn(void *ctx, const uint8_t *data, ssize_t len)
 {
 	struct mix *m = ctx;
 
-	assert_true(m->is_on && !m->in_flight); /* IO5, and the function sees nothing while an op wants it */
+	assert_true(m->is_on &&
+		    !m->in_flight); /* IO5, and the function sees nothing while an op wants it */
 	m->fn_calls++;
 	assert_true(len >= 0);
 	if (len == 0) {
@@ -286,7 +288,8 @@ static void feed(struct io_op *op)
 		op->res = 0;
 		return;
 	}
-	uint64_t len = min_u64(STREAM_BYTES - f->sent, 1 + prng_below(&f->prng, prng_below(&f->prng, 2) ? 5000 : 300000));
+	uint64_t len = min_u64(STREAM_BYTES - f->sent,
+			       1 + prng_below(&f->prng, prng_below(&f->prng, 2) ? 5000 : 300000));
 	f->iov = (struct iovec){ f->bytes + f->sent, len };
 	io_prep_send(&f->op, f->sock, &f->iov, 1, 0, feed);
 	io_submit(f->w->io, &f->op);
@@ -326,8 +329,8 @@ static void mix_run(const struct uring_opts *opts, const char *address, uint64_t
 	}
 	assert_true(f.done && m.cancels > 0 && m.stops > 0 && m.fn_calls > 0);
 	assert_int_equal(m.got, STREAM_BYTES);
-	print_message("# %s: %u calls, %u ops (%u cancelled), %u stops\n", address, m.fn_calls, m.ops, m.cancels,
-		      m.stops);
+	print_message("# %s: %u calls, %u ops (%u cancelled), %u stops\n", address, m.fn_calls,
+		      m.ops, m.cancels, m.stops);
 	free(m.buf);
 	free(f.bytes);
 	pair_close(&p);

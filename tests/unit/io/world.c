@@ -41,6 +41,11 @@ int world_close(void **state)
 	return 0;
 }
 
+bool world_is_slow(void)
+{
+	return getenv("TEST_SLOW") != NULL;
+}
+
 void op_done(struct io_op *op)
 {
 	bool *done = op->owner;
@@ -116,7 +121,8 @@ void world_file_close(struct world *w, struct io_file *file)
 	assert_int_equal(op_wait(w, &op), 0);
 }
 
-int64_t world_write(struct world *w, struct io_file *file, const void *buf, size_t len, uint64_t off)
+int64_t world_write(struct world *w, struct io_file *file, const void *buf, size_t len,
+		    uint64_t off)
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 	struct io_op op;

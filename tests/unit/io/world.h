@@ -35,6 +35,9 @@ int world_close(void **state);
 void world_init(struct world *w, const struct uring_opts *opts);
 void world_fini(struct world *w);
 
+/* TEST_SLOW=1: times mean nothing here. */
+bool world_is_slow(void);
+
 /* Set *(bool *)op->owner. */
 void op_done(struct io_op *op);
 int64_t op_wait(struct world *w, struct io_op *op);
@@ -47,7 +50,8 @@ const char *world_path(struct world *w, const char *name, char path[128]);
 int world_try_file(struct world *w, const char *path, uint32_t flags, struct io_file **ret);
 struct io_file *world_file(struct world *w, const char *name, uint32_t flags);
 void world_file_close(struct world *w, struct io_file *file);
-int64_t world_write(struct world *w, struct io_file *file, const void *buf, size_t len, uint64_t off);
+int64_t world_write(struct world *w, struct io_file *file, const void *buf, size_t len,
+		    uint64_t off);
 int64_t world_read(struct world *w, struct io_file *file, void *buf, size_t len, uint64_t off);
 int64_t world_unlink(struct world *w, const char *path);
 
