@@ -28,6 +28,8 @@ static int stream_failed(struct fiber *f, const char *verb, struct io_sock *sock
 	char text[IO_ADDR_TEXT_MAX];
 	struct io_addr peer;
 
+	if (res == -ECANCELED) /* it may have been closed meanwhile: it is not looked at */
+		return fiber_fail(f, (int)res, "%s a closed stream", verb);
 	io_sock_peer(sock, &peer);
 	return fiber_fail(f, (int)res, "%s %s: %s", verb, io_addr_print(&peer, text),
 			  strerrordesc_np((int)-res));
