@@ -170,6 +170,8 @@ static inline struct uring *uring_of(struct io *io)
 
 /* ---- uring.c --------------------------------------------------------------- */
 
+extern const struct io_ops uring_ops;
+
 /* A cleared SQE (U3). */
 struct io_uring_sqe *uring_sqe(struct uring *u);
 
@@ -234,6 +236,15 @@ struct uring_rest {
 	uint32_t count;
 };
 struct uring_rest uring_iov_rest(const struct iovec *iov, uint32_t count, uint64_t progress);
+
+unsigned uring_turn(struct io *io, uint64_t until_ns);
+void uring_wake(struct io *io);
+void uring_wake_arm(struct uring *u);
+void uring_wake_event(struct uring *u, struct uring_event *ev, int res, unsigned flags);
+
+/* ---- uring_open.c ---------------------------------------------------------- */
+
+void uring_close(struct io *io);
 
 /* ---- uring_wait.c ---------------------------------------------------------- */
 
