@@ -295,7 +295,7 @@ static void feed(struct io_op *op)
 	io_submit(f->w->io, &f->op);
 }
 
-static void mix_run(const struct uring_opts *opts, const char *address, uint64_t seed)
+static unsigned mix_run(const struct uring_opts *opts, const char *address, uint64_t seed)
 {
 	struct world w;
 	struct pair p;
@@ -327,7 +327,7 @@ static void mix_run(const struct uring_opts *opts, const char *address, uint64_t
 		io_cancel(w.io, &m.op);
 		io_turn(w.io, 0);
 	}
-	assert_true(f.done && m.cancels > 0 && m.stops > 0 && m.fn_calls > 0);
+	assert_true(f.done && m.stops > 0 && m.fn_calls > 0);
 	assert_int_equal(m.got, STREAM_BYTES);
 	print_message("# %s: %u calls, %u ops (%u cancelled), %u stops\n", address, m.fn_calls,
 		      m.ops, m.cancels, m.stops);
@@ -335,15 +335,20 @@ static void mix_run(const struct uring_opts *opts, const char *address, uint64_t
 	free(f.bytes);
 	pair_close(&p);
 	world_fini(&w);
+	return m.cancels;
 }
 
 static void bytes_come_once_in_order_however_received(void **state)
 {
 	struct uring_opts tiny = { .recv_buf_count = 2, .recv_buf_bytes = 1000, .entries = 4 };
 
-	mix_run(NULL, "127.0.0.1:0", 1);
-	mix_run(NULL, "unix:@test_io_mix", 2);
-	mix_run(&tiny, "127.0.0.1:0", 3);
+	/* IO_MIX_SEED=n: others than in every run */
+	uint64_t seed = getenv("IO_MIX_SEED") ? strtoull(getenv("IO_MIX_SEED"), NULL, 10) : 1;
+
+	unsigned cancels = mix_run(NULL, "127.0.0.1:0", seed);
+	cancels += mix_run(NULL, "unix:@test_io_mix", seed + 1);
+	cancels += mix_run(&tiny, "127.0.0.1:0", seed + 2);
+	assert_true(cancels > 0);
 	(void)state;
 }
 
