@@ -152,7 +152,8 @@ static void *arena_mem_alloc(struct mem *mem, size_t size, size_t align)
 	struct arena *arena = container_of(mem, struct arena, mem);
 
 	arena->allocs++;
-	if (arena->allocs == arena->fail_at || (arena->refuse && arena->refuse(arena->refuse_ctx)) ||
+	if (arena->allocs == arena->fail_at ||
+	    (arena->refuse && arena->refuse(arena->refuse_ctx)) ||
 	    (arena->bytes_max && arena->bytes + size > arena->bytes_max)) {
 		arena->failures++;
 		return NULL;

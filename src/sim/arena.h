@@ -16,13 +16,13 @@
 #define ARENA_FINE_MAX	  1024u	 /* classes of 16 bytes up to here */
 #define ARENA_CLASS_MAX	  16384u /* of 512 bytes up to here */
 #define ARENA_CLASSES	  (ARENA_FINE_MAX / 16 + ARENA_CLASS_MAX / 512 + 1)
-#define ARENA_ALIGNED	  6	 /* 4096-aligned blocks of 1, 2, 4 ... pages */
+#define ARENA_ALIGNED	  6 /* 4096-aligned blocks of 1, 2, 4 ... pages */
 
 struct arena {
 	struct mem mem;
 	struct mem *parent; /* borrowed */
 	struct arena_chunk *chunks;
-	uint8_t *at, *end; /* of the newest chunk */
+	uint8_t *at, *end;  /* of the newest chunk */
 	struct list direct; /* blocks of the parent */
 	void *free[ARENA_CLASSES];
 	void *free_aligned[ARENA_ALIGNED];

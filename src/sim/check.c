@@ -21,11 +21,11 @@ enum version_state { VERSION_FLIGHT, VERSION_ACKED, VERSION_MAYBE };
 struct version {
 	uint64_t value;
 	uint64_t id;
-	uint64_t begin, end;	/* CHECK_NEVER: may still happen */
-	uint64_t seen;		/* first read of this epoch that returned it; CHECK_NEVER: none */
-	uint32_t epoch;		/* of its ack */
+	uint64_t begin, end; /* CHECK_NEVER: may still happen */
+	uint64_t seen;	     /* first read of this epoch that returned it; CHECK_NEVER: none */
+	uint32_t epoch;	     /* of its ack */
 	enum version_state state;
-	bool durable, barred;	/* barred: a flush of it has failed */
+	bool durable, barred; /* barred: a flush of it has failed */
 };
 
 struct register_ {
@@ -171,7 +171,8 @@ uint64_t check_flush_begin(struct check *check)
 
 static bool check_covers(const struct check *check, const struct version *v, uint64_t flush)
 {
-	return v->state == VERSION_ACKED && !v->durable && v->end < flush && v->epoch == check->epoch;
+	return v->state == VERSION_ACKED && !v->durable && v->end < flush &&
+	       v->epoch == check->epoch;
 }
 
 static void check_flush_block(struct check *check, struct register_ *reg, uint64_t flush, bool ok)
@@ -258,7 +259,8 @@ bool check_may_read(struct check *check, uint64_t block, uint64_t read, uint64_t
 	struct register_ *reg = check_used(check, block);
 
 	for (uint32_t i = 0; i < reg->count; i++)
-		if (reg->versions[i].value == value && check_legal(check, reg, &reg->versions[i], read))
+		if (reg->versions[i].value == value &&
+		    check_legal(check, reg, &reg->versions[i], read))
 			return true;
 	return false;
 }
@@ -398,7 +400,8 @@ struct pattern_sector {
 
 _Static_assert(sizeof(struct pattern_sector) == PATTERN_SECTOR, "a sector");
 
-void pattern_fill(void *block, uint32_t block_bytes, uint64_t seed, uint64_t number, uint64_t serial)
+void pattern_fill(void *block, uint32_t block_bytes, uint64_t seed, uint64_t number,
+		  uint64_t serial)
 {
 	struct pattern_sector *s = block;
 

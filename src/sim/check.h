@@ -19,7 +19,7 @@
 
 #include "base/lang.h"
 
-#define CHECK_ZEROS	 UINT64_C(0)
+#define CHECK_ZEROS	   UINT64_C(0)
 #define CHECK_VERSIONS_MAX 4096u /* of one block, that may still be read */
 
 struct check;
@@ -88,7 +88,8 @@ enum pattern_kind {
 	PATTERN_BAD,
 };
 
-void pattern_fill(void *block, uint32_t block_bytes, uint64_t seed, uint64_t number, uint64_t serial);
+void pattern_fill(void *block, uint32_t block_bytes, uint64_t seed, uint64_t number,
+		  uint64_t serial);
 /* One sector of a block; *ret_serial is set if GOOD (the serial) or ALL_ZEROS (CHECK_ZEROS). */
 enum pattern_kind pattern_look(const void *sector_bytes, uint64_t seed, uint64_t number,
 			       uint32_t sector, uint64_t *ret_serial);

@@ -128,7 +128,8 @@ static uint64_t conn_latency(struct conn *conn, unsigned from)
 
 	if (conn->local)
 		return sim_delay(prng, CONN_LOCAL_NS);
-	uint64_t ns = sim_delay(prng, sim->net_median_ns) + prng_below(prng, sim->net_jitter_ns + 1);
+	uint64_t ns =
+		sim_delay(prng, sim->net_median_ns) + prng_below(prng, sim->net_jitter_ns + 1);
 	if (sim_fault(sim, SIM_NET_SLOW, where))
 		ns += prng_range(prng, SIM_MS, 200 * SIM_MS);
 	if (sim_fault(sim, SIM_NET_STALL, where))
@@ -138,7 +139,8 @@ static uint64_t conn_latency(struct conn *conn, unsigned from)
 
 static uint64_t conn_patience(const struct io_sock *sock)
 {
-	return sock->opts.user_timeout_ms ? sock->opts.user_timeout_ms * SIM_MS : SIM_TCP_GIVE_UP_NS;
+	return sock->opts.user_timeout_ms ? sock->opts.user_timeout_ms * SIM_MS :
+					    SIM_TCP_GIVE_UP_NS;
 }
 
 static void pipe_schedule(struct sim *sim, struct pipe *pipe)
@@ -233,7 +235,8 @@ void conn_pump(struct io_sock *sock)
 
 	while ((op = sock->send_op) && pipe->bytes < pipe->room) {
 		uint64_t left = op->progress - sock->send_off;
-		uint32_t n = (uint32_t)min_u64(min_u64(left, pipe->room - pipe->bytes), CONN_PIECE_MAX);
+		uint32_t n =
+			(uint32_t)min_u64(min_u64(left, pipe->room - pipe->bytes), CONN_PIECE_MAX);
 		if (!conn->local && sim_fault(sim, SIM_NET_RESET, conn->host[sock->side]->name)) {
 			conn_break(sock);
 			return;
@@ -299,7 +302,8 @@ static void conn_arrive(struct sim *sim, struct sim_event *event)
 	struct piece *first;
 
 	sim->busy--;
-	while ((first = list_first(&pipe->flight, struct piece, link)) && first->at_ns <= sim->now_ns) {
+	while ((first = list_first(&pipe->flight, struct piece, link)) &&
+	       first->at_ns <= sim->now_ns) {
 		if (!conn->host[!from]->up) {
 			piece_free(sim, pipe, first); /* no one hears it, no one answers */
 			continue;
@@ -347,7 +351,8 @@ static void conn_give_up(struct sim *sim, struct sim_event *event)
 		sim_at(sim, event, end, conn_give_up);
 		return;
 	}
-	sim_trace(sim, "conn %llu: %s gives up", (unsigned long long)conn->id, conn->host[side]->name);
+	sim_trace(sim, "conn %llu: %s gives up", (unsigned long long)conn->id,
+		  conn->host[side]->name);
 	pipe_stop(sim, pipe);
 	sock_break(sock, -ETIMEDOUT);
 }
@@ -379,7 +384,8 @@ void conn_probe(struct conn *conn)
 	for (unsigned side = 0; side < 2; side++) {
 		struct io_sock *sock = conn->end[side];
 		struct pipe *pipe = &conn->pipe[side];
-		if (sock && sock->opts.keepalive_s && !pipe->keepalive.pos && !conn_is_fine(conn, side))
+		if (sock && sock->opts.keepalive_s && !pipe->keepalive.pos &&
+		    !conn_is_fine(conn, side))
 			sim_after(conn->sim, &pipe->keepalive, sock->opts.keepalive_s * SIM_S,
 				  conn_keepalive);
 	}

@@ -16,11 +16,11 @@
 
 #include "sim/sim_priv.h"
 
-#define CONN_PIECE_MAX	   65536u
-#define CONN_ROOM_MIN	   8192u
-#define CONN_DELIVER_MAX   32u /* pieces a turn */
-#define CONN_LOCAL_NS	   (3 * SIM_US)
-#define LISTENER_BACKLOG   128u
+#define CONN_PIECE_MAX	 65536u
+#define CONN_ROOM_MIN	 8192u
+#define CONN_DELIVER_MAX 32u /* pieces a turn */
+#define CONN_LOCAL_NS	 (3 * SIM_US)
+#define LISTENER_BACKLOG 128u
 
 enum piece_kind { PIECE_DATA, PIECE_FIN, PIECE_RST };
 
@@ -34,28 +34,28 @@ struct piece {
 
 struct pipe {
 	struct conn *conn;
-	unsigned from;		  /* the end that sends */
-	struct list flight, here; /* struct piece */
-	uint64_t bytes;		  /* in both */
-	uint64_t room;		  /* CO2 */
-	uint64_t last_ns;	  /* the latest time of arrival given out */
-	struct sim_event arrive;  /* of the first in flight */
-	struct sim_event give_up; /* the sender looks whether it was heard */
+	unsigned from;		    /* the end that sends */
+	struct list flight, here;   /* struct piece */
+	uint64_t bytes;		    /* in both */
+	uint64_t room;		    /* CO2 */
+	uint64_t last_ns;	    /* the latest time of arrival given out */
+	struct sim_event arrive;    /* of the first in flight */
+	struct sim_event give_up;   /* the sender looks whether it was heard */
 	struct sim_event keepalive; /* the sender looks whether the other end is there */
-	uint64_t unheard_ns;	  /* since when there are bytes without an answer; 0: none */
-	bool held;		  /* the first in flight came to a cut */
-	bool ended;		  /* a FIN is here */
+	uint64_t unheard_ns;	    /* since when there are bytes without an answer; 0: none */
+	bool held;		    /* the first in flight came to a cut */
+	bool ended;		    /* a FIN is here */
 };
 
 struct conn {
 	struct list_link link; /* of the world */
 	struct sim *sim;
 	uint64_t id;
-	bool local;			/* within a host: no cuts */
-	struct sim_host *host[2];	/* of the ends: 0 connected, 1 accepted */
+	bool local;		  /* within a host: no cuts */
+	struct sim_host *host[2]; /* of the ends: 0 connected, 1 accepted */
 	struct io_addr addr[2];
-	struct io_sock *end[2];		/* NULL: closed or vanished */
-	struct pipe pipe[2];		/* from end 0, from end 1 */
+	struct io_sock *end[2]; /* NULL: closed or vanished */
+	struct pipe pipe[2];	/* from end 0, from end 1 */
 };
 
 struct io_sock {
@@ -71,8 +71,8 @@ struct io_sock {
 	void *ctx;
 	struct io_op *recv_op, *send_op;
 	uint64_t send_off;
-	int error;	/* behind what is here (CO3) */
-	bool final;	/* fn has been told the end */
+	int error;	       /* behind what is here (CO3) */
+	bool final;	       /* fn has been told the end */
 	bool shut, fin_wanted; /* a FIN was sent; goes after this send */
 	bool in_fn, dead;
 };

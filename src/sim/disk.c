@@ -170,7 +170,8 @@ static void disk_corrupt(struct disk_req *req, uint64_t len)
 	media_taint(&req->disk->media, req->off + at, 1, 1u << SIM_DISK_CORRUPT_READ);
 	for (uint32_t i = 0; i < op->file.iov_count; i++) {
 		if (at < op->file.iov[i].iov_len) {
-			disk_flip(req->disk->host->sim, (uint8_t *)op->file.iov[i].iov_base + at, 1);
+			disk_flip(req->disk->host->sim, (uint8_t *)op->file.iov[i].iov_base + at,
+				  1);
 			return;
 		}
 		at -= op->file.iov[i].iov_len;
@@ -229,8 +230,9 @@ static int64_t disk_end_flush(struct disk_req *req)
 			fs_dir_sync(disk);
 	} else if (!req->skips) {
 		media_flush_end(&disk->media, req->flush_seq,
-				req->error ? MEDIA_FLUSH_FAILS
-					   : req->lies ? MEDIA_FLUSH_LIES : MEDIA_FLUSH_OK);
+				req->error ? MEDIA_FLUSH_FAILS :
+				req->lies  ? MEDIA_FLUSH_LIES :
+					     MEDIA_FLUSH_OK);
 	}
 	return req->error;
 }
@@ -269,7 +271,8 @@ static bool disk_aligned(const struct io_op *op, uint32_t unit)
 	if (op->code == IO_DISCARD || op->code == IO_ZERO)
 		return (op->file.len & (unit - 1)) == 0;
 	for (uint32_t i = 0; i < op->file.iov_count; i++)
-		if (((op->file.iov[i].iov_len | (uintptr_t)op->file.iov[i].iov_base) & (unit - 1)) != 0)
+		if (((op->file.iov[i].iov_len | (uintptr_t)op->file.iov[i].iov_base) &
+		     (unit - 1)) != 0)
 			return false;
 	return true;
 }
@@ -291,8 +294,9 @@ static int disk_refuse(struct io_op *op, uint64_t len)
 		return -EROFS;
 	if (op->code == IO_TRUNCATE)
 		return disk->kind == IO_KIND_FILE ? 0 : -EINVAL;
-	bool strict = (file->flags & IO_OPEN_DIRECT) ||
-		      (disk->kind == IO_KIND_BLOCK && (op->code == IO_DISCARD || op->code == IO_ZERO));
+	bool strict =
+		(file->flags & IO_OPEN_DIRECT) ||
+		(disk->kind == IO_KIND_BLOCK && (op->code == IO_DISCARD || op->code == IO_ZERO));
 	if (strict && !disk_aligned(op, disk->opts.logical_block))
 		return -EINVAL;
 	if (op->code == IO_DISCARD && disk->kind == IO_KIND_BLOCK && !disk->opts.discard_bytes)
@@ -337,7 +341,8 @@ static void disk_misdirect(struct disk_req *req)
 	struct sim_disk *disk = req->disk;
 	struct prng *prng = &disk->host->sim->prng[SIM_STREAM_FAULTS];
 	uint64_t in_page = req->off % PAGE_BYTES;
-	uint64_t pages = (disk->media.size - min_u64(in_page + req->len, disk->media.size)) / PAGE_BYTES;
+	uint64_t pages =
+		(disk->media.size - min_u64(in_page + req->len, disk->media.size)) / PAGE_BYTES;
 	uint64_t off = prng_below(prng, pages + 1) * PAGE_BYTES + in_page;
 	uint32_t taint = 1u << SIM_DISK_MISDIRECT;
 
@@ -422,7 +427,8 @@ static void disk_stage(struct disk_req *req, struct io_op *op)
 
 	switch (req->code) {
 	case IO_WRITE:
-		req->write = media_write(media, req->off, op->file.iov, op->file.iov_count, req->len);
+		req->write =
+			media_write(media, req->off, op->file.iov, op->file.iov_count, req->len);
 		break;
 	case IO_DISCARD:
 	case IO_ZERO:
@@ -511,8 +517,9 @@ void sim_disk_power_cut(struct sim_disk *disk)
 	if (cut.torn_writes)
 		sim_fault_count(sim, SIM_DISK_TORN);
 	if (cut.lost_sectors)
-		sim_trace(sim, "%s%s: lost %llu sectors, tore %llu writes", disk->host->name, disk->path,
-			  (unsigned long long)cut.lost_sectors, (unsigned long long)cut.torn_writes);
+		sim_trace(sim, "%s%s: lost %llu sectors, tore %llu writes", disk->host->name,
+			  disk->path, (unsigned long long)cut.lost_sectors,
+			  (unsigned long long)cut.torn_writes);
 	sim_disk_unref(disk);
 }
 

@@ -132,7 +132,8 @@ uint64_t disk_log_writes(const struct disk_log *log)
 }
 
 /* Room for one more; returns the new array. */
-static void *crash_grow(struct arena *arena, void *items, uint64_t count, uint64_t *room, size_t size)
+static void *crash_grow(struct arena *arena, void *items, uint64_t count, uint64_t *room,
+			size_t size)
 {
 	if (count < *room)
 		return items;
@@ -275,9 +276,9 @@ static void crash_step(struct crash_iter *it)
 	}
 	for (uint32_t i = 0; i < it->open_count;) {
 		const struct crash_open *open = &it->open[i];
-		bool settles = event->kind == CRASH_STABLE
-				       ? open->index == event->arg
-				       : open->write->done_seq && open->write->done_seq <= event->arg;
+		bool settles = event->kind == CRASH_STABLE ?
+				       open->index == event->arg :
+				       open->write->done_seq && open->write->done_seq <= event->arg;
 		if (settles)
 			crash_settle(it, i);
 		else
@@ -348,7 +349,8 @@ static void crash_build(struct crash_iter *it)
 			continue;
 		for (uint32_t j = 0; j < open->write->count; j++)
 			crash_put_sectors(&it->image.pages, &open->write->items[j],
-					  i == torn_write ? crash_tear(it, open->live[j]) : open->live[j]);
+					  i == torn_write ? crash_tear(it, open->live[j]) :
+							    open->live[j]);
 	}
 	it->states++;
 }
@@ -373,7 +375,8 @@ bool crash_iter_next(struct crash_iter *it)
 	uint64_t last = it->opts.last_point ? it->opts.last_point : it->log->event_count;
 
 	for (;;) {
-		if (it->point >= it->opts.first_point && it->point <= last && crash_next_state(it)) {
+		if (it->point >= it->opts.first_point && it->point <= last &&
+		    crash_next_state(it)) {
 			crash_build(it);
 			return true;
 		}
@@ -429,8 +432,10 @@ uint64_t crash_iter_states(const struct crash_iter *it)
 
 const char *crash_iter_name(struct crash_iter *it)
 {
-	snprintf(it->name, sizeof(it->name), "point %llu of %llu, %d of %u writes (mask %llx), torn %u",
+	snprintf(it->name, sizeof(it->name),
+		 "point %llu of %llu, %d of %u writes (mask %llx), torn %u",
 		 (unsigned long long)it->point, (unsigned long long)it->log->event_count,
-		 __builtin_popcountll(it->mask), it->open_count, (unsigned long long)it->mask, it->torn);
+		 __builtin_popcountll(it->mask), it->open_count, (unsigned long long)it->mask,
+		 it->torn);
 	return it->name;
 }

@@ -34,9 +34,10 @@ struct media_write;
 struct mem;
 struct sim_image;
 
-#define CRASH_ALL_MAX	  10u
-#define CRASH_SAMPLES	  1024u
-#define CRASH_VOLATILE_MAX 64u /* writes at one point; older ones are taken as stable (a cache is only so big) */
+#define CRASH_ALL_MAX 10u
+#define CRASH_SAMPLES 1024u
+#define CRASH_VOLATILE_MAX \
+	64u /* writes at one point; older ones are taken as stable (a cache is only so big) */
 
 /* Lives in memory of its own, longer than the world whose disk it records. */
 struct disk_log *disk_log_new(struct mem *mem);

@@ -155,8 +155,8 @@ void fs_dir_sync(struct sim_disk *disk)
 
 static bool fs_touches(const struct fs_change *change, const char *name)
 {
-	return name && (strcmp(change->name, name) == 0 ||
-			(change->to && strcmp(change->to, name) == 0));
+	return name &&
+	       (strcmp(change->name, name) == 0 || (change->to && strcmp(change->to, name) == 0));
 }
 
 /* Does it build on a change that is lost? */
@@ -167,7 +167,8 @@ static bool fs_depends(struct sim_disk *dir, const struct fs_change *change)
 	list_for_each(before, &dir->dir.pending, link) {
 		if (before == change)
 			return false;
-		if (before->lost && (fs_touches(before, change->name) || fs_touches(before, change->to)))
+		if (before->lost &&
+		    (fs_touches(before, change->name) || fs_touches(before, change->to)))
 			return true;
 	}
 	return false;
@@ -281,8 +282,9 @@ int fs_link_new(struct sim_host *host, const char *path, struct sim_disk *disk)
 			return -EEXIST;
 		if (last)
 			fs_change(dir, FS_ADD, text, NULL, disk);
-		struct sim_disk *next = last ? disk : entry ? entry->disk
-				: fs_make(host, dir, text, IO_KIND_DIR, path);
+		struct sim_disk *next = last  ? disk :
+					entry ? entry->disk :
+						fs_make(host, dir, text, IO_KIND_DIR, path);
 		fs_dir_sync(dir);
 		dir = next;
 	}
@@ -391,8 +393,9 @@ static int fs_rename(struct sim_host *host, const struct io_op *op, struct fs_pl
 	if (from->disk == to.disk)
 		return 0;
 	if (to.disk && to.disk->kind == IO_KIND_DIR)
-		return from->disk->kind != IO_KIND_DIR ? -EISDIR
-			: list_empty(&to.disk->dir.entries) ? 0 : -ENOTEMPTY;
+		return from->disk->kind != IO_KIND_DIR	 ? -EISDIR :
+		       list_empty(&to.disk->dir.entries) ? 0 :
+							   -ENOTEMPTY;
 	if (to.disk && from->disk->kind == IO_KIND_DIR)
 		return -ENOTDIR;
 	fs_change(from->dir, FS_RENAME, from->name, to.name, from->disk);

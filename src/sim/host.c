@@ -31,7 +31,8 @@ struct sim_host *sim_host_add(struct sim *sim, const char *name)
 	list_init(&host->listeners);
 	fs_init_host(host);
 	if (sim_fault(sim, SIM_CLOCK_DRIFT, host->name))
-		sim_host_drift(host, (int32_t)prng_below(&sim->prng[SIM_STREAM_FAULTS], 20001) - 10000);
+		sim_host_drift(host,
+			       (int32_t)prng_below(&sim->prng[SIM_STREAM_FAULTS], 20001) - 10000);
 	return host;
 }
 
@@ -69,7 +70,8 @@ uint64_t sim_host_mono(const struct sim_host *host)
 	uint64_t gone = host->sim->now_ns - host->base_ns;
 
 	if (host->drift_ppm)
-		gone = (uint64_t)((unsigned __int128)gone * (uint64_t)(PPM + host->drift_ppm) / PPM);
+		gone = (uint64_t)((unsigned __int128)gone * (uint64_t)(PPM + host->drift_ppm) /
+				  PPM);
 	return host->base_mono + gone;
 }
 
@@ -80,7 +82,8 @@ uint64_t sim_host_mono_to_world(const struct sim_host *host, uint64_t mono_ns)
 	if (gone >= UINT64_MAX / 4)
 		return UINT64_MAX;
 	if (host->drift_ppm)
-		gone = (uint64_t)(((unsigned __int128)gone * PPM + (uint64_t)(PPM + host->drift_ppm) - 1) /
+		gone = (uint64_t)(((unsigned __int128)gone * PPM +
+				   (uint64_t)(PPM + host->drift_ppm) - 1) /
 				  (uint64_t)(PPM + host->drift_ppm));
 	return host->base_ns + gone;
 }
@@ -109,7 +112,8 @@ void sim_host_drift(struct sim_host *host, int32_t ppm)
 void sim_host_wall_jump(struct sim_host *host, int64_t ns)
 {
 	host->wall_off_ns += ns;
-	sim_trace(host->sim, "%s: wall clock jumps by %lld ms", host->name, (long long)(ns / 1000000));
+	sim_trace(host->sim, "%s: wall clock jumps by %lld ms", host->name,
+		  (long long)(ns / 1000000));
 }
 
 /* ---- power ---------------------------------------------------------------------------- */

@@ -67,7 +67,8 @@ static struct media_write *media_new(struct media *media, uint64_t off, uint64_t
 	return w;
 }
 
-static void media_add_item(struct media *media, struct media_write *w, uint64_t no, struct page *page)
+static void media_add_item(struct media *media, struct media_write *w, uint64_t no,
+			   struct page *page)
 {
 	if (w->count == w->room) {
 		uint32_t room = w->room ? 2 * w->room : 4;
@@ -151,7 +152,8 @@ void media_drop(struct media *media, struct media_write *w)
 /* ---- applying --------------------------------------------------------------- */
 
 /* The bytes of the item's page that the write is about. */
-static void media_item_range(const struct media_write *w, uint64_t no, size_t *ret_from, size_t *ret_to)
+static void media_item_range(const struct media_write *w, uint64_t no, size_t *ret_from,
+			     size_t *ret_to)
 {
 	uint64_t start = no * PAGE_BYTES;
 
@@ -255,7 +257,8 @@ static void media_forget_head(struct media *media)
 {
 	struct media_write *w;
 
-	while ((w = list_first(&media->log, struct media_write, link)) && w->stable && w->done_seq) {
+	while ((w = list_first(&media->log, struct media_write, link)) && w->stable &&
+	       w->done_seq) {
 		if (w->size_after != UINT64_MAX)
 			media->stable_size = w->size_after;
 		media->unflushed -= w->len;
@@ -314,8 +317,8 @@ struct media_fates {
 	struct media_cut *cut;
 	struct map_u64 settled; /* page -> mask of sectors + 1 << 8 */
 	uint32_t lied_taint;
-	uint64_t unit;		/* the atomic unit whose fate was drawn last */
-	bool kept;		/* its fate */
+	uint64_t unit; /* the atomic unit whose fate was drawn last */
+	bool kept;     /* its fate */
 };
 
 static uint32_t media_settled(struct media_fates *fates, uint64_t no)
@@ -355,7 +358,8 @@ static uint32_t media_item_fate(struct media_fates *fates, const struct media_wr
 	return kept;
 }
 
-static void media_put_back(struct media *media, uint64_t no, const struct page *old, uint32_t sectors)
+static void media_put_back(struct media *media, uint64_t no, const struct page *old,
+			   uint32_t sectors)
 {
 	struct page *page = page_copy(media->arena, pages_get(&media->pages, no));
 
@@ -437,7 +441,10 @@ void media_power_cut(struct media *media, struct prng *prng, struct media_cut *c
 		     uint32_t lied_taint)
 {
 	struct media_fates fates = {
-		.media = media, .prng = prng, .cut = cut, .lied_taint = lied_taint,
+		.media = media,
+		.prng = prng,
+		.cut = cut,
+		.lied_taint = lied_taint,
 	};
 	struct media_write *w;
 

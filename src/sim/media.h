@@ -30,7 +30,7 @@ struct media_item {
 struct media_write {
 	struct list_link link;
 	uint64_t off, len;
-	uint64_t done_seq; /* 0: not done */
+	uint64_t done_seq;   /* 0: not done */
 	uint64_t size_after; /* the file's size with it; UINT64_MAX: as it was */
 	bool applied, stable, orphan, lied, zeros;
 	uint32_t count, room;
@@ -42,14 +42,14 @@ struct media {
 	struct arena *arena;
 	struct pages pages;
 	uint64_t size, stable_size;
-	bool grows;		/* a file: writes beyond the end extend it */
-	bool loses;		/* completed writes are volatile until flushed */
-	uint64_t cache_bytes;	/* unflushed at most */
+	bool grows;	      /* a file: writes beyond the end extend it */
+	bool loses;	      /* completed writes are volatile until flushed */
+	uint64_t cache_bytes; /* unflushed at most */
 	uint64_t unflushed;
 	uint32_t atomic_bytes;
 	uint64_t done_seq;
-	struct list log;	/* applied writes, oldest first, from the first that is not stable */
-	struct map_u64 taints;	/* page -> mask of silent faults */
+	struct list log;       /* applied writes, oldest first, from the first that is not stable */
+	struct map_u64 taints; /* page -> mask of silent faults */
 	struct disk_log *recorder; /* borrowed; NULL: nobody listens */
 };
 
@@ -64,8 +64,10 @@ struct media_write *media_write(struct media *media, uint64_t off, const struct 
 				uint32_t iov_count, uint64_t len);
 struct media_write *media_zeros(struct media *media, uint64_t off, uint64_t len);
 struct media_write *media_truncate(struct media *media, uint64_t size);
-void media_trim(struct media *media, struct media_write *w, uint64_t len); /* STAGED: keep the first bytes */
-void media_move(struct media_write *w, uint64_t off); /* STAGED: elsewhere; same place in the page */
+void media_trim(struct media *media, struct media_write *w,
+		uint64_t len); /* STAGED: keep the first bytes */
+void media_move(struct media_write *w,
+		uint64_t off); /* STAGED: elsewhere; same place in the page */
 void media_drop(struct media *media, struct media_write *w); /* STAGED: never happens */
 void media_apply(struct media *media, struct media_write *w);
 /* The writer is told so; durable: FUA, or no volatile cache. w may be gone afterwards. */
@@ -80,8 +82,8 @@ enum media_flush { MEDIA_FLUSH_OK, MEDIA_FLUSH_LIES, MEDIA_FLUSH_FAILS };
 void media_flush_end(struct media *media, uint64_t seq, enum media_flush how);
 
 struct media_cut {
-	bool loses;   /* anything at all */
-	bool tears;   /* sector by sector, not write by write */
+	bool loses;	   /* anything at all */
+	bool tears;	   /* sector by sector, not write by write */
 	uint32_t keep_ppm; /* chance of each unit to have been written out */
 	uint64_t lost_sectors, torn_writes, lied_sectors; /* out */
 };

@@ -47,7 +47,8 @@ static void nemesis_mend_later(struct sim_host *host, bool power)
 
 	mend->host = host;
 	mend->power = power;
-	sim_after(sim, &mend->event, prng_range(&sim->prng[SIM_STREAM_NEMESIS], SIM_MS, NEMESIS_DOWN_NS_MAX),
+	sim_after(sim, &mend->event,
+		  prng_range(&sim->prng[SIM_STREAM_NEMESIS], SIM_MS, NEMESIS_DOWN_NS_MAX),
 		  nemesis_mend);
 }
 
@@ -107,7 +108,8 @@ static void nemesis_look(struct sim *sim, struct sim_event *event)
 		nemesis_jump(sim);
 	if (nemesis_chance(sim, SIM_CLOCK_DRIFT))
 		nemesis_drift(sim);
-	sim_after(sim, event, prng_range(&sim->prng[SIM_STREAM_NEMESIS], 1, 2 * sim->nemesis_ns), nemesis_look);
+	sim_after(sim, event, prng_range(&sim->prng[SIM_STREAM_NEMESIS], 1, 2 * sim->nemesis_ns),
+		  nemesis_look);
 }
 
 void sim_nemesis_start(struct sim *sim, uint64_t period_ns)

@@ -134,7 +134,8 @@ int net_listen(struct io *base, const struct io_addr *addr, const struct io_sock
 	if (at.family != AF_UNIX && !at.port)
 		at.port = net_new_port(host);
 	if (net_find_listener(host, &at))
-		return err_fail(err, -EADDRINUSE, "listen on %s: in use", io_addr_print(addr, text));
+		return err_fail(err, -EADDRINUSE, "listen on %s: in use",
+				io_addr_print(addr, text));
 	struct io_listener *l = arena_zalloc(&io->sim->arena, sizeof(*l));
 	l->io = base;
 	l->proc = io->proc;
@@ -200,7 +201,8 @@ static void dial_end(struct net_dial *dial, int res)
 	struct sim_io *io = dial->io;
 	struct io_op *op = dial->op;
 
-	sim_trace(io->sim, "%s: connect to %s res=%d", io->proc->name, dial->to ? dial->to->name : "?", res);
+	sim_trace(io->sim, "%s: connect to %s res=%d", io->proc->name,
+		  dial->to ? dial->to->name : "?", res);
 	sim_mix(io->sim, (uint64_t)res);
 	if (res == 0)
 		*op->net.ret_sock = dial->sock;
@@ -235,7 +237,8 @@ static void dial_retry(struct net_dial *dial)
 		dial_end(dial, -ETIMEDOUT);
 		return;
 	}
-	sim_at(sim, &dial->event, min_u64(sim->now_ns + dial->retry_ns, dial->deadline_ns), dial_fire);
+	sim_at(sim, &dial->event, min_u64(sim->now_ns + dial->retry_ns, dial->deadline_ns),
+	       dial_fire);
 	dial->retry_ns *= 2;
 }
 
@@ -245,7 +248,8 @@ static bool dial_path_ok(const struct net_dial *dial, bool back)
 
 	if (dial->to == own)
 		return true;
-	return dial->to->up && !(back ? sim_net_is_cut(dial->to, own) : sim_net_is_cut(own, dial->to));
+	return dial->to->up &&
+	       !(back ? sim_net_is_cut(dial->to, own) : sim_net_is_cut(own, dial->to));
 }
 
 static void dial_syn(struct net_dial *dial)
@@ -270,7 +274,8 @@ static void dial_syn(struct net_dial *dial)
 	}
 	struct conn *conn = conn_new(dial->io, &client, dial->op->net.opts,
 				     container_of(l->io, struct sim_io, io), &dial->addr, &l->opts);
-	sim_trace(sim, "conn %llu: %s -> %s", (unsigned long long)conn->id, own->name, dial->to->name);
+	sim_trace(sim, "conn %llu: %s -> %s", (unsigned long long)conn->id, own->name,
+		  dial->to->name);
 	l->waiting[l->waiting_count++] = conn->end[1];
 	sim_io_ready(container_of(l->io, struct sim_io, io), &l->ready);
 	dial->sock = conn->end[0];
@@ -298,8 +303,8 @@ void net_connect(struct sim_io *io, struct io_op *op)
 	struct net_dial *dial = arena_zalloc(&sim->arena, sizeof(*dial));
 	const struct io_sock_opts *opts = op->net.opts;
 	const char *where = io->proc->host->name;
-	uint64_t give_up_ns = opts && opts->user_timeout_ms ? opts->user_timeout_ms * SIM_MS
-							     : SIM_SYN_GIVE_UP_NS;
+	uint64_t give_up_ns = opts && opts->user_timeout_ms ? opts->user_timeout_ms * SIM_MS :
+							      SIM_SYN_GIVE_UP_NS;
 
 	dial->io = io;
 	dial->op = op;
@@ -404,8 +409,8 @@ void net_cut_for_a_while(struct sim_host *from, struct sim_host *to)
 	mend->from = from;
 	mend->to = to;
 	sim_net_cut(from, to);
-	sim_after(sim, &mend->event, prng_range(&sim->prng[SIM_STREAM_NET], 10 * SIM_MS, 30 * SIM_S),
-		  net_mend);
+	sim_after(sim, &mend->event,
+		  prng_range(&sim->prng[SIM_STREAM_NET], 10 * SIM_MS, 30 * SIM_S), net_mend);
 }
 
 void sim_net_delay(struct sim *sim, uint64_t median_ns, uint64_t jitter_ns)

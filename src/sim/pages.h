@@ -27,8 +27,8 @@ struct pages {
 	struct arena *arena;
 	struct pages *base; /* borrowed; NULL: zeros */
 	void *root;
-	unsigned levels;	/* of nodes above the pages; 0: no root yet */
-	uint64_t leaf_no;	/* the leaf looked at last */
+	unsigned levels;  /* of nodes above the pages; 0: no root yet */
+	uint64_t leaf_no; /* the leaf looked at last */
 	struct page **leaf;
 };
 
@@ -37,7 +37,7 @@ void pages_fini(struct pages *pages);
 
 struct page *page_new(struct arena *arena); /* one reference, bytes undefined */
 struct page *page_copy(struct arena *arena, const struct page *from); /* NULL: zeros */
-void page_put(struct arena *arena, struct page *page); /* NULL is fine */
+void page_put(struct arena *arena, struct page *page);		      /* NULL is fine */
 
 static inline struct page *page_ref(struct page *page)
 {

@@ -108,7 +108,8 @@ static int proc_main(struct fiber *f, void *arg)
 
 	proc->result = proc->opts.main(f, proc->opts.arg);
 	if (proc->result < 0)
-		sim_trace(proc->host->sim, "%s: main: %d %s", proc->name, proc->result, fiber_words(f));
+		sim_trace(proc->host->sim, "%s: main: %d %s", proc->name, proc->result,
+			  fiber_words(f));
 	fiber_clear(f);
 	proc->ended = true;
 	return 0;
@@ -242,7 +243,8 @@ static void proc_check_leaks(struct sim_proc *proc)
 		sim_fail(sim, "%s: a signal is still watched", proc->name);
 	if (proc->arena.blocks)
 		sim_fail(sim, "%s: %llu blocks of memory were left, %llu bytes", proc->name,
-			 (unsigned long long)proc->arena.blocks, (unsigned long long)proc->arena.bytes);
+			 (unsigned long long)proc->arena.blocks,
+			 (unsigned long long)proc->arena.bytes);
 }
 
 static void proc_stop(struct sim_proc *proc)
@@ -275,8 +277,8 @@ void sim_proc_turned(struct sim_proc *proc)
 		return;
 	}
 	if (++proc->stop_turns > PROC_STOP_TURNS_MAX) {
-		sim_fail(proc->host->sim, "%s: main has returned, but fibers, timers or I/O are left",
-			 proc->name);
+		sim_fail(proc->host->sim,
+			 "%s: main has returned, but fibers, timers or I/O are left", proc->name);
 		return;
 	}
 	for (unsigned i = 0; i < proc->opts.reactors; i++)

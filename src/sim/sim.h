@@ -55,10 +55,10 @@ struct sim_proc;
 
 #define SIM_HOSTS_MAX	 64
 #define SIM_PROCS_MAX	 256
-#define SIM_DISKS_MAX	 1024	/* of a host, with regular files and directories */
-#define SIM_REACTORS_MAX 8	/* of a process */
+#define SIM_DISKS_MAX	 1024 /* of a host, with regular files and directories */
+#define SIM_REACTORS_MAX 8    /* of a process */
 #define SIM_NAME_MAX	 32
-#define SIM_EVENTS_MAX	 500000000	/* fired in one world: more is a livelock */
+#define SIM_EVENTS_MAX	 500000000 /* fired in one world: more is a livelock */
 
 /* ---- the world ------------------------------------------------------------ */
 
@@ -67,8 +67,8 @@ typedef void (*sim_trace_fn)(void *ctx, const char *line);
 
 struct sim_opts {
 	uint64_t seed;
-	struct mem *mem;	/* borrowed */
-	sim_trace_fn trace;	/* NULL: no lines are made */
+	struct mem *mem;    /* borrowed */
+	sim_trace_fn trace; /* NULL: no lines are made */
 	void *trace_ctx;
 	struct sim_stacks *stacks; /* kept between worlds; NULL: the world's own */
 };
@@ -138,8 +138,8 @@ enum sim_fault {
 	SIM_DISK_CORRUPT_READ,
 	SIM_DISK_ROT,
 	SIM_DISK_LYING_FLUSH,
-	SIM_DISK_LOST_CACHE,	/* counts: a power cut took an unflushed sector */
-	SIM_DISK_TORN,		/* counts: it took a part of a write */
+	SIM_DISK_LOST_CACHE, /* counts: a power cut took an unflushed sector */
+	SIM_DISK_TORN,	     /* counts: it took a part of a write */
 	/* the net */
 	SIM_NET_RESET,
 	SIM_NET_REFUSE,
@@ -162,8 +162,8 @@ enum sim_fault {
 };
 
 enum sim_group {
-	SIM_GROUP_DISK = 1 << 0,	/* loud: errors, slowness, power */
-	SIM_GROUP_SILENT = 1 << 1,	/* disks that lie: lost, misdirected, corrupted, lying flush */
+	SIM_GROUP_DISK = 1 << 0,   /* loud: errors, slowness, power */
+	SIM_GROUP_SILENT = 1 << 1, /* disks that lie: lost, misdirected, corrupted, lying flush */
 	SIM_GROUP_NET = 1 << 2,
 	SIM_GROUP_PROC = 1 << 3,
 	SIM_GROUP_CLOCK = 1 << 4,
@@ -222,7 +222,7 @@ struct sim_disk_opts {
 	uint32_t discard_bytes;	 /* 0: no discard */
 	uint32_t max_io_bytes;	 /* told by IO_STAT only; 0: unknown */
 	bool volatile_cache;
-	uint64_t cache_bytes;	 /* more than this unflushed is written out; 0: 8 MiB */
+	uint64_t cache_bytes; /* more than this unflushed is written out; 0: 8 MiB */
 	uint64_t read_ns, write_ns, flush_ns; /* medians; 0: 80, 20, 400 us */
 	bool read_only;
 	const struct sim_image *image; /* what is on it (disk_crash.h), borrowed; NULL: zeros */
@@ -262,13 +262,13 @@ void sim_net_delay(struct sim *sim, uint64_t median_ns, uint64_t jitter_ns);
 
 struct sim_proc_opts {
 	const char *name;
-	unsigned reactors;	/* 0: 1 */
-	bool bare;		/* no reactors: struct io only, and no main */
-	fiber_fn main;		/* first fiber of reactor 0; its end is a clean stop */
+	unsigned reactors; /* 0: 1 */
+	bool bare;	   /* no reactors: struct io only, and no main */
+	fiber_fn main;	   /* first fiber of reactor 0; its end is a clean stop */
 	void *arg;
 	const struct bdev_driver *const *drivers; /* NULL: no block devices */
-	unsigned fibers_max;	/* 0: default */
-	uint64_t mem_max_bytes; /* 0: no limit */
+	unsigned fibers_max;			  /* 0: default */
+	uint64_t mem_max_bytes;			  /* 0: no limit */
 };
 
 enum sim_proc_state { SIM_PROC_DOWN, SIM_PROC_RUNNING, SIM_PROC_STOPPED };

@@ -47,8 +47,9 @@ static struct sim_io *sim_io_of(struct io *io)
 const char *sim_code_name(enum io_code code)
 {
 	static const char *const names[IO_CODES] = {
-		"nop",	 "read",   "write",  "fsync", "discard", "zero", "truncate", "open",	"close", "stat",
-		"list",	 "rename", "unlink", "mkdir", "connect", "send", "recv",     "resolve", "work",	 "spawn",
+		"nop",	   "read",  "write", "fsync",	"discard", "zero",   "truncate",
+		"open",	   "close", "stat",  "list",	"rename",  "unlink", "mkdir",
+		"connect", "send",  "recv",  "resolve", "work",	   "spawn",
 	};
 
 	return names[code];
@@ -239,7 +240,9 @@ static void sim_wait_run(struct sim_io *io, struct sim_ready *ready)
 	sim_mix(io->sim, (uint64_t)res);
 	if (sim_traces(io->sim) && op->code != IO_WORK)
 		sim_trace(io->sim, "%s: %s %s res=%lld", io->proc->name, sim_code_name(op->code),
-			  op->code == IO_RESOLVE ? op->name.host : op->fs.path ? op->fs.path : "(open)",
+			  op->code == IO_RESOLVE ? op->name.host :
+			  op->fs.path		 ? op->fs.path :
+						   "(open)",
 			  (long long)res);
 	sim_io_complete(io, op, res);
 }
@@ -261,7 +264,8 @@ static void sim_wait_start(struct sim_io *io, struct io_op *op, uint64_t median_
 	wait->ready.run = sim_wait_run;
 	list_add_tail(&io->waits, &wait->link);
 	sim->busy++;
-	sim_after(sim, &wait->event, sim_delay(&sim->prng[SIM_STREAM_LOOP], median_ns), sim_wait_fire);
+	sim_after(sim, &wait->event, sim_delay(&sim->prng[SIM_STREAM_LOOP], median_ns),
+		  sim_wait_fire);
 }
 
 static void sim_work_start(struct sim_io *io, struct io_op *op)

@@ -13,11 +13,11 @@
 #include "sim/media.h"
 #include "sim/sim.h"
 
-#define SIM_TURN_NS	 300	/* what a turn of a loop takes at least */
-#define SIM_WAKE_NS_MAX	 3000	/* from an event to the turn that sees it */
-#define SIM_LINE_MAX	 512
-#define SIM_WORKS_MAX	 64	/* queued blocking works of a process; more: -EBUSY */
-#define SIM_WALL_START	 UINT64_C(1790000000000000000)
+#define SIM_TURN_NS	   300	/* what a turn of a loop takes at least */
+#define SIM_WAKE_NS_MAX	   3000 /* from an event to the turn that sees it */
+#define SIM_LINE_MAX	   512
+#define SIM_WORKS_MAX	   64 /* queued blocking works of a process; more: -EBUSY */
+#define SIM_WALL_START	   UINT64_C(1790000000000000000)
 #define SIM_TCP_GIVE_UP_NS (924 * SIM_S) /* the kernel's last retransmission */
 #define SIM_SYN_GIVE_UP_NS (127 * SIM_S)
 
@@ -42,7 +42,7 @@ struct sim_heap_slot {
 };
 
 struct sim {
-	struct arena arena;	/* the world's */
+	struct arena arena; /* the world's */
 	struct mem *parent;
 	struct sim_opts opts;
 	uint64_t now_ns, hash, seq, events;
@@ -53,14 +53,14 @@ struct sim {
 	uint64_t fired[SIM_FAULTS];
 	struct sim_host *hosts[SIM_HOSTS_MAX];
 	unsigned host_count;
-	struct list procs;	/* struct sim_proc, in the order they were added */
-	struct list conns;	/* struct conn */
-	struct list hung;	/* struct disk_req, hung */
+	struct list procs; /* struct sim_proc, in the order they were added */
+	struct list conns; /* struct conn */
+	struct list hung;  /* struct disk_req, hung */
 	uint64_t net_median_ns, net_jitter_ns;
 	struct sim_event nemesis;
 	uint64_t nemesis_ns;
-	uint64_t busy;		/* things under way: see sim_run_quiet() */
-	uint64_t next_id;	/* of connections, processes' starts */
+	uint64_t busy;	  /* things under way: see sim_run_quiet() */
+	uint64_t next_id; /* of connections, processes' starts */
 	struct sim_stacks *stacks;
 	bool stacks_own;
 	bool failed;
@@ -95,12 +95,12 @@ struct sim_host {
 	int32_t drift_ppm;
 	uint64_t base_ns, base_mono; /* monotonic clock: base_mono at base_ns */
 	int64_t wall_off_ns;
-	uint64_t cut_to;	     /* mask of hosts nothing goes to */
-	struct list disks;	     /* every inode, in the order they were made */
-	struct list dirs;	     /* of them the directories; these stay */
+	uint64_t cut_to;   /* mask of hosts nothing goes to */
+	struct list disks; /* every inode, in the order they were made */
+	struct list dirs;  /* of them the directories; these stay */
 	unsigned disk_count;
 	uint64_t next_ino;
-	struct sim_disk *root;	     /* the directory "/" */
+	struct sim_disk *root; /* the directory "/" */
 	struct list listeners;
 	uint16_t next_port;
 };
@@ -117,9 +117,9 @@ struct fs_entry {
 
 struct fs_dir {
 	struct list_link link; /* of the host */
-	struct list entries; /* what is seen, by name */
-	struct list stable;  /* what is on the disk, by name */
-	struct list pending; /* struct fs_change, oldest first */
+	struct list entries;   /* what is seen, by name */
+	struct list stable;    /* what is on the disk, by name */
+	struct list pending;   /* struct fs_change, oldest first */
 };
 
 /* An inode: block device, regular file or directory. */
@@ -128,7 +128,7 @@ struct sim_disk {
 	struct sim_host *host;
 	enum io_kind kind;
 	uint64_t ino;
-	unsigned refs; /* names, opens, requests */
+	unsigned refs;	  /* names, opens, requests */
 	unsigned writers; /* open for writing with IO_OPEN_LOCK, or IO_OPEN_EXCL */
 	struct sim_disk_opts opts;
 	struct media media;
@@ -207,7 +207,7 @@ struct sim_proc {
 	enum sim_proc_state state;
 	unsigned starts;
 	int result;
-	bool ended;	/* main has returned */
+	bool ended; /* main has returned */
 	bool crashing;
 	unsigned stop_turns;
 	uint64_t paused_until_ns;

@@ -47,8 +47,8 @@ void conn_wake_reader(struct io_sock *sock)
 	if (!sock->io || sock->late.pos || !sock_has_news(sock))
 		return;
 	if (sim_fault(sim, SIM_NET_SLOW_READER, sock->conn->host[sock->side]->name))
-		sim_after(sim, &sock->late, prng_range(&sim->prng[SIM_STREAM_NET], SIM_MS, 500 * SIM_MS),
-			  sock_late);
+		sim_after(sim, &sock->late,
+			  prng_range(&sim->prng[SIM_STREAM_NET], SIM_MS, 500 * SIM_MS), sock_late);
 	else
 		sim_io_ready(sock_io(sock), &sock->ready);
 }

@@ -110,7 +110,8 @@ void sim_trace(struct sim *sim, const char *fmt, ...)
 
 	if (!sim_traces(sim))
 		return;
-	n = snprintf(line, sizeof(line), "[%4llu.%09llu] ", (unsigned long long)(sim->now_ns / SIM_S),
+	n = snprintf(line, sizeof(line), "[%4llu.%09llu] ",
+		     (unsigned long long)(sim->now_ns / SIM_S),
 		     (unsigned long long)(sim->now_ns % SIM_S));
 	va_start(args, fmt);
 	vsnprintf(line + n, sizeof(line) - (size_t)n, fmt, args);
@@ -166,7 +167,8 @@ static void sim_heap_up(struct sim *sim, uint32_t at, struct sim_heap_slot slot)
 static void sim_heap_down(struct sim *sim, uint32_t at, struct sim_heap_slot slot)
 {
 	for (uint32_t child; (child = 2 * at + 1) < sim->heap_len; at = child) {
-		if (child + 1 < sim->heap_len && sim_before(&sim->heap[child + 1], &sim->heap[child]))
+		if (child + 1 < sim->heap_len &&
+		    sim_before(&sim->heap[child + 1], &sim->heap[child]))
 			child++;
 		if (!sim_before(&sim->heap[child], &slot))
 			break;
@@ -276,7 +278,8 @@ static bool sim_is_quiet(struct sim *sim)
 	list_for_each(proc, &sim->procs, link)
 		if (proc->state == SIM_PROC_RUNNING)
 			for (unsigned i = 0; i < proc->opts.reactors; i++)
-				if (proc->ios[i]->run.pos && proc->ios[i]->run.at_ns < sim->now_ns + SIM_QUIET_NS)
+				if (proc->ios[i]->run.pos &&
+				    proc->ios[i]->run.at_ns < sim->now_ns + SIM_QUIET_NS)
 					return false;
 	return true;
 }

@@ -12,6 +12,10 @@
  * D3. An operation fails only where a loud fault has struck.
  * D4. A deviation from D1, D2 has its explanation: a silent fault that touched this very block.
  * D5. After the heal everything ends, and nothing leaks.
+ *
+ * DH1, an open hazard (`--plant restart-at-once`): a process that is started while the device still
+ * works for its dead predecessor opens the file, since only the home file holds the lock and the
+ * channels' files, with writes in flight, hold none. Old writes then land on new ones.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,13 +30,13 @@
 #include "scenario.h"
 #include "sim/check.h"
 
-#define CELL_BYTES  4096u /* a register */
-#define CELLS_MAX   48u
-#define RUN_CELLS   4u /* of one operation, at most */
-#define SLOTS_MAX   16u
-#define CYCLES_MAX  4u
-#define OPS_MAX	    200u /* of a reactor in a cycle */
-#define END_NS	    (3600 * SIM_S)
+#define CELL_BYTES 4096u /* a register */
+#define CELLS_MAX  48u
+#define RUN_CELLS  4u /* of one operation, at most */
+#define SLOTS_MAX  16u
+#define CYCLES_MAX 4u
+#define OPS_MAX	   200u /* of a reactor in a cycle */
+#define END_NS	   (3600 * SIM_S)
 
 struct world {
 	struct sim *sim;
@@ -44,8 +48,9 @@ struct world {
 	uint64_t cells;
 	uint64_t serial;
 	uint32_t atomic_bytes;
-	bool silent;	 /* silent faults may be on */
-	bool last;	 /* the cycle that ends cleanly */
+	bool silent;  /* silent faults may be on */
+	bool last;    /* the cycle that ends cleanly */
+	bool at_once; /* the open hazard: see DH1 */
 	unsigned ops, depth, reactors;
 	uint64_t explained;
 };
@@ -73,8 +78,9 @@ struct slot {
 
 static bool loud(const struct world *w)
 {
-	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE, SIM_DISK_EIO_FLUSH,
-						SIM_DISK_SHORT_WRITE, SIM_DISK_ENOSPC };
+	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE,
+						SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE,
+						SIM_DISK_ENOSPC };
 
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
 		if (sim_fault_fired(w->sim, kinds[i]))
@@ -90,14 +96,16 @@ static void explain(struct world *w, uint64_t cell, const char *what, uint64_t s
 
 	if (!taints) {
 		sim_fail(w->sim, "block %llu: %s %llu, though: %s", (unsigned long long)cell, what,
-			 (unsigned long long)serial, check_explain(w->check, cell, text, sizeof(text)));
+			 (unsigned long long)serial,
+			 check_explain(w->check, cell, text, sizeof(text)));
 		return;
 	}
 	w->explained++;
 	for (unsigned i = 0; i < SIM_FAULTS; i++)
 		if (taints >> i & 1)
-			sim_trace(w->sim, "block %llu: %s %llu, explained by %s", (unsigned long long)cell,
-				  what, (unsigned long long)serial, sim_fault_name(i));
+			sim_trace(w->sim, "block %llu: %s %llu, explained by %s",
+				  (unsigned long long)cell, what, (unsigned long long)serial,
+				  sim_fault_name(i));
 }
 
 struct seen {
@@ -113,10 +121,11 @@ static void look(struct world *w, uint64_t cell, const uint8_t *bytes, struct se
 	ret->count = 0;
 	ret->bad = false;
 	for (uint32_t s = 0; s < CELL_BYTES / PATTERN_SECTOR; s++) {
-		enum pattern_kind kind = pattern_look(bytes + s * PATTERN_SECTOR, sim_seed(w->sim), cell, s,
-						      &serial);
+		enum pattern_kind kind = pattern_look(bytes + s * PATTERN_SECTOR, sim_seed(w->sim),
+						      cell, s, &serial);
 		if (kind == PATTERN_BAD || kind == PATTERN_ELSEWHERE) {
-			explain(w, cell, kind == PATTERN_BAD ? "bad bytes, sector" : "misplaced sector", s);
+			explain(w, cell,
+				kind == PATTERN_BAD ? "bad bytes, sector" : "misplaced sector", s);
 			ret->bad = true;
 			continue;
 		}
@@ -157,8 +166,8 @@ static void judge_status(struct world *w, const struct bio *bio)
 {
 	if (bio->status == 0)
 		return;
-	sim_trace(w->sim, "%s of block %llu: %d", bio_op_name(bio->op), (unsigned long long)bio->lba,
-		  bio->status);
+	sim_trace(w->sim, "%s of block %llu: %d", bio_op_name(bio->op),
+		  (unsigned long long)bio->lba, bio->status);
 	bool named = bio->status == -EIO || bio->status == -ENOSPC;
 	if (!named || !loud(w)) /* D3 */
 		sim_fail(w->sim, "%s failed with %d and no fault has struck", bio_op_name(bio->op),
@@ -206,8 +215,8 @@ static void slot_begin_writes(struct slot *slot, enum bio_op op)
 		uint64_t value = op == BIO_WRITE ? ++w->serial : CHECK_ZEROS;
 		slot->write[i] = check_write_begin(w->check, slot->cell + i, value);
 		if (op == BIO_WRITE)
-			pattern_fill(slot->buf + i * CELL_BYTES, CELL_BYTES, sim_seed(w->sim), slot->cell + i,
-				     value);
+			pattern_fill(slot->buf + i * CELL_BYTES, CELL_BYTES, sim_seed(w->sim),
+				     slot->cell + i, value);
 	}
 }
 
@@ -247,8 +256,8 @@ static void slot_next(struct slot *slot)
 		bio_prep(&slot->bio, worker->chan, op, 0, 0, NULL, 0, slot_done);
 	} else {
 		bool data = bio_op_has_data(op);
-		bio_prep(&slot->bio, worker->chan, op, slot->cell * per_cell, slot->count * per_cell,
-			 data ? &slot->iov : NULL, data, slot_done);
+		bio_prep(&slot->bio, worker->chan, op, slot->cell * per_cell,
+			 slot->count * per_cell, data ? &slot->iov : NULL, data, slot_done);
 	}
 	if (op == BIO_READ)
 		slot->mark = check_read_begin(w->check);
@@ -263,7 +272,8 @@ static void slot_next(struct slot *slot)
 
 static struct slot *slot_new(struct io *io, struct worker *worker)
 {
-	struct slot *slot = mem_new(io, sizeof(*slot) - sizeof(struct bio) + bio_size(worker->bdev));
+	struct slot *slot =
+		mem_new(io, sizeof(*slot) - sizeof(struct bio) + bio_size(worker->bdev));
 
 	must(slot);
 	slot->worker = worker;
@@ -344,7 +354,8 @@ static int verify(struct fiber *f, struct world *w, struct bdev *bdev)
 		if (status == 0)
 			judge(w, cell, mark, buf, true);
 		else if (!loud(w))
-			sim_fail(w->sim, "verify: read failed with %d and no fault has struck", status);
+			sim_fail(w->sim, "verify: read failed with %d and no fault has struck",
+				 status);
 		check_read_end(w->check);
 	}
 	if (r == 0)
@@ -353,11 +364,27 @@ static int verify(struct fiber *f, struct world *w, struct bdev *bdev)
 	return r;
 }
 
+/* A lock that the dead predecessor still holds is waited for. */
+static int open_disk(struct fiber *f, struct world *w, struct bdev **ret)
+{
+	int r = bdev_open(f, w->uri, ret);
+
+	while (r == -EBUSY) {
+		fiber_clear(f);
+		r = fiber_sleep(f, SIM_S);
+		if (r == 0)
+			r = bdev_open(f, w->uri, ret);
+	}
+	if (r == 0)
+		check_settled(w->check);
+	return r;
+}
+
 static int disk_main(struct fiber *f, void *arg)
 {
 	struct world *w = arg;
 	struct bdev *bdev;
-	int r = bdev_open(f, w->uri, &bdev);
+	int r = open_disk(f, w, &bdev);
 
 	if (r < 0) {
 		if (!loud(w))
@@ -430,7 +457,7 @@ static void make_file(struct world *w)
 	w->path = "/disk.img";
 	w->uri = "file:///disk.img";
 	w->proc = sim_proc_add(w->host, &(struct sim_proc_opts){
-					.name = "make", .main = make_file_main, .arg = w });
+						.name = "make", .main = make_file_main, .arg = w });
 	sim_run_until(w->sim, proc_has_ended, w, SIM_S);
 }
 
@@ -468,6 +495,8 @@ static void cycle(struct world *w, struct prng *prng)
 			sim_host_power_on(w->host);
 		}
 	}
+	if (w->at_once) /* DH1: who may open it may rely on it */
+		return;
 	/* the device ends what the dead process has asked for */
 	sim_run_until(w->sim, disk_is_idle, w, END_NS);
 	check_settled(w->check);
@@ -487,6 +516,7 @@ static void disk_run(struct sim *sim, const char *plant)
 	w.proc = NULL;
 	w.disk = sim_disk_find(w.host, w.path);
 	sim_disk_plant_skipped_flush(w.disk, plant && strcmp(plant, "skip-flush") == 0);
+	w.at_once = plant && strcmp(plant, "restart-at-once") == 0;
 	w.silent = prng_below(prng, 2) == 0;
 	sim_swarm(sim, SIM_GROUP_DISK | (w.silent ? SIM_GROUP_SILENT : 0));
 	w.reactors = (unsigned)prng_range(prng, 1, 2);
@@ -510,5 +540,6 @@ const struct scenario scenario_disk = {
 	.name = "disk",
 	.help = "the file driver: write, flush, crash, verify under every disk fault",
 	.plants = "skip-flush",
+	.open = "restart-at-once",
 	.run = disk_run,
 };

@@ -36,9 +36,11 @@ static void print_line(void *ctx, const char *line)
 static int list(void)
 {
 	for (unsigned i = 0; scenarios[i]; i++)
-		printf("%-10s %s%s%s\n", scenarios[i]->name, scenarios[i]->help,
+		printf("%-10s %s%s%s%s%s\n", scenarios[i]->name, scenarios[i]->help,
 		       scenarios[i]->plants ? "; plants: " : "",
-		       scenarios[i]->plants ? scenarios[i]->plants : "");
+		       scenarios[i]->plants ? scenarios[i]->plants : "",
+		       scenarios[i]->open ? "; open hazards: " : "",
+		       scenarios[i]->open ? scenarios[i]->open : "");
 	puts("\nfaults:");
 	for (unsigned i = 0; i < SIM_FAULTS; i++)
 		printf("%-20s %s\n", sim_fault_name(i), sim_fault_help(i));
@@ -53,13 +55,22 @@ static int usage(void)
 	return 2;
 }
 
+static bool has_word(const char *words, const char *word)
+{
+	return words && strstr(words, word);
+}
+
 static bool parse(int argc, char **argv, struct args *args)
 {
 	static const struct option longs[] = {
-		{ "seed", required_argument, NULL, 's' },  { "seeds", required_argument, NULL, 'n' },
-		{ "plant", required_argument, NULL, 'p' }, { "hash", no_argument, NULL, 'h' },
-		{ "first", no_argument, NULL, 'f' },       { "verbose", no_argument, NULL, 'v' },
-		{ "list", no_argument, NULL, 'l' },	   { NULL, 0, NULL, 0 },
+		{ "seed", required_argument, NULL, 's' },
+		{ "seeds", required_argument, NULL, 'n' },
+		{ "plant", required_argument, NULL, 'p' },
+		{ "hash", no_argument, NULL, 'h' },
+		{ "first", no_argument, NULL, 'f' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "list", no_argument, NULL, 'l' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int c;
 
@@ -91,10 +102,12 @@ static bool parse(int argc, char **argv, struct args *args)
 	}
 	args->scenario = optind == argc - 1 ? scenario_find(argv[optind]) : NULL;
 	if (optind == argc - 1 && !args->scenario)
-		fprintf(stderr, "sim: no scenario '%s'; sim --list tells what there is\n", argv[optind]);
-	if (args->scenario && args->plant &&
-	    (!args->scenario->plants || !strstr(args->scenario->plants, args->plant))) {
-		fprintf(stderr, "sim: scenario '%s' has no plant '%s'\n", args->scenario->name, args->plant);
+		fprintf(stderr, "sim: no scenario '%s'; sim --list tells what there is\n",
+			argv[optind]);
+	if (args->scenario && args->plant && !has_word(args->scenario->plants, args->plant) &&
+	    !has_word(args->scenario->open, args->plant)) {
+		fprintf(stderr, "sim: scenario '%s' has no plant '%s'\n", args->scenario->name,
+			args->plant);
 		return false;
 	}
 	return args->scenario && args->seeds > 0;
@@ -110,9 +123,10 @@ static double cpu_ms(void)
 
 static void say_failure(const struct args *args, uint64_t seed, const char *words)
 {
-	printf("FAILED seed %llu: %s; again: %s --seed %llu %s%s%s-v %s\n", (unsigned long long)seed, words,
-	       args->program, (unsigned long long)seed, args->plant ? "--plant " : "",
-	       args->plant ? args->plant : "", args->plant ? " " : "", args->scenario->name);
+	printf("FAILED seed %llu: %s; again: %s --seed %llu %s%s%s-v %s\n",
+	       (unsigned long long)seed, words, args->program, (unsigned long long)seed,
+	       args->plant ? "--plant " : "", args->plant ? args->plant : "",
+	       args->plant ? " " : "", args->scenario->name);
 }
 
 static void summarize(const struct args *args, const struct scenario_result *sum, uint64_t seeds,
@@ -141,7 +155,8 @@ static uint64_t run(const struct args *args)
 	mem_heap_init(&heap);
 	struct sim_stacks *stacks = sim_stacks_new(&heap.mem);
 	for (; seeds < args->seeds; seeds++) {
-		struct scenario_opts opts = { .seed = args->seed + seeds, .plant = args->plant,
+		struct scenario_opts opts = { .seed = args->seed + seeds,
+					      .plant = args->plant,
 					      .trace = args->verbose ? print_line : NULL,
 					      .stacks = stacks };
 		scenario_run(args->scenario, &heap.mem, &opts, &result);

@@ -23,13 +23,13 @@
 #include "reactor/wait.h"
 #include "scenario.h"
 
-#define NET_MAGIC	UINT64_C(0x6f68636574656e)
-#define NET_PORT	8420
-#define NET_PAYLOAD_MAX 20000u
+#define NET_MAGIC	 UINT64_C(0x6f68636574656e)
+#define NET_PORT	 8420
+#define NET_PAYLOAD_MAX	 20000u
 #define NET_MESSAGES_MAX 12u
-#define NET_FIBERS_MAX	3u
-#define NET_CLIENTS_MAX 3u
-#define NET_END_NS	(7200 * SIM_S)
+#define NET_FIBERS_MAX	 3u
+#define NET_CLIENTS_MAX	 3u
+#define NET_END_NS	 (7200 * SIM_S)
 
 static const struct io_sock_opts net_opts = { .keepalive_s = 5, .user_timeout_ms = 10000 };
 
@@ -37,7 +37,7 @@ struct world {
 	struct sim *sim;
 	struct sim_proc *server, *clients[NET_CLIENTS_MAX + 1];
 	unsigned client_count, fibers, server_reactors;
-	uint64_t conns;	/* serials given out */
+	uint64_t conns; /* serials given out */
 	bool healed, stop;
 	unsigned good; /* exchanges completed after the heal */
 };
@@ -70,7 +70,8 @@ static int message_recv(struct fiber *f, struct world *w, struct io_sock *sock, 
 	if (r < (int64_t)HEAD_BYTES)
 		return r < 0 ? (int)r : 0;
 	*conn = *conn ? *conn : m->conn;
-	if (m->magic != NET_MAGIC || m->conn != *conn || m->number != number || m->len > NET_PAYLOAD_MAX) {
+	if (m->magic != NET_MAGIC || m->conn != *conn || m->number != number ||
+	    m->len > NET_PAYLOAD_MAX) {
 		sim_fail(w->sim, "connection %llu: message %llu came where %llu was expected",
 			 (unsigned long long)*conn, (unsigned long long)m->number,
 			 (unsigned long long)number);
@@ -80,8 +81,8 @@ static int message_recv(struct fiber *f, struct world *w, struct io_sock *sock, 
 	if (r < (int64_t)m->len)
 		return r < 0 ? (int)r : 0;
 	if (crc32c(0, m->payload, m->len) != m->crc) {
-		sim_fail(w->sim, "connection %llu: message %llu is damaged", (unsigned long long)*conn,
-			 (unsigned long long)number);
+		sim_fail(w->sim, "connection %llu: message %llu is damaged",
+			 (unsigned long long)*conn, (unsigned long long)number);
 		return -EBADMSG;
 	}
 	return 1;
@@ -165,7 +166,8 @@ static int server_main(struct fiber *f, void *arg)
 
 	sema_init(&server.done, 0);
 	sim_host_addr(sim_proc_host(sim_proc_of(fiber_io(f))), NET_PORT, &tcp);
-	if (io_listen(fiber_io(f), &tcp, &net_opts, server_accept, &server, &listeners[0], &err) < 0 ||
+	if (io_listen(fiber_io(f), &tcp, &net_opts, server_accept, &server, &listeners[0], &err) <
+		    0 ||
 	    io_listen(fiber_io(f), &local, NULL, server_accept, &server, &listeners[1], &err) < 0) {
 		sim_fail(w->sim, "server: %s", err.words);
 		return err.code;
@@ -216,7 +218,8 @@ static void exchange_write(struct fiber *f, struct exchange *x)
 
 	must(m);
 	for (uint64_t i = 0; i < count && !x->failed; i++) {
-		uint32_t len = (uint32_t)prng_below(prng, prng_below(prng, 4) ? 600 : NET_PAYLOAD_MAX + 1);
+		uint32_t len =
+			(uint32_t)prng_below(prng, prng_below(prng, 4) ? 600 : NET_PAYLOAD_MAX + 1);
 		message_fill(m, x->conn, x->sent, len);
 		if (fiber_send(f, x->sock, m, HEAD_BYTES + len) < 0)
 			x->failed = true;
@@ -231,7 +234,8 @@ static void exchange_write(struct fiber *f, struct exchange *x)
 
 static bool nobody_died(const struct world *w)
 {
-	return !sim_fault_fired(w->sim, SIM_PROC_CRASH) && !sim_fault_fired(w->sim, SIM_HOST_POWER_CUT);
+	return !sim_fault_fired(w->sim, SIM_PROC_CRASH) &&
+	       !sim_fault_fired(w->sim, SIM_HOST_POWER_CUT);
 }
 
 static int exchange_run(struct fiber *f, struct world *w, struct io_sock *sock)
@@ -248,9 +252,11 @@ static int exchange_run(struct fiber *f, struct world *w, struct io_sock *sock)
 	bool whole = !x.failed && x.got == x.sent;
 	if (!x.failed && !whole && nobody_died(w)) /* NS2 */
 		sim_fail(w->sim, "connection %llu: %llu sent, %llu echoed, and no error",
-			 (unsigned long long)x.conn, (unsigned long long)x.sent, (unsigned long long)x.got);
+			 (unsigned long long)x.conn, (unsigned long long)x.sent,
+			 (unsigned long long)x.got);
 	sim_trace(w->sim, "connection %llu: %llu sent, %llu echoed%s", (unsigned long long)x.conn,
-		  (unsigned long long)x.sent, (unsigned long long)x.got, x.failed ? ", failed" : "");
+		  (unsigned long long)x.sent, (unsigned long long)x.got,
+		  x.failed ? ", failed" : "");
 	return was_healed && whole ? 1 : 0;
 }
 
@@ -319,15 +325,19 @@ static void net_run(struct sim *sim, const char *plant)
 	w.fibers = (unsigned)prng_range(prng, 1, NET_FIBERS_MAX);
 	w.server_reactors = (unsigned)prng_range(prng, 1, 3);
 	struct sim_host *home = sim_host_add(sim, "a");
-	w.server = sim_proc_add(home, &(struct sim_proc_opts){ .name = "server", .main = server_main, .arg = &w,
+	w.server = sim_proc_add(home, &(struct sim_proc_opts){ .name = "server",
+							       .main = server_main,
+							       .arg = &w,
 							       .reactors = w.server_reactors });
 	for (unsigned i = 0; i < remote; i++)
-		w.clients[w.client_count++] = sim_proc_add(
-			sim_host_add(sim, names[i]),
-			&(struct sim_proc_opts){ .name = "client", .main = client_main, .arg = &w });
+		w.clients[w.client_count++] =
+			sim_proc_add(sim_host_add(sim, names[i]),
+				     &(struct sim_proc_opts){
+					     .name = "client", .main = client_main, .arg = &w });
 	if (prng_below(prng, 2))
 		w.clients[w.client_count++] = sim_proc_add(
-			home, &(struct sim_proc_opts){ .name = "local", .main = client_main, .arg = &w });
+			home,
+			&(struct sim_proc_opts){ .name = "local", .main = client_main, .arg = &w });
 	sim_nemesis_start(sim, SIM_S);
 	sim_run_for(sim, prng_range(prng, SIM_S, 20 * SIM_S));
 	sim_heal(sim);

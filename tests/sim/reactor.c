@@ -17,10 +17,10 @@
 #include "reactor/wait.h"
 #include "scenario.h"
 
-#define MAILS	   60u
-#define TIMERS	   20u
-#define CALLS	   15u
-#define END_NS	   (3600 * SIM_S)
+#define MAILS  60u
+#define TIMERS 20u
+#define CALLS  15u
+#define END_NS (3600 * SIM_S)
 
 struct world {
 	struct sim *sim;
@@ -59,8 +59,8 @@ static void letter_read(struct mail *mail, struct reactor *at)
 	struct lane *lane = letter->lane;
 
 	if (letter->number != lane->expected || reactor_index(at) != lane->to)
-		sim_fail(lane->w->sim, "lane %u -> %u: letter %u came, %u was expected", lane->from, lane->to,
-			 letter->number, lane->expected);
+		sim_fail(lane->w->sim, "lane %u -> %u: letter %u came, %u was expected", lane->from,
+			 lane->to, letter->number, lane->expected);
 	lane->expected++;
 	if (lane->expected == MAILS) {
 		lane->back.run = lane_done;
@@ -110,7 +110,8 @@ static void alarm_fired(struct timer *timer)
 	struct alarm *alarm = container_of(timer, struct alarm, timer);
 
 	alarm->fired++;
-	if (alarm->stopped || alarm->fired > 1 || io_now(reactor_io(alarm->reactor)) < alarm->due_ns)
+	if (alarm->stopped || alarm->fired > 1 ||
+	    io_now(reactor_io(alarm->reactor)) < alarm->due_ns)
 		sim_fail(alarm->w->sim, "a timer fired %u times, %s", alarm->fired,
 			 alarm->stopped ? "stopped" : "or early");
 	if (--*alarm->left == 0)
@@ -130,7 +131,9 @@ static int alarms_main(struct fiber *f, void *arg)
 	event_init(&done);
 	for (unsigned i = 0; i < TIMERS; i++) {
 		uint64_t ns = SIM_US << prng_below(prng, 24);
-		alarms[i] = (struct alarm){ .w = w, .reactor = fiber_reactor(f), .left = &left, .done = &done };
+		alarms[i] = (struct alarm){
+			.w = w, .reactor = fiber_reactor(f), .left = &left, .done = &done
+		};
 		ns += prng_below(prng, ns);
 		alarms[i].due_ns = reactor_now(fiber_reactor(f)) + ns;
 		timer_start(fiber_reactor(f), &alarms[i].timer, ns, alarm_fired);
@@ -176,13 +179,14 @@ static int calls_main(struct fiber *f, void *arg)
 	for (int i = 1; i <= (int)CALLS; i++) {
 		struct call call = { .to = (unsigned)prng_below(prng, w->reactors), .value = i };
 		int want = i % 5 == 0 ? -EDOM : i;
-		int r = fiber_call_on(f, reactor_peer(fiber_reactor(f), call.to), "call", call_fn, &call);
+		int r = fiber_call_on(f, reactor_peer(fiber_reactor(f), call.to), "call", call_fn,
+				      &call);
 		fiber_clear(f);
 		if (r == -ENOMEM && sim_fault_get(w->sim, SIM_MEM_FAIL))
 			continue;
 		if (r != want || call.ran_on != call.to)
-			sim_fail(w->sim, "call %d on reactor %u returned %d from reactor %u", i, call.to, r,
-				 call.ran_on);
+			sim_fail(w->sim, "call %d on reactor %u returned %d from reactor %u", i,
+				 call.to, r, call.ran_on);
 	}
 	return 0;
 }
@@ -265,14 +269,15 @@ static int reactor_main(struct fiber *f, void *arg)
 		count = 0;
 		fiber_fn fns[] = { alarms_main, calls_main, waits_main };
 		for (unsigned i = 0; i < ARRAY_LEN(fns); i++)
-			jobs[count++] = (struct job){ reactor_peer(fiber_reactor(f),
-								   (unsigned)prng_below(prng, w->reactors)),
-						      fns[i], w };
+			jobs[count++] =
+				(struct job){ reactor_peer(fiber_reactor(f),
+							   (unsigned)prng_below(prng, w->reactors)),
+					      fns[i], w };
 		for (unsigned from = 0; from < w->reactors; from++)
 			for (unsigned to = 0; to < w->reactors; to++) {
 				lanes[count] = (struct lane){ .w = w, .from = from, .to = to };
-				jobs[count] = (struct job){ reactor_peer(fiber_reactor(f), from), lane_main,
-							    &lanes[count] };
+				jobs[count] = (struct job){ reactor_peer(fiber_reactor(f), from),
+							    lane_main, &lanes[count] };
 				count++;
 			}
 		run_jobs(f, w, jobs, count);
@@ -297,7 +302,9 @@ static void reactor_play(struct sim *sim, const char *plant)
 	(void)plant;
 	sim_swarm(sim, SIM_GROUP_PROC | SIM_GROUP_CLOCK | SIM_GROUP_MEM);
 	struct sim_host *host = sim_host_add(sim, "a");
-	w.proc = sim_proc_add(host, &(struct sim_proc_opts){ .name = "r", .main = reactor_main, .arg = &w,
+	w.proc = sim_proc_add(host, &(struct sim_proc_opts){ .name = "r",
+							     .main = reactor_main,
+							     .arg = &w,
 							     .reactors = w.reactors });
 	sim_nemesis_start(sim, SIM_MS);
 	sim_run_for(sim, prng_below(prng, SIM_MS << prng_below(prng, 8)));

@@ -30,8 +30,8 @@ const struct scenario *scenario_find(const char *name)
 	return NULL;
 }
 
-void scenario_run(const struct scenario *scenario, struct mem *mem, const struct scenario_opts *opts,
-		  struct scenario_result *ret)
+void scenario_run(const struct scenario *scenario, struct mem *mem,
+		  const struct scenario_opts *opts, struct scenario_result *ret)
 {
 	struct sim *sim = sim_new(&(struct sim_opts){
 		.seed = opts->seed,

@@ -15,6 +15,8 @@ struct scenario {
 	const char *name;
 	const char *help;
 	const char *plants; /* names, separated by spaces; NULL: none */
+	const char *
+		open; /* plants that stand for hazards known and not yet closed: may find nothing, no test */
 	void (*run)(struct sim *sim, const char *plant);
 };
 
@@ -43,7 +45,7 @@ struct scenario_opts {
 };
 
 /* One seed. All memory is given back to mem. */
-void scenario_run(const struct scenario *scenario, struct mem *mem, const struct scenario_opts *opts,
-		  struct scenario_result *ret);
+void scenario_run(const struct scenario *scenario, struct mem *mem,
+		  const struct scenario_opts *opts, struct scenario_result *ret);
 
 #endif

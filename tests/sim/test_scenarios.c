@@ -28,16 +28,18 @@ static void trace_line(void *ctx, const char *line)
 	trace->bytes += len;
 }
 
-static struct scenario_result play(const struct scenario *scenario, uint64_t seed, const char *plant,
-				   struct trace *trace)
+static struct scenario_result play(const struct scenario *scenario, uint64_t seed,
+				   const char *plant, struct trace *trace)
 {
 	struct scenario_result result;
 	struct mem_heap heap;
 
 	mem_heap_init(&heap);
 	scenario_run(scenario, &heap.mem,
-		     &(struct scenario_opts){ .seed = seed, .plant = plant,
-					      .trace = trace ? trace_line : NULL, .trace_ctx = trace },
+		     &(struct scenario_opts){ .seed = seed,
+					      .plant = plant,
+					      .trace = trace ? trace_line : NULL,
+					      .trace_ctx = trace },
 		     &result);
 	mem_heap_fini(&heap);
 	return result;
@@ -66,7 +68,8 @@ static void two_runs_of_a_seed_are_the_same(void **state)
 static void two_seeds_are_different_runs(void **state)
 {
 	for (unsigned i = 0; scenarios[i]; i++)
-		assert_true(play(scenarios[i], 1, NULL, NULL).hash != play(scenarios[i], 2, NULL, NULL).hash);
+		assert_true(play(scenarios[i], 1, NULL, NULL).hash !=
+			    play(scenarios[i], 2, NULL, NULL).hash);
 }
 
 static void find_plant(const struct scenario *scenario, const char *plant)
@@ -75,8 +78,8 @@ static void find_plant(const struct scenario *scenario, const char *plant)
 		struct scenario_result result = play(scenario, seed, plant, NULL);
 		if (!result.failed)
 			continue;
-		print_message("# %s: plant %s found by seed %u: %s\n", scenario->name, plant, (unsigned)seed,
-			      result.words);
+		print_message("# %s: plant %s found by seed %u: %s\n", scenario->name, plant,
+			      (unsigned)seed, result.words);
 		check_same(scenario, seed, plant);
 		assert_false(play(scenario, seed, NULL, NULL).failed); /* it is the plant's fault */
 		return;

@@ -19,7 +19,8 @@ static void start(struct recorded *r)
 	bare_start(&r->b, 1);
 	r->log = disk_log_new(&r->b.heap.mem);
 	r->disk = sim_disk_add(r->b.host, "/dev/sda",
-			       &(struct sim_disk_opts){ .size_bytes = DISK_BYTES, .volatile_cache = true });
+			       &(struct sim_disk_opts){ .size_bytes = DISK_BYTES,
+							.volatile_cache = true });
 	sim_disk_record(r->disk, r->log);
 	r->f = bare_open(&r->b, "/dev/sda", RW);
 }
@@ -88,7 +89,8 @@ static void a_flush_and_fua_leave_no_choice(void **state)
 	assert_int_equal(bare_sync(&r.b, r.f), 0);
 	put(&r, 2, 4, 0);
 	uint64_t events = disk_log_events(r.log);
-	struct crash_iter *it = crash_iter_new(r.log, &(struct crash_opts){ .first_point = events - 1 });
+	struct crash_iter *it =
+		crash_iter_new(r.log, &(struct crash_opts){ .first_point = events - 1 });
 	while (crash_iter_next(it)) {
 		assert_int_equal(look(it, 1), 3);
 		assert_true(look(it, 2) == 2 || look(it, 2) == 4);
@@ -106,8 +108,8 @@ static void a_stable_write_is_not_undone_by_an_older_one(void **state)
 	start(&r);
 	put(&r, 1, 1, 0);
 	put(&r, 1, 2, IO_DSYNC);
-	struct crash_iter *it =
-		crash_iter_new(r.log, &(struct crash_opts){ .first_point = disk_log_events(r.log) });
+	struct crash_iter *it = crash_iter_new(
+		r.log, &(struct crash_opts){ .first_point = disk_log_events(r.log) });
 	unsigned states = 0;
 	while (crash_iter_next(it)) {
 		assert_int_equal(look(it, 1), 2);
@@ -181,10 +183,11 @@ static void a_recovery_runs_on_an_image_and_is_recorded(void **state)
 		struct bare b;
 		uint8_t before[2] = { look(it, 1), look(it, 2) };
 		bare_start(&b, 1);
-		struct sim_disk *disk = sim_disk_add(
-			b.host, "/dev/sda",
-			&(struct sim_disk_opts){ .size_bytes = DISK_BYTES, .volatile_cache = true,
-						 .image = crash_iter_image(it) });
+		struct sim_disk *disk =
+			sim_disk_add(b.host, "/dev/sda",
+				     &(struct sim_disk_opts){ .size_bytes = DISK_BYTES,
+							      .volatile_cache = true,
+							      .image = crash_iter_image(it) });
 		struct disk_log *log = disk_log_new(&b.heap.mem);
 		disk_log_base(log, crash_iter_image(it));
 		sim_disk_record(disk, log);

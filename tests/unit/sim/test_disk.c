@@ -121,7 +121,8 @@ static void zeros_and_discards_read_as_zeros(void **state)
 	bare_start(&b, 1);
 	add_disk(&b, true, 0);
 	struct io_file *f = bare_open(&b, "/dev/sda", RW);
-	assert_int_equal(bare_write(&b, f, fill(buf, sizeof(buf), 9), sizeof(buf), 0, 0), sizeof(buf));
+	assert_int_equal(bare_write(&b, f, fill(buf, sizeof(buf), 9), sizeof(buf), 0, 0),
+			 sizeof(buf));
 	assert_int_equal(bare_range(&b, IO_ZERO, f, 512, 8192), 0);
 	assert_int_equal(bare_range(&b, IO_DISCARD, f, 16384, 4096), 0);
 	assert_int_equal(bare_read(&b, f, buf, sizeof(buf), 0), sizeof(buf));
@@ -146,7 +147,8 @@ static unsigned count_survivals(bool cache, uint32_t write_flags, bool flush)
 		struct sim_disk *disk = add_disk(&b, cache, 4096);
 		sim_disk_poke(disk, 8192, fill(old, 4096, 7), 4096);
 		struct io_file *f = bare_open(&b, "/dev/sda", RW);
-		assert_int_equal(bare_write(&b, f, fill(buf, 4096, 8), 4096, 8192, write_flags), 4096);
+		assert_int_equal(bare_write(&b, f, fill(buf, 4096, 8), 4096, 8192, write_flags),
+				 4096);
 		if (flush)
 			assert_int_equal(bare_sync(&b, f), 0);
 		bare_reboot(&b);
@@ -180,7 +182,8 @@ static void unflushed_writes_are_torn_by_sector(void **state)
 		bare_reboot(&b);
 		sim_disk_peek(disk, 0, buf, 4096);
 		for (unsigned i = 0; i < 8; i++)
-			assert_true(is_filled(buf + i * 512, 512, 0) || is_filled(buf + i * 512, 512, 8));
+			assert_true(is_filled(buf + i * 512, 512, 0) ||
+				    is_filled(buf + i * 512, 512, 8));
 		bool some = memchr(buf, 0, 4096) && memchr(buf, 8, 4096);
 		torn += some;
 		assert_int_equal(sim_fault_fired(b.sim, SIM_DISK_TORN), some);
@@ -199,10 +202,12 @@ static void a_flush_covers_only_what_was_done_before_it(void **state)
 		struct io_op flush = { 0 }, write = { 0 };
 		struct bare b;
 		bare_start(&b, seed);
-		struct sim_disk *disk = sim_disk_add(
-			b.host, "/dev/sda",
-			&(struct sim_disk_opts){ .size_bytes = DISK_BYTES, .volatile_cache = true,
-						 .atomic_bytes = 4096, .flush_ns = 10 * SIM_MS });
+		struct sim_disk *disk =
+			sim_disk_add(b.host, "/dev/sda",
+				     &(struct sim_disk_opts){ .size_bytes = DISK_BYTES,
+							      .volatile_cache = true,
+							      .atomic_bytes = 4096,
+							      .flush_ns = 10 * SIM_MS });
 		struct io_file *f = bare_open(&b, "/dev/sda", RW);
 		bool flushed = false, written = false;
 		assert_int_equal(bare_write(&b, f, fill(buf, 4096, 1), 4096, 0, 0), 4096);
@@ -262,13 +267,15 @@ static void a_full_cache_writes_the_oldest_out(void **state)
 		uint8_t buf[4096];
 		struct bare b;
 		bare_start(&b, seed);
-		struct sim_disk *disk = sim_disk_add(
-			b.host, "/dev/sda",
-			&(struct sim_disk_opts){ .size_bytes = DISK_BYTES, .volatile_cache = true,
-						 .cache_bytes = 4 * 4096 });
+		struct sim_disk *disk =
+			sim_disk_add(b.host, "/dev/sda",
+				     &(struct sim_disk_opts){ .size_bytes = DISK_BYTES,
+							      .volatile_cache = true,
+							      .cache_bytes = 4 * 4096 });
 		struct io_file *f = bare_open(&b, "/dev/sda", RW);
 		for (unsigned i = 0; i < 10; i++)
-			assert_int_equal(bare_write(&b, f, fill(buf, 4096, 5), 4096, i * 4096, 0), 4096);
+			assert_int_equal(bare_write(&b, f, fill(buf, 4096, 5), 4096, i * 4096, 0),
+					 4096);
 		bare_reboot(&b);
 		for (unsigned i = 0; i < 6; i++) {
 			sim_disk_peek(disk, i * 4096, buf, 4096);
@@ -334,7 +341,8 @@ static struct tally hammer(enum sim_fault fault, uint32_t ppm, const char *path)
 		assert_true(s == 0 || s == -EIO);
 		assert_true(r == 8192 || r == -EIO);
 		if (w == 8192 && s == 0 && r == 8192 && !is_filled(buf, 8192, (uint8_t)(i + 1))) {
-			assert_int_not_equal(sim_disk_taints(sim_disk_find(b.host, path), off, 8192), 0);
+			assert_int_not_equal(
+				sim_disk_taints(sim_disk_find(b.host, path), off, 8192), 0);
 			t.wrong++;
 		}
 	}
@@ -346,8 +354,8 @@ static struct tally hammer(enum sim_fault fault, uint32_t ppm, const char *path)
 
 static void loud_faults_are_errors(void **state)
 {
-	static const enum sim_fault loud[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE, SIM_DISK_EIO_FLUSH,
-					       SIM_DISK_SHORT_WRITE };
+	static const enum sim_fault loud[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE,
+					       SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE };
 
 	for (unsigned i = 0; i < ARRAY_LEN(loud); i++) {
 		struct tally t = hammer(loud[i], 200000, "/dev/sda");
@@ -427,7 +435,8 @@ static unsigned lost_after_bad_flush(enum sim_fault fault, bool plant)
 		sim_disk_peek(disk, 0, buf, 4096);
 		lost += buf[0] == 0;
 		if (buf[0] == 0 && fault == SIM_DISK_LYING_FLUSH && !plant)
-			assert_int_equal(sim_disk_taints(disk, 0, 4096), 1u << SIM_DISK_LYING_FLUSH);
+			assert_int_equal(sim_disk_taints(disk, 0, 4096),
+					 1u << SIM_DISK_LYING_FLUSH);
 		bare_stop(&b);
 	}
 	return lost;

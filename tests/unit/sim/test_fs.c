@@ -43,7 +43,8 @@ static void files_and_directories_work(void **state)
 	assert_int_equal(bare_open_error(&b, "/d/none", IO_OPEN_READ), -ENOENT);
 	assert_int_equal(bare_open_error(&b, "/d", IO_OPEN_READ), -EISDIR);
 	assert_int_equal(bare_open_error(&b, "/d/one/x", IO_OPEN_READ), -ENOTDIR);
-	assert_int_equal(bare_open_error(&b, "/d/one", RW | IO_OPEN_CREATE | IO_OPEN_EXCL), -EEXIST);
+	assert_int_equal(bare_open_error(&b, "/d/one", RW | IO_OPEN_CREATE | IO_OPEN_EXCL),
+			 -EEXIST);
 	assert_int_equal(bare_path(&b, IO_RENAME, "/d/one", "/d/two"), 0);
 	assert_int_equal(bare_path(&b, IO_RENAME, "/d/two", "/two"), -EXDEV);
 	assert_false(bare_exists(&b, "/d/one"));
@@ -64,8 +65,8 @@ static int on_name(void *ctx, const char *name, enum io_kind kind)
 {
 	struct names *names = ctx;
 
-	snprintf(names->text + strlen(names->text), sizeof(names->text) - strlen(names->text), "%s%c",
-		 name, kind == IO_KIND_DIR ? '/' : ' ');
+	snprintf(names->text + strlen(names->text), sizeof(names->text) - strlen(names->text),
+		 "%s%c", name, kind == IO_KIND_DIR ? '/' : ' ');
 	return ++names->count == names->stop_at ? -77 : 0;
 }
 

@@ -19,7 +19,7 @@ struct pair {
 	struct bare b;		/* host "a": the client */
 	struct sim_host *there; /* host "b": the server */
 	struct sim_proc *server;
-	struct io *io;		/* the server's */
+	struct io *io; /* the server's */
 	struct io_listener *listener;
 	struct io_addr addr;
 	struct sink sink; /* of the server's accepted socket */
@@ -298,8 +298,8 @@ static void a_connection_moves_to_another_loop(void **state)
 	struct pair p;
 
 	start(&p, 9);
-	struct sim_proc *two = sim_proc_add(p.there, &(struct sim_proc_opts){
-						.name = "two", .bare = true, .reactors = 2 });
+	struct sim_proc *two = sim_proc_add(
+		p.there, &(struct sim_proc_opts){ .name = "two", .bare = true, .reactors = 2 });
 	io_listener_close(p.listener);
 	p.io = sim_proc_io(two, 0);
 	listen_at(&p, &p.addr, NULL);
@@ -468,10 +468,14 @@ static void every_fault_of_the_net_fires(void **state)
 		uint32_t ppm;
 		bool breaks;
 	} kinds[] = {
-		{ SIM_NET_RESET, 20000, true },		{ SIM_NET_REFUSE, 500000, true },
-		{ SIM_NET_CONNECT_TIMEOUT, 500000, true }, { SIM_NET_SLOW, 200000, false },
-		{ SIM_NET_STALL, 20000, false },	{ SIM_NET_CHUNKS, 900000, false },
-		{ SIM_NET_SLOW_READER, 200000, false }, { SIM_NET_CUT, 20000, false },
+		{ SIM_NET_RESET, 20000, true },
+		{ SIM_NET_REFUSE, 500000, true },
+		{ SIM_NET_CONNECT_TIMEOUT, 500000, true },
+		{ SIM_NET_SLOW, 200000, false },
+		{ SIM_NET_STALL, 20000, false },
+		{ SIM_NET_CHUNKS, 900000, false },
+		{ SIM_NET_SLOW_READER, 200000, false },
+		{ SIM_NET_CUT, 20000, false },
 	};
 	uint64_t fired;
 	unsigned broken;

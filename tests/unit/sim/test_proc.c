@@ -26,8 +26,9 @@ static void start(struct fix *x, fiber_fn main_fn, unsigned reactors)
 	mem_heap_init(&x->heap);
 	x->sim = sim_new(&(struct sim_opts){ .seed = 1, .mem = &x->heap.mem });
 	x->host = sim_host_add(x->sim, "a");
-	x->proc = sim_proc_add(x->host, &(struct sim_proc_opts){
-					.name = "p", .main = main_fn, .arg = x, .reactors = reactors });
+	x->proc = sim_proc_add(
+		x->host, &(struct sim_proc_opts){
+				 .name = "p", .main = main_fn, .arg = x, .reactors = reactors });
 }
 
 static void stop(struct fix *x)

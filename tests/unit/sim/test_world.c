@@ -193,8 +193,9 @@ static void a_process_has_a_memory_limit(void **state)
 	struct bare b;
 
 	bare_start(&b, 1);
-	struct sim_proc *proc = sim_proc_add(b.host, &(struct sim_proc_opts){
-					.name = "small", .bare = true, .mem_max_bytes = 10000 });
+	struct sim_proc *proc = sim_proc_add(
+		b.host,
+		&(struct sim_proc_opts){ .name = "small", .bare = true, .mem_max_bytes = 10000 });
 	struct io *io = sim_proc_io(proc, 0);
 	assert_non_null(mem_new(io, 8000));
 	assert_null(mem_new(io, 8000));
