@@ -4,6 +4,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
@@ -605,7 +606,11 @@ static void names_are_resolved_off_the_loop(void **state)
 	struct io_addr addrs[8];
 	struct io_op op;
 	char text[IO_ADDR_TEXT_MAX];
+	struct addrinfo *found = NULL;
+	bool is_known = getaddrinfo("localhost", NULL, NULL, &found) == 0; /* not without /etc/hosts */
 
+	if (is_known)
+		freeaddrinfo(found);
 	io_prep_resolve(&op, "127.0.0.1", 80, addrs, 8, op_done);
 	assert_int_equal(op_wait(w, &op), 1);
 	assert_string_equal(io_addr_print(&addrs[0], text), "127.0.0.1:80");
@@ -613,7 +618,7 @@ static void names_are_resolved_off_the_loop(void **state)
 	assert_int_equal(op_wait(w, &op), 1);
 	assert_string_equal(io_addr_print(&addrs[0], text), "[::1]:8420");
 	io_prep_resolve(&op, "localhost", 1, addrs, 1, op_done);
-	assert_int_equal(op_wait(w, &op), 1);
+	assert_int_equal(op_wait(w, &op) == 1, is_known);
 	io_prep_resolve(&op, "no such host", 1, addrs, 8, op_done);
 	assert_true(op_wait(w, &op) < 0);
 	io_prep_resolve(&op, "", 1, addrs, 8, op_done);
