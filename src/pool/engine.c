@@ -17,6 +17,8 @@ void pool_engine_init(struct pool *pool, uint64_t cache_bytes)
 	refs_init(&pool->refs, pool);
 	space_init(&pool->space, pool);
 	txn_init(&pool->txn);
+	map_u64_init(&pool->open, pool->mem, POOL_REPLICAS_MAX);
+	list_init(&pool->dirty_replicas);
 }
 
 void pool_engine_fini(struct pool *pool)
@@ -24,6 +26,7 @@ void pool_engine_fini(struct pool *pool)
 	cache_fini(&pool->cache);
 	refs_fini(&pool->refs);
 	space_fini(&pool->space);
+	map_u64_fini(&pool->open);
 }
 
 void pool_fault(struct pool *pool, const char *why)

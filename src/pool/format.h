@@ -22,10 +22,10 @@
  *	superblock -+- catalog  object -> record of a replica or snapshot
  *	            |              +- map   logical cluster -> cluster, valid blocks
  *	            |              +- attr  kind << 56 | index -> 232 bytes
- *	            +- names    hash of a name -> object
+ *	            +- names    hash of a name or uuid -> object
  *	            +- space    disk << 40 | group -> page of 2-bit counts, how many are 0
  *	            +- many     cluster -> its count where that is 3 or more
- *	            +- dead     number -> a subtree to be taken down
+ *	            +- dead     number (descending) -> a subtree to be taken down
  *	            +- refs     counts of pages in use: two-level array of pages, no tree
  *
  * FM1. What a valid superblock reaches is never written in place: pages go to free

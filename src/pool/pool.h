@@ -94,7 +94,7 @@ struct pool_info {
 	uint64_t metadata_bytes;  /* metadata clusters */
 	uint64_t reserved_bytes;  /* metadata reserve and thick replicas, not yet used */
 	uint64_t committed_bytes; /* sum of the sizes of all replicas */
-	uint64_t dying_bytes;	  /* being taken down: will come back */
+	bool reaping;		  /* space of what was destroyed is still coming back */
 	uint32_t overcommit_percent;
 	uint64_t replicas, snapshots;
 	uint64_t txg, incarnation;

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "io/io.h"
 #include "pool/cache_priv.h"
+#include "pool/commit_priv.h"
 #include "pool/disk_priv.h"
 #include "pool/format.h"
 #include "pool/pool.h"
@@ -38,6 +39,13 @@ struct pool {
 	struct refs refs;
 	struct space space;
 	struct txn txn;
+	struct commit commit;
+	struct map_u64 open;	      /* object -> struct replica, owned */
+	struct list dirty_replicas;   /* struct replica.dirty_link */
+	struct pool_table *table;     /* borrowed; where it is listed */
+	struct list_link link;	      /* in the table */
+	pool_event_fn event_fn;
+	void *event_ctx;
 	struct pool_io_stats stats;
 };
 
