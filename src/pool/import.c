@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * import - finding a pool on its disks again.
+ *
+ * All disks are opened and their labels and rings read: the superblock of the highest
+ * transaction on any disk says which disks there must be and where everything is. Counts of
+ * pages are loaded, the log is replayed, and a first commit marks the pool as in use. What
+ * is read does not depend on the size of the pool nor on how it stopped: 2 labels and 16
+ * slots a disk, the counts of metadata pages in use, at most two halves of a log.
+ *
+ * If the newest superblock leads to damaged pages, the one before it is tried, read-only.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/must.h"
+#include "pool/catalog_priv.h"
+#include "pool/import_priv.h"
+#include "pool/label_priv.h"
+#include "reactor/fiber.h"
+
+struct import {
+	const struct pool_import_args *args;
+	struct pool *pool;
+	struct pool_disk *given;	/* as the caller named them; owned array */
+	struct label *labels;		/* of each */
+	struct super *newest;		/* the highest transaction found below `below` */
+	uint64_t below;
+	uint8_t *page;
+};
+
+static int import_open(struct fiber *f, struct import *im)
+{
+	const struct pool_import_args *args = im->args;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < args->disk_count; i++) {
+		r = disk_open(f, args->disks[i], args->read_only, &im->given[i]);
+		if (r == 0)
+			r = label_read(f, im->pool->mem, &im->given[i], &im->labels[i]);
+		if (r == 0 && memcmp(im->labels[i].pool.bytes, im->labels[0].pool.bytes, 16) != 0)
+			r = fiber_fail(f, -EINVAL, "disk '%s' belongs to pool '%s', disk '%s' to pool '%s'",
+				       args->disks[i], im->labels[i].name, args->disks[0],
+				       im->labels[0].name);
+		for (unsigned j = 0; r == 0 && j < i; j++)
+			if (im->labels[j].disk_number == im->labels[i].disk_number)
+				r = fiber_fail(f, -EINVAL, "disks '%s' and '%s' are the same disk of the pool, or copies of it",
+					       args->disks[j], args->disks[i]);
+	}
+	return r;
+}
+
+/* One slot of a ring: keep it if it is better than what we have. */
+static int import_slot(struct fiber *f, struct import *im, struct pool_disk *disk, uint64_t offset)
+{
+	struct page_head head;
+	int r = disk_read(f, disk, offset, im->page, POOL_PAGE);
+
+	if (r < 0)
+		return r;
+	page_head_get(im->page, &head);
+	if (head.type != PAGE_SUPER || head.txg <= im->newest->txg || head.txg >= im->below ||
+	    memcmp(head.pool.bytes, im->labels[0].pool.bytes, 16) != 0 || !page_is_sealed(im->page))
+		return 0;
+	r = super_decode(im->page, &im->pool->super);
+	if (r == -EPROTO)
+		return fiber_fail(f, r, "disk '%s' was written by a later version", disk->uri);
+	if (r == 0)
+		*im->newest = im->pool->super;
+	return 0;
+}
+
+static int import_rings(struct fiber *f, struct import *im)
+{
+	int r = 0;
+
+	im->newest->txg = 0;
+	for (unsigned i = 0; i < im->args->disk_count; i++) {
+		/* The tail lies where the disk ended when it was labelled, and where it ends now. */
+		uint64_t sizes[2] = { im->given[i].size_bytes, im->labels[i].size_bytes };
+
+		for (unsigned slot = 0; r == 0 && slot < POOL_RING_SLOTS; slot++)
+			r = import_slot(f, im, &im->given[i], disk_ring(0, false, slot));
+		for (unsigned slot = 0; r == 0 && slot < 2 * POOL_RING_SLOTS; slot++)
+			if (sizes[slot / 8] <= im->given[i].size_bytes)
+				r = import_slot(f, im, &im->given[i],
+						disk_ring(sizes[slot / 8], true, slot % 8));
+		if (r < 0)
+			return r;
+	}
+	if (im->newest->txg == 0)
+		return fiber_fail(f, -EILSEQ, "pool '%s': no valid superblock on any of its disks%s",
+				  im->labels[0].name, im->below == UINT64_MAX ? " (never finished, or damaged)" : "");
+	im->pool->super = *im->newest;
+	return 0;
+}
+
+/* Give each disk of the superblock its place; a claim is linked, so it is taken again there. */
+static int import_place(struct fiber *f, struct import *im)
+{
+	struct pool *pool = im->pool;
+
+	for (unsigned i = 0; i < POOL_DISKS_MAX; i++) {
+		const struct super_disk *want = &pool->super.disks[i];
+		unsigned n = 0;
+		int r;
+
+		if (want->state != DISK_IN_USE || pool->disks[i].bdev)
+			continue;
+		while (n < im->args->disk_count &&
+		       memcmp(im->labels[n].disk.bytes, want->uuid.bytes, 16) != 0)
+			n++;
+		if (n == im->args->disk_count) {
+			char text[UUID_TEXT_SIZE];
+
+			return fiber_fail(f, -ENODEV, "pool '%s': disk %u (%s) is missing", pool->super.name,
+					  i, uuid_print(&want->uuid, text));
+		}
+		disk_close(f, &im->given[n]);
+		r = disk_open(f, im->args->disks[n], im->args->read_only, &pool->disks[i]);
+		if (r < 0)
+			return r;
+		pool->disks[i].uuid = want->uuid;
+		if (disk_clusters(pool->disks[i].size_bytes, pool->super.cluster_bytes) < want->clusters)
+			return fiber_fail(f, -EILSEQ, "disk '%s' is smaller than when it was in use",
+					  pool->disks[i].uri);
+		pool->disks[i].clusters = want->clusters;
+	}
+	for (unsigned n = 0; n < im->args->disk_count; n++)
+		if (im->given[n].bdev)
+			return fiber_fail(f, -EINVAL, "disk '%s' was a disk of pool '%s' once, but is not now",
+					  im->args->disks[n], pool->super.name);
+	return 0;
+}
+
+static int root_look(struct fiber *f, struct pool *pool, enum tree_kind kind, struct tree_root *root)
+{
+	const struct tree tree = { kind, 0, root };
+	uint8_t value[TREE_VALUE_MAX];
+	uint64_t key;
+	int r = tree_next(f, pool, &tree, 0, &key, value);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Load the counts of pages, look at each root. */
+static int import_trees(struct fiber *f, struct pool *pool)
+{
+	struct super *super = &pool->super;
+	int r = 0;
+
+	if (super->refs_root.name)
+		r = refs_load(f, pool, &super->refs_root, super->refs_pages);
+	if (r == 0)
+		r = root_look(f, pool, TREE_CATALOG, &super->catalog);
+	if (r == 0)
+		r = root_look(f, pool, TREE_NAMES, &super->names);
+	if (r == 0)
+		r = root_look(f, pool, TREE_SPACE, &super->space);
+	if (r == 0)
+		r = root_look(f, pool, TREE_MANY, &super->many);
+	if (r == 0)
+		r = root_look(f, pool, TREE_DEAD, &super->dead);
+	return r;
+}
+
+/* The newest superblock, and if that leads nowhere the one before it. */
+static int import_super(struct fiber *f, struct import *im)
+{
+	struct pool *pool = im->pool;
+	int r = import_rings(f, im);
+
+	if (r == 0)
+		r = import_place(f, im);
+	if (r < 0)
+		return r;
+	pool_engine_init(pool, im->args->cache_bytes);
+	r = import_trees(f, pool);
+	if (r != -EILSEQ)
+		return r;
+	snprintf(pool->why, sizeof(pool->why), "%s", fiber_words(f));
+	fiber_clear(f);
+	pool_engine_fini(pool);
+	pool->pages_per_cluster = 0;
+	im->below = pool->super.txg;
+	for (unsigned i = 0; i < im->args->disk_count; i++) /* the rings are read once more */
+		if (!im->given[i].bdev) {
+			r = disk_open(f, im->args->disks[i], true, &im->given[i]);
+			if (r < 0)
+				return r;
+		}
+	r = import_rings(f, im);
+	for (unsigned i = 0; i < im->args->disk_count; i++)
+		disk_close(f, &im->given[i]);
+	if (r < 0)
+		return r;
+	pool->state = POOL_READ_ONLY;
+	pool_engine_init(pool, im->args->cache_bytes);
+	return import_trees(f, pool);
+}
+
+static int import_do(struct fiber *f, struct import *im)
+{
+	struct pool *pool = im->pool;
+	int r = import_open(f, im);
+
+	if (r == 0 && im->args->name && strcmp(im->args->name, im->labels[0].name) != 0)
+		r = fiber_fail(f, -ENOENT, "disk '%s' bears pool '%s', not '%s'", im->args->disks[0],
+			       im->labels[0].name, im->args->name);
+	if (r == 0)
+		r = import_super(f, im);
+	if (r < 0)
+		return r;
+	if (im->args->read_only || pool->super.version_write > POOL_VERSION || pool->super.features) {
+		pool->state = POOL_READ_ONLY;
+		if (!pool->why[0])
+			snprintf(pool->why, sizeof(pool->why), "%s",
+				 im->args->read_only ? "as asked" : "written by a later version");
+	}
+	if (!(pool->super.flags & SUPER_CLEAN))
+		pool->super.incarnation++; /* R4 of bdev/replica.h */
+	space_size(pool);
+	return pool_start(f, pool);
+}
+
+static void import_fini(struct fiber *f, struct import *im)
+{
+	for (unsigned i = 0; im->given && i < im->args->disk_count; i++)
+		disk_close(f, &im->given[i]);
+	mem_free(im->given);
+	mem_free(im->labels);
+	mem_free(im->newest);
+	mem_free(im->page);
+}
+
+static int import_check_listed(struct fiber *f, struct pool *pool)
+{
+	struct pool *other;
+
+	list_for_each(other, &pool->table->pools, link)
+		if (other != pool && strcmp(other->super.name, pool->super.name) == 0)
+			return fiber_fail(f, -EEXIST, "pool '%s' is imported", pool->super.name);
+	return 0;
+}
+
+int pool_import(struct fiber *f, const struct pool_import_args *args, struct pool **ret)
+{
+	struct mem *mem = fiber_io(f)->mem;
+	struct import im = { .args = args, .below = UINT64_MAX };
+	int r;
+
+	if (args->disk_count == 0 || args->disk_count > POOL_DISKS_MAX)
+		return fiber_fail(f, -EINVAL, "1 to %u disks are wanted, not %u", POOL_DISKS_MAX,
+				  args->disk_count);
+	r = pool_new(f, "", &im.pool);
+	if (r < 0)
+		return r;
+	im.given = mem_alloc_array(mem, args->disk_count, sizeof(*im.given));
+	im.labels = mem_alloc_array(mem, args->disk_count, sizeof(*im.labels));
+	im.newest = mem_alloc(mem, sizeof(*im.newest));
+	im.page = mem_alloc_aligned(mem, POOL_PAGE, POOL_PAGE);
+	if (!im.given || !im.labels || !im.newest || !im.page)
+		r = fiber_fail(f, -ENOMEM, "no memory to import a pool");
+	if (r == 0)
+		r = import_do(f, &im);
+	import_fini(f, &im);
+	if (r == 0)
+		r = import_check_listed(f, im.pool);
+	if (r < 0) {
+		pool_close(f, im.pool);
+		return r;
+	}
+	*ret = im.pool;
+	return 0;
+}
