@@ -168,6 +168,8 @@ int refs_add_cluster(struct pool *pool, uint64_t cluster)
 	}
 	refs->slot_first_free = slot + 1;
 	rc->free = pool->pages_per_cluster;
+	rc->fresh = true;
+	refs->any_fresh = true;
 	rc_link(pool, rc);
 	refs_dirty(refs, rc);
 	return 0;
@@ -181,7 +183,7 @@ bool refs_take_cluster(struct pool *pool, uint64_t keep_free_pages, uint64_t *re
 	if (refs->free_pages < keep_free_pages + pool->pages_per_cluster)
 		return false;
 	list_for_each(rc, &refs->free_clusters, free_link)
-		if (rc->free == pool->pages_per_cluster)
+		if (rc->free == pool->pages_per_cluster && !rc->fresh)
 			break;
 	if (!rc)
 		return false;
@@ -284,6 +286,10 @@ void refs_release(struct pool *pool)
 	over->count = 0;
 	names_take(over, &refs->quarantine[0]);
 	names_take(&refs->quarantine[0], &refs->freed);
+	for (uint32_t i = 0; refs->any_fresh && i < refs->slot_count; i++)
+		if (refs->slots[i])
+			refs->slots[i]->fresh = false;
+	refs->any_fresh = false;
 	refs->settled = false;
 }
 

@@ -30,6 +30,7 @@ struct refs_cluster {
 	uint32_t slot;
 	uint32_t free;		/* pages neither counted nor in quarantine */
 	uint32_t used;		/* pages with a count */
+	bool fresh;		/* added by the open transaction */
 	uint64_t busy[4];	/* bit: counted or in quarantine */
 	uint32_t counts[];	/* pages_per_cluster */
 };
@@ -55,6 +56,7 @@ struct refs {
 	uint32_t per_page;		 /* entries of a PAGE_REFS page */
 	struct names freed;		 /* pages freed in the open transaction */
 	struct names quarantine[2];	 /* freed one and two transactions ago */
+	bool any_fresh;
 	bool settled;			 /* counts are frozen until the commit is over: must not change */
 };
 
@@ -77,7 +79,7 @@ MUST_USE int refs_dec(struct pool *pool, uint64_t page, uint32_t *ret_left);
 
 /* A cluster becomes a home of pages, all free. Its count is the caller's business. */
 MUST_USE int refs_add_cluster(struct pool *pool, uint64_t cluster);
-/* One whose pages are all free and out of quarantine is taken out; false: there is none to spare. */
+/* One whose pages are all free and out of quarantine is taken out, not a fresh one; false: there is none to spare. */
 bool refs_take_cluster(struct pool *pool, uint64_t keep_free_pages, uint64_t *ret_cluster);
 
 /* Free pages that refs_settle() may need at most, as things stand. */

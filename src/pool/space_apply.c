@@ -160,6 +160,18 @@ static int cluster_last(struct pool *pool, struct group_edit *g, uint64_t cluste
 	return names_add(&pool->space.freed, pool->mem, cluster);
 }
 
+/* Used and freed within one transaction: reads may still be going on there, so it waits like any other (P3). */
+static int cluster_never(struct pool *pool, const struct group_edit *g, uint64_t cluster)
+{
+	struct space_group *group = map_u64_get(&pool->space.groups, g->key);
+
+	must(group && group->claims > 0); /* SP2 */
+	group->claims--;
+	pool->space.claimed--;
+	pool->space.quarantined++;
+	return names_add(&pool->space.freed, pool->mem, cluster);
+}
+
 static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *g,
 			 uint64_t cluster, int64_t change)
 {
@@ -174,6 +186,8 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 	if (change < 0 && old < (uint64_t)-change)
 		return fiber_fail(f, -EILSEQ, "pool '%s': cluster %#" PRIx64 " freed more often than used",
 				  pool->super.name, cluster);
+	if (change == 0)
+		return old ? 0 : cluster_never(pool, g, cluster);
 	count = old + (uint64_t)change;
 	if (old >= SPACE_COUNT_MANY || count >= SPACE_COUNT_MANY)
 		r = many_set(f, pool, cluster, old, count);
@@ -204,8 +218,7 @@ static int group_apply(struct fiber *f, struct pool *pool, const struct names *t
 			break;
 		for (; *i < todo->count && todo->at[*i] >> 1 == cluster; ++*i)
 			change += todo->at[*i] & 1 ? -1 : 1;
-		if (change)
-			r = cluster_apply(f, pool, &g, cluster, change);
+		r = cluster_apply(f, pool, &g, cluster, change);
 	}
 	return r < 0 ? r : group_close(f, pool, &g);
 }
