@@ -178,7 +178,8 @@ int label_decode(const uint8_t page[POOL_PAGE], struct label *ret)
 	r = name_get(page + 120, ret->name);
 	if (r < 0)
 		return r;
-	if (!cluster_bytes_ok(ret->cluster_bytes) || ret->disk_number >= POOL_DISKS_MAX)
+	if (!cluster_bytes_ok(ret->cluster_bytes) || ret->disk_number >= POOL_DISKS_MAX ||
+	    ret->size_bytes < POOL_DISK_MIN)
 		return -EILSEQ;
 	return 0;
 }

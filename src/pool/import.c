@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -40,6 +41,9 @@ static int import_open(struct fiber *f, struct import *im)
 		r = disk_open(f, args->disks[i], args->read_only, &im->given[i]);
 		if (r == 0)
 			r = label_read(f, im->pool->mem, &im->given[i], &im->labels[i]);
+		if (r == 0 && im->given[i].size_bytes < im->labels[i].size_bytes)
+			r = fiber_fail(f, -EILSEQ, "disk '%s' has %" PRIu64 " bytes, it had %" PRIu64 " when it was in use",
+				       args->disks[i], im->given[i].size_bytes, im->labels[i].size_bytes);
 		if (r == 0 && memcmp(im->labels[i].pool.bytes, im->labels[0].pool.bytes, 16) != 0)
 			r = fiber_fail(f, -EINVAL, "disk '%s' belongs to pool '%s', disk '%s' to pool '%s'",
 				       args->disks[i], im->labels[i].name, args->disks[0],
@@ -78,15 +82,16 @@ static int import_rings(struct fiber *f, struct import *im)
 
 	im->newest->txg = 0;
 	for (unsigned i = 0; i < im->args->disk_count; i++) {
-		/* The tail lies where the disk ended when it was labelled, and where it ends now. */
-		uint64_t sizes[2] = { im->given[i].size_bytes, im->labels[i].size_bytes };
+		/*
+		 * The tail is where the label says: a disk may have grown since, and what lies
+		 * at its present end, or lay at a former one, was written by who knows whom.
+		 */
+		uint64_t size = im->labels[i].size_bytes;
 
 		for (unsigned slot = 0; r == 0 && slot < POOL_RING_SLOTS; slot++)
-			r = import_slot(f, im, &im->given[i], disk_ring(0, false, slot));
-		for (unsigned slot = 0; r == 0 && slot < 2 * POOL_RING_SLOTS; slot++)
-			if (sizes[slot / 8] <= im->given[i].size_bytes)
-				r = import_slot(f, im, &im->given[i],
-						disk_ring(sizes[slot / 8], true, slot % 8));
+			r = import_slot(f, im, &im->given[i], disk_ring(size, false, slot));
+		for (unsigned slot = 0; r == 0 && slot < POOL_RING_SLOTS; slot++)
+			r = import_slot(f, im, &im->given[i], disk_ring(size, true, slot));
 		if (r < 0)
 			return r;
 	}
@@ -123,9 +128,10 @@ static int import_place(struct fiber *f, struct import *im)
 		if (r < 0)
 			return r;
 		pool->disks[i].uuid = want->uuid;
-		if (disk_clusters(pool->disks[i].size_bytes, pool->super.cluster_bytes) < want->clusters)
-			return fiber_fail(f, -EILSEQ, "disk '%s' is smaller than when it was in use",
-					  pool->disks[i].uri);
+		pool->disks[i].size_bytes = im->labels[n].size_bytes;
+		if (disk_clusters(im->labels[n].size_bytes, pool->super.cluster_bytes) < want->clusters)
+			return fiber_fail(f, -EILSEQ, "disk '%s': its label says %" PRIu64 " bytes, fewer than are in use",
+					  pool->disks[i].uri, im->labels[n].size_bytes);
 		pool->disks[i].clusters = want->clusters;
 	}
 	for (unsigned n = 0; n < im->args->disk_count; n++)

@@ -167,3 +167,22 @@ int label_write(struct fiber *f, struct mem *mem, struct pool_disk *disk, const 
 		r = disk_write(f, disk, disk_label_b(disk->size_bytes), page, POOL_PAGE, BIO_FUA);
 	return r;
 }
+
+/* B first: until A is rewritten whole, A (or after a torn write B) says the old or the new size. */
+int label_grow(struct fiber *f, struct mem *mem, struct pool_disk *disk, uint64_t size_bytes)
+{
+	CLEANUP(cleanup_mem) uint8_t *page = mem_alloc_aligned(mem, POOL_PAGE, POOL_PAGE);
+	struct label label;
+	int r = label_read(f, mem, disk, &label);
+
+	if (r < 0)
+		return r;
+	if (!page)
+		return fiber_fail(f, -ENOMEM, "disk '%s': no memory", disk->uri);
+	label.size_bytes = size_bytes;
+	label_encode(&label, page);
+	r = disk_write(f, disk, disk_label_b(size_bytes), page, POOL_PAGE, BIO_FUA);
+	if (r == 0)
+		r = disk_write(f, disk, POOL_LABEL_A, page, POOL_PAGE, BIO_FUA);
+	return r;
+}

@@ -17,6 +17,9 @@ MUST_USE int label_check_blank(struct fiber *f, struct mem *mem, struct pool_dis
 /* Wipe what was there (both ends), then write both labels. */
 MUST_USE int label_write(struct fiber *f, struct mem *mem, struct pool_disk *disk,
 			 const struct label *label);
+/* The disk is used to a new end from now on: a label there, and the size in both. */
+MUST_USE int label_grow(struct fiber *f, struct mem *mem, struct pool_disk *disk,
+			uint64_t size_bytes);
 /* Wipe both labels and rings. */
 MUST_USE int label_wipe(struct fiber *f, struct mem *mem, struct pool_disk *disk);
 

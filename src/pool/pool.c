@@ -81,8 +81,8 @@ int pool_start(struct fiber *f, struct pool *pool)
 
 	pool->seen = (struct pool_roots){ pool->super.catalog, pool->super.names,
 					  pool->super.space, pool->super.many };
-	if (r == 0 && pool->state == POOL_ONLINE)
-		r = intent_replay(f, pool);
+	if (r == 0)
+		r = intent_replay(f, pool); /* in memory: a read-only pool is read as it was, too */
 	if (r < 0 || pool->state != POOL_ONLINE)
 		return r;
 	pool->super.flags &= ~(uint64_t)SUPER_CLEAN;
