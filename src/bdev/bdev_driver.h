@@ -20,6 +20,7 @@
 
 struct bdev_env;
 struct io;
+struct pool_table;
 struct bdev_replica_ops;
 struct bdev_resv_ops;
 struct bdev_status_ops;
@@ -88,6 +89,7 @@ struct bdev_env {
 	const struct bdev_driver *const *drivers; /* NULL-terminated */
 	struct bdev_table *table;		  /* open bdevs of this node */
 	struct reactor *home;			  /* reactor 0: where tables and claims live */
+	struct pool_table *pools;		  /* pools of this node, for the driver that knows them; NULL: none */
 };
 
 MUST_USE int bdev_table_new(struct io *io, struct bdev_table **ret);

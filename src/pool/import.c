@@ -203,6 +203,7 @@ static int import_super(struct fiber *f, struct import *im)
 	if (r < 0)
 		return r;
 	pool->state = POOL_READ_ONLY;
+	pool->damaged = true;
 	pool_engine_init(pool, im->args->cache_bytes);
 	return import_trees(f, pool);
 }

@@ -117,7 +117,7 @@ void pool_on_event(struct pool *pool, pool_event_fn fn, void *ctx);
 /* Counters since import: what each operation costs. */
 struct pool_io_stats {
 	uint64_t commits, commit_pages, commit_ns;
-	uint64_t log_writes, log_pages, log_entries;
+	uint64_t log_writes, log_pages, log_entries, log_replayed;
 	uint64_t disk_flushes;
 	uint64_t first_writes, block_writes, copies, copied_bytes;
 	uint64_t reads_zero, lookups_hit, lookups_miss;

@@ -26,6 +26,7 @@ struct pool {
 	struct mem *mem;
 	enum pool_state state;
 	char why[128];
+	bool damaged;		     /* imported from an older transaction */
 
 	uint32_t cluster_shift;	     /* log2 of its bytes */
 	uint32_t blocks_per_cluster; /* of POOL_BLOCK */

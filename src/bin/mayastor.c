@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mayastor - the storage node, one binary with subcommands.
+ *
+ * Exit codes: 0 success; 1 it ran, and what it looked at is not in order; 2 it could not be
+ * done (one line on standard error says why); 64 wrong usage.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "bin/commands.h"
+
+static const struct command commands[] = {
+	{ "pool", "create, list, check and dump pools on this machine's disks", command_pool },
+};
+
+static void usage(FILE *to)
+{
+	fputs("Usage: mayastor COMMAND [ARGUMENT]...\n\n"
+	      "A storage node: pools of disks, thin volumes, snapshots and clones.\n\nCommands:\n",
+	      to);
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+	fputs("\n'mayastor COMMAND --help' says more.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	if (!name) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+		usage(stdout);
+		return 0;
+	}
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "mayastor: there is no command '%s'; 'mayastor --help' lists them\n", name);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * offline - looking at a pool that no node has imported: check and dump.
+ *
+ * The pool is imported read-only, log and all, in a table beside others; nothing is written.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "pool/catalog_priv.h"
+#include "pool/check_priv.h"
+#include "pool/import_priv.h"
+#include "reactor/fiber.h"
+
+int pool_check(struct fiber *f, const char *const *disks, unsigned count, pool_check_say_fn say,
+	       void *ctx, struct pool_check_result *ret)
+{
+	const struct pool_import_args args = { .disks = disks, .disk_count = count, .read_only = true };
+	struct pool *pool;
+	int r = pool_import(f, &args, &pool);
+
+	if (r < 0)
+		return r;
+	r = check_walk(f, pool, NULL, 0, say, ctx, ret);
+	if (r == 0 && pool->damaged) {
+		ret->errors++;
+		say(ctx, pool->why);
+	}
+	ret->log_records = pool->stats.log_replayed;
+	pool_close(f, pool);
+	return r;
+}
+
+struct dump {
+	pool_check_say_fn say;
+	void *ctx;
+};
+
+static void PRINTF_LIKE(2, 3) dump_line(const struct dump *dump, const char *fmt, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	dump->say(dump->ctx, line);
+}
+
+static const char *const kind_names[] = { "replica", "snapshot", "clone" };
+
+static int dump_replica(void *ctx, const struct replica_stat *stat)
+{
+	char uuid[UUID_TEXT_SIZE];
+
+	dump_line(ctx, "%s '%s' %s: %" PRIu64 " bytes, %" PRIu64 " allocated%s%s%s%s%s%s",
+		  kind_names[stat->kind], stat->name, uuid_print(&stat->uuid, uuid),
+		  stat->size_bytes, stat->allocated_bytes, stat->thick ? ", thick" : "",
+		  stat->shared ? ", shared" : "", stat->discarded ? ", discarded" : "",
+		  stat->parent[0] ? ", of '" : "", stat->parent, stat->parent[0] ? "'" : "");
+	return 0;
+}
+
+static void dump_super(const struct dump *dump, const struct pool *pool)
+{
+	const struct super *super = &pool->super;
+	char uuid[UUID_TEXT_SIZE];
+
+	dump_line(dump, "pool '%s' %s: version %u, transaction %" PRIu64 ", incarnation %" PRIu64 ", %s",
+		  super->name, uuid_print(&super->pool, uuid), super->version_write, super->txg,
+		  super->incarnation, super->flags & SUPER_CLEAN ? "clean" : "not exported cleanly");
+	dump_line(dump, "clusters of %u bytes: %" PRIu64 " in all, %" PRIu64 " data, %" PRIu64 " metadata, %" PRIu64 " promised",
+		  super->cluster_bytes, pool->space.total, super->data_clusters, super->meta_clusters,
+		  super->thick_clusters);
+	dump_line(dump, "log: disk %u from cluster %" PRIu64 ", two halves of %u clusters, next record %" PRIu64,
+		  super->log_disk, super->log_first, super->log_half_clusters, super->log_seq);
+	for (unsigned i = 0; i < POOL_DISKS_MAX; i++)
+		if (pool->disks[i].bdev)
+			dump_line(dump, "disk %u '%s' %s: %" PRIu64 " bytes, %" PRIu64 " clusters", i,
+				  pool->disks[i].uri, uuid_print(&super->disks[i].uuid, uuid),
+				  pool->disks[i].size_bytes, super->disks[i].clusters);
+}
+
+int pool_dump(struct fiber *f, const char *const *disks, unsigned count, pool_check_say_fn say,
+	      void *ctx)
+{
+	const struct pool_import_args args = { .disks = disks, .disk_count = count, .read_only = true };
+	struct dump dump = { say, ctx };
+	struct pool *pool;
+	int r = pool_import(f, &args, &pool);
+
+	if (r < 0)
+		return r;
+	dump_super(&dump, pool);
+	r = replica_each(f, pool, dump_replica, &dump);
+	pool_close(f, pool);
+	return r;
+}
