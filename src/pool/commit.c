@@ -8,8 +8,6 @@
 
 #include "base/must.h"
 #include "pool/catalog_priv.h"
-#include "pool/delta_priv.h"
-#include "pool/intent_priv.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 
@@ -175,7 +173,7 @@ static int round_change(struct fiber *f, struct pool *pool, struct list *ops)
 static uint64_t round_publish(struct pool *pool)
 {
 	catalog_publish(pool);
-	delta_publish(pool);
+	rio_publish(pool);
 	return rio_generation_next(pool);
 }
 
@@ -185,8 +183,7 @@ static int round_run(struct fiber *f, struct pool *pool, struct list *ops)
 	int r;
 
 	txn_begin(pool);
-	delta_cut(pool);
-	intent_cut(pool);
+	rio_cut(f, pool);
 	r = round_change(f, pool, ops);
 	if (r < 0)
 		return r;
@@ -197,7 +194,7 @@ static int round_run(struct fiber *f, struct pool *pool, struct list *ops)
 	pool->commit.generation = generation;
 	r = txn_write(f, pool);
 	if (r == 0)
-		intent_durable(pool);
+		rio_durable(pool);
 	return r;
 }
 
@@ -225,7 +222,7 @@ static void round_do(struct fiber *f, struct pool *pool)
 		if (r < 0) {
 			pool_fault(pool, fiber_words(f));
 			txn_abandon(pool);
-			intent_fail(pool, r);
+			rio_fail(pool);
 		}
 		gates_open(&ops);
 	}

@@ -34,7 +34,7 @@ static int driver_open_home(struct fiber *f, void *arg)
 	int r = replica_find(f, args->pool, args->name, &args->rep);
 
 	if (r == 0)
-		rio_opened(args->rep);
+		args->rep->rio.opens++;
 	return r;
 }
 
@@ -42,7 +42,7 @@ static int driver_close_home(struct fiber *f, void *arg)
 {
 	struct replica *rep = arg;
 
-	rio_closed(rep);
+	rep->rio.opens--;
 	replica_put(rep);
 	return 0;
 }
@@ -63,16 +63,14 @@ static void driver_shape(struct pool_bdev *pb)
 		if (!disk)
 			continue;
 		bdev->block_size = max_u32(bdev->block_size, disk->block_size);
-		bdev->volatile_cache |= disk->volatile_cache;
 		bdev->rotational |= disk->rotational;
-		bdev->scratch_bytes = max_u32(bdev->scratch_bytes, (uint32_t)bio_size(disk));
 	}
 	bdev->blocks = rep->rec.size_bytes / bdev->block_size;
 	bdev->physical_block_size = POOL_BLOCK;
 	bdev->optimal_io_blocks = pool->super.cluster_bytes / bdev->block_size;
 	bdev->read_only = replica_is_read_only(rep) || pool->state != POOL_ONLINE;
 	bdev->unmap_zeroes = bdev->can_unmap = bdev->can_zeroes = true;
-	rio_shape(rep, bdev);
+	rio_describe(rep->pool, bdev);
 }
 
 static int driver_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
@@ -116,9 +114,19 @@ static int driver_rescan(struct fiber *f, struct bdev *bdev)
 	return 0;
 }
 
-struct replica *driver_replica(struct bdev *bdev)
+static struct replica *driver_replica(struct bdev *bdev)
 {
 	return container_of(bdev, struct pool_bdev, bdev)->rep;
+}
+
+static int driver_chan_open(struct fiber *f, struct bdev_chan *chan)
+{
+	rio_chan_init(chan, driver_replica(chan->bdev));
+	return 0;
+}
+
+static void driver_chan_close(struct fiber *f, struct bdev_chan *chan)
+{
 }
 
 static const struct bdev_param driver_params[] = { { NULL, NULL } };
@@ -131,7 +139,7 @@ const struct bdev_driver pool_driver = {
 	.close = driver_close,
 	.rescan = driver_rescan,
 	.chan_bytes = sizeof(struct rio_chan),
-	.chan_open = rio_chan_open,
-	.chan_close = rio_chan_close,
+	.chan_open = driver_chan_open,
+	.chan_close = driver_chan_close,
 	.submit = rio_submit,
 };

@@ -77,7 +77,7 @@ int pool_new(struct fiber *f, const char *name, struct pool **ret)
 
 int pool_start(struct fiber *f, struct pool *pool)
 {
-	int r = intent_start(f, pool);
+	int r = rio_start(f, pool);
 
 	pool->seen = (struct pool_roots){ pool->super.catalog, pool->super.names,
 					  pool->super.space, pool->super.many };
@@ -107,8 +107,8 @@ void pool_close(struct fiber *f, struct pool *pool)
 {
 	(void)commit_stop(f, pool);
 	if (pool->pages_per_cluster) {
-		intent_stop(f, pool);
 		replicas_forget(pool);
+		rio_stop(f, pool);
 		pool_engine_fini(pool);
 	}
 	for (unsigned i = 0; i < POOL_DISKS_MAX; i++)

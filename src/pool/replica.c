@@ -257,7 +257,7 @@ int replica_resize(struct fiber *f, struct pool *pool, const char *name, uint64_
 
 	if (r == 0)
 		r = change_do(f, pool, name, &change, false, resize_check, resize_run);
-	return r < 0 ? r : rio_resized(f, pool, name);
+	return r;
 }
 
 static int rename_check(struct fiber *f, struct pool *pool, void *arg)
@@ -504,7 +504,7 @@ static int replica_stat_of(struct fiber *f, struct replica *rep, struct replica_
 				      .wall_ns = rec->wall_ns };
 	memcpy(ret->name, rec->name, sizeof(ret->name));
 	memcpy(ret->entity_id, rec->entity_id, sizeof(ret->entity_id));
-	ret->allocated_bytes = (rec->mapped + rio_unapplied(rep)) << rep->pool->cluster_shift;
+	ret->allocated_bytes = (rec->mapped + (uint64_t)rio_unapplied(rep)) << rep->pool->cluster_shift;
 	return parent_stat(f, rep->pool, rec->parent, ret);
 }
 
