@@ -315,6 +315,69 @@ static inline uint32_t refs_per_page(uint32_t pages_per_cluster)
 	return PAGE_BODY / refs_entry_size(pages_per_cluster);
 }
 
+/* ---- intent log ------------------------------------------------------------------------ */
+
+/*
+ * Two halves of log_half_clusters clusters each, one behind the other on the log's disk and
+ * on its mirror. Records of transaction t stand from the start of half t % 2 on. A record is
+ * a page of type PAGE_LOG with these fields of its head:
+ *	count  entries            owner  sequence number of the first record of its write
+ *	name   sequence number    txg    the transaction that will hold what it tells
+ *	key    crc of the record before it
+ *
+ * When a write of records begins, all records before it are durable: a record that is missing,
+ * while one with a higher `owner` is there, was lost; else it was never acknowledged.
+ *
+ * An entry:
+ *	OFFSET SIZE FIELD
+ *	0      1    kind (enum intent_kind)
+ *	1      1    slot: MISS_ADD
+ *	2      2    reserved
+ *	4      4    MAP: valid blocks
+ *	8      8    object
+ *	16     8    MAP: logical cluster; HOLE: the first; AL_SET, AL_CLEAR, MISS_ADD: the first region; FENCE: token
+ *	24     8    MAP: cluster; HOLE: how many clusters; AL_SET, AL_CLEAR, MISS_ADD: how many regions
+ */
+#define INTENT_ENTRY_SIZE 32u
+#define INTENT_RECORD_ENTRIES (PAGE_BODY / INTENT_ENTRY_SIZE)
+
+enum intent_kind {
+	INTENT_NONE,
+	INTENT_MAP,
+	INTENT_HOLE,
+	INTENT_AL_SET,
+	INTENT_AL_CLEAR,
+	INTENT_MISS_ADD,
+	INTENT_FENCE,
+	INTENT_KINDS
+};
+
+struct intent_entry {
+	enum intent_kind kind;
+	uint8_t slot;
+	uint32_t valid;
+	uint64_t object, first, second;
+};
+
+static inline void intent_entry_put(uint8_t *at, const struct intent_entry *entry)
+{
+	le32_put(at, (uint32_t)entry->kind | (uint32_t)entry->slot << 8);
+	le32_put(at + 4, entry->valid);
+	le64_put(at + 8, entry->object);
+	le64_put(at + 16, entry->first);
+	le64_put(at + 24, entry->second);
+}
+
+/* false: of no kind that is known. */
+static inline bool intent_entry_get(const uint8_t *at, struct intent_entry *ret)
+{
+	if (at[0] == INTENT_NONE || at[0] >= INTENT_KINDS)
+		return false;
+	*ret = (struct intent_entry){ (enum intent_kind)at[0], at[1],	       le32_get(at + 4),
+				      le64_get(at + 8),		le64_get(at + 16), le64_get(at + 24) };
+	return true;
+}
+
 /* ---- label and superblock ------------------------------------------------------------ */
 
 /*

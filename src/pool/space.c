@@ -278,6 +278,17 @@ void space_unclaim(struct pool *pool, uint64_t cluster)
 	pool->space.claimed--;
 }
 
+int space_drop(struct pool *pool, uint64_t cluster)
+{
+	struct space_group *group = map_u64_get(&pool->space.groups, group_key(cluster));
+
+	must(pool->txn.open && group && group->claims > 0); /* SP2 */
+	group->claims--;
+	pool->space.claimed--;
+	pool->space.quarantined++;
+	return names_add(&pool->space.freed, pool->mem, cluster);
+}
+
 /* The group after this one, round all disks in use. */
 static uint64_t group_after(const struct pool *pool, uint64_t key)
 {

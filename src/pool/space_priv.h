@@ -68,6 +68,8 @@ MUST_USE int space_claim(struct pool *pool, enum space_use use, uint64_t *ret_cl
 MUST_USE int space_find(struct fiber *f, struct pool *pool);
 /* Claimed, but not used after all. */
 void space_unclaim(struct pool *pool, uint64_t cluster);
+/* Within a transaction: claimed and never counted, but a log record may name it: to quarantine. */
+MUST_USE int space_drop(struct pool *pool, uint64_t cluster);
 /* Claim a certain cluster (replay of the log). -EILSEQ if it is not free. */
 MUST_USE int space_claim_this(struct fiber *f, struct pool *pool, uint64_t cluster);
 

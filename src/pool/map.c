@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * map - where a cluster of a replica is. See map_priv.h.
+ */
+#include "pool/map_priv.h"
+
+#include <errno.h>
+
+#include "base/must.h"
+#include "pool/replica_priv.h"
+#include "reactor/fiber.h"
+
+/* ---- the TLB ------------------------------------------------------------------------------- */
+
+static uint32_t tlb_entries(const struct pool *pool, uint64_t size_bytes)
+{
+	uint64_t most = min_u64(TLB_ENTRIES_MAX,
+				pool->cache.limit / TLB_SHARE / sizeof(struct tlb_entry));
+	uint64_t clusters = size_bytes >> pool->cluster_shift;
+	uint32_t entries = TLB_ENTRIES_MIN;
+
+	while (entries < clusters && 2 * entries <= most)
+		entries *= 2;
+	return entries;
+}
+
+int tlb_init(struct tlb *tlb, const struct pool *pool, uint64_t size_bytes)
+{
+	uint32_t entries = tlb_entries(pool, size_bytes);
+	struct tlb_entry *at = NULL;
+
+	while (!at && entries >= TLB_ENTRIES_MIN) {
+		at = mem_alloc_array(pool->mem, entries, sizeof(*at));
+		if (!at)
+			entries /= 2;
+	}
+	if (!at)
+		return -ENOMEM;
+	*tlb = (struct tlb){ .at = at, .mask = entries - 1,
+			     .bits = (uint32_t)__builtin_ctz(entries) };
+	return 0;
+}
+
+void tlb_fini(struct tlb *tlb)
+{
+	mem_free(tlb->at);
+	*tlb = (struct tlb){ 0 };
+}
+
+void tlb_flush(struct tlb *tlb)
+{
+	memset(tlb->at, 0, ((size_t)tlb->mask + 1) * sizeof(*tlb->at));
+}
+
+/* ---- looking up --------------------------------------------------------------------------------- */
+
+static void place_of_delta(struct replica *rep, const struct delta_entry *entry,
+			   struct map_place *ret)
+{
+	*ret = (struct map_place){ .cluster = entry->cluster,
+				   .valid = entry->valid,
+				   .exclusive = !(entry->flags & DELTA_SHARED),
+				   .durable = !(entry->flags & DELTA_UNLOGGED) &&
+					      !rep->pool->rio.is_volatile };
+}
+
+/* Is it ours alone (MP2)? 0, -EAGAIN, -EINPROGRESS. */
+static int exclusive_peek(struct pool *pool, uint64_t cluster, bool shared, bool *ret)
+{
+	uint32_t count;
+	int r;
+
+	*ret = false;
+	if (shared)
+		return 0;
+	r = space_count_peek(pool, cluster, &count);
+	if (r < 0 || count > 1)
+		return r;
+	if (pool->txn.unshares)
+		return -EINPROGRESS;
+	*ret = true;
+	return 0;
+}
+
+static int place_of_tree(struct replica *rep, uint64_t lcluster, bool to_write,
+			 struct map_place *ret)
+{
+	const struct tree map = { TREE_MAP, rep->object, &rep->seen };
+	struct pool *pool = rep->pool;
+	uint8_t bytes[MAP_VALUE_SIZE];
+	struct map_value value;
+	bool shared;
+	int r = tree_peek(pool, &map, lcluster, bytes, &shared);
+
+	*ret = (struct map_place){ .durable = !pool->rio.publishing };
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	value = map_value_get(bytes);
+	if (unlikely(value.cluster == 0 || !disk_has_cluster(pool, value.cluster)))
+		return -EIO;
+	ret->cluster = value.cluster;
+	ret->valid = value.valid;
+	r = exclusive_peek(pool, value.cluster, shared, &ret->exclusive);
+	return to_write ? r : 0;
+}
+
+int map_peek(struct replica *rep, uint64_t lcluster, bool to_write, struct map_place *ret)
+{
+	const struct tlb_entry *at = tlb_slot(&rep->rio.tlb, lcluster);
+	const struct delta_entry *entry;
+
+	if (tlb_hits(&rep->rio.tlb, at, lcluster) &&
+	    (!to_write || (at->where & TLB_EXCLUSIVE) || at->where << 16 == 0)) {
+		rep->pool->stats.lookups_hit++;
+		*ret = (struct map_place){ .cluster = at->where & ~(TLB_EXCLUSIVE | TLB_DURABLE),
+					   .valid = at->valid,
+					   .exclusive = at->where & TLB_EXCLUSIVE,
+					   .durable = at->where & TLB_DURABLE };
+		return 0;
+	}
+	rep->pool->stats.lookups_miss++;
+	entry = delta_find(rep->pool, rep->object, lcluster);
+	if (entry) {
+		place_of_delta(rep, entry, ret);
+	} else {
+		int r = place_of_tree(rep, lcluster, to_write, ret);
+
+		if (r < 0)
+			return r;
+	}
+	tlb_set(&rep->rio.tlb, lcluster, ret); /* MP1 */
+	return 0;
+}
+
+int map_load(struct fiber *f, struct replica *rep, uint64_t lcluster, bool to_write)
+{
+	struct tree_root seen = rep->seen; /* MP4 */
+	const struct tree map = { TREE_MAP, rep->object, &seen };
+	uint8_t bytes[MAP_VALUE_SIZE];
+	uint32_t count;
+	int r = tree_find(f, rep->pool, &map, lcluster, bytes, NULL);
+
+	if (r == -EILSEQ && memcmp(&seen, &rep->seen, sizeof(seen)) != 0) {
+		fiber_clear(f); /* overtaken: ask again */
+		return 0;
+	}
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (to_write)
+		r = space_count(f, rep->pool, map_value_get(bytes).cluster, &count);
+	return r;
+}
+
+/* ---- what is mapped ---------------------------------------------------------------------------------- */
+
+int map_seek_root(struct fiber *f, struct pool *pool, uint64_t object, struct tree_root *root,
+		  uint64_t from, uint64_t end, uint64_t *ret)
+{
+	const struct tree map = { TREE_MAP, object, root };
+	uint8_t bytes[MAP_VALUE_SIZE];
+	uint64_t key = end;
+	int r = tree_next(f, pool, &map, from, &key, bytes);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*ret = delta_seek(pool, object, from, r == 0 ? min_u64(key, end) : end);
+	return 0;
+}
+
+int map_seek(struct fiber *f, struct replica *rep, uint64_t from, uint64_t end, uint64_t *ret)
+{
+	for (;;) {
+		struct tree_root seen = rep->seen;
+		int r = map_seek_root(f, rep->pool, rep->object, &seen, from, end, ret);
+
+		if (memcmp(&seen, &rep->seen, sizeof(seen)) == 0)
+			return r;
+		fiber_clear(f); /* the tree went on: the delta, which was asked later, may have missed it */
+	}
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * map - where a cluster of a replica is: TLB, delta, tree.
+ *
+ * The TLB is a direct-mapped table of a replica: logical cluster -> cluster, valid blocks, and
+ * what may be done with it; a hit is one probe. It is only a copy: what is put into the delta
+ * is put into it, too; a snapshot empties it.
+ *
+ * MP1. An entry of the TLB says what the delta says, or the tree if that says nothing.
+ * MP2. TLB_EXCLUSIVE: no other replica or snapshot maps the cluster, as of what is durable: it may
+ *      be written in place. A cluster stops being shared for good only when the transaction in
+ *      which the other let go of it is durable; until then it counts as shared (-EINPROGRESS).
+ * MP3. TLB_DURABLE: the mapping is there after a crash, so a write in place with FUA is durable.
+ * MP4. A look-up that has suspended is good for nothing but filling the cache: what it found
+ *      may be old. The answer is made without suspending.
+ */
+#ifndef POOL_MAP_PRIV_H
+#define POOL_MAP_PRIV_H
+
+#include "pool/format.h"
+
+struct fiber;
+struct pool;
+struct replica;
+
+#define TLB_ENTRIES_MIN 64u
+#define TLB_ENTRIES_MAX (1u << 18)
+#define TLB_SHARE 16u /* of the cache's limit: what the TLB of one replica may take */
+
+#define TLB_EXCLUSIVE (UINT64_C(1) << 63)
+#define TLB_DURABLE   (UINT64_C(1) << 62)
+
+struct tlb_entry {
+	uint64_t where; /* cluster, 0: a hole; and flags */
+	uint32_t valid;
+	uint32_t tag;	/* lcluster >> bits, + 1; 0: empty */
+};
+
+struct tlb {
+	struct tlb_entry *at; /* owned */
+	uint32_t mask;
+	uint32_t bits;
+};
+
+struct map_place {
+	uint64_t cluster; /* 0: a hole */
+	uint32_t valid;
+	bool exclusive, durable;
+	bool in_tree_only; /* not in the delta */
+};
+
+MUST_USE int tlb_init(struct tlb *tlb, const struct pool *pool, uint64_t size_bytes);
+void tlb_fini(struct tlb *tlb);
+void tlb_flush(struct tlb *tlb);
+
+static inline struct tlb_entry *tlb_slot(const struct tlb *tlb, uint64_t lcluster)
+{
+	return &tlb->at[lcluster & tlb->mask];
+}
+
+static inline bool tlb_hits(const struct tlb *tlb, const struct tlb_entry *entry, uint64_t lcluster)
+{
+	return entry->tag == (uint32_t)(lcluster >> tlb->bits) + 1;
+}
+
+static inline void tlb_set(struct tlb *tlb, uint64_t lcluster, const struct map_place *place)
+{
+	*tlb_slot(tlb, lcluster) = (struct tlb_entry){
+		.where = place->cluster | (place->exclusive ? TLB_EXCLUSIVE : 0) |
+			 (place->durable ? TLB_DURABLE : 0),
+		.valid = place->valid,
+		.tag = (uint32_t)(lcluster >> tlb->bits) + 1,
+	};
+}
+
+/*
+ * Where it is, never suspends. to_write: the answer to place->exclusive is needed, too; without it
+ * false may mean "not known". -EAGAIN: map_load() and ask again; -EINPROGRESS (to_write): not
+ * before the commit under way is durable (MP2); -EIO: the mapping makes no sense.
+ */
+MUST_USE int map_peek(struct replica *rep, uint64_t lcluster, bool to_write, struct map_place *ret);
+
+/* Bring into the cache what map_peek() needs. */
+MUST_USE int map_load(struct fiber *f, struct replica *rep, uint64_t lcluster, bool to_write);
+
+/* The lowest in [from, end) that may be mapped, or end. */
+MUST_USE int map_seek(struct fiber *f, struct replica *rep, uint64_t from, uint64_t end,
+		      uint64_t *ret);
+/* The same of a tree that nobody changes meanwhile. */
+MUST_USE int map_seek_root(struct fiber *f, struct pool *pool, uint64_t object,
+			   struct tree_root *root, uint64_t from, uint64_t end, uint64_t *ret);
+
+#endif
