@@ -125,6 +125,7 @@ struct batch {
 
 struct batch_write {
 	struct batch *batch;
+	struct pool_disk *flushes; /* NULL: it is a write */
 	struct iovec iov[DISK_RUN_PAGES];
 	struct bio bio;		/* last: room of the drivers follows */
 };
@@ -142,6 +143,8 @@ static void batch_write_done(struct bio *bio)
 
 	if (bio->status < 0 && batch->status == 0)
 		batch->status = bio->status;
+	if (write->flushes)
+		write->flushes->flushing--;
 	mem_free(write);
 	if (--batch->inflight <= batch->wake_at)
 		event_set(&batch->idle);
@@ -224,12 +227,16 @@ int disk_flush_all(struct fiber *f, struct pool *pool)
 		struct pool_disk *disk = &pool->disks[i];
 		struct batch_write *flush;
 
-		if (!disk->bdev || !disk->unflushed || !disk->bdev->volatile_cache)
+		if (!disk->bdev || !disk->bdev->volatile_cache)
+			continue;
+		if (!disk->unflushed && !disk->flushing)
 			continue;
 		flush = batch_write_new(&batch, pool, disk);
 		if (!flush)
 			break;
 		disk->unflushed = false;
+		disk->flushing++;
+		flush->flushes = disk;
 		pool->stats.disk_flushes++;
 		bio_prep(&flush->bio, disk->chan, BIO_FLUSH, 0, 0, NULL, 0, batch_write_done);
 		bio_submit(&flush->bio);

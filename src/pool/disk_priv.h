@@ -17,6 +17,7 @@ struct pool_disk {
 	struct bdev_claim claim;
 	bool claimed;
 	bool unflushed;		 /* took data or pages since its last flush was begun */
+	unsigned flushing;	 /* flushes in flight: not over, so of no use to others yet */
 	uint32_t block_shift;
 	uint64_t size_bytes;
 	uint64_t clusters;	 /* as the newest superblock has it */

@@ -11,6 +11,7 @@
 #include "pool/format.h"
 #include "pool/pool.h"
 #include "pool/refs_priv.h"
+#include "pool/rio_priv.h"
 #include "pool/space_priv.h"
 #include "pool/tree_priv.h"
 #include "pool/txn_priv.h"
@@ -41,6 +42,9 @@ struct pool {
 	struct space space;
 	struct txn txn;
 	struct commit commit;
+	struct delta delta;
+	struct intent intent;
+	struct rio_pool rio;
 	struct map_u64 open;	      /* object -> struct replica, owned */
 	struct list dirty_replicas;   /* struct replica.dirty_link */
 	struct pool_table *table;     /* borrowed; where it is listed */

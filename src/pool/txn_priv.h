@@ -33,6 +33,7 @@ struct txn {
 	struct list dirty;	/* struct page.dirty_link */
 	uint64_t dirty_count;
 	bool open;		/* between begin and the end of commit */
+	bool unshares;		/* it takes pointers from what others still point to (MP2) */
 };
 
 void txn_init(struct txn *txn);
