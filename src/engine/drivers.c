@@ -13,6 +13,7 @@
 #include "drivers/part.h"
 #include "drivers/rate.h"
 #include "engine/drivers.h"
+#include "pool/pool.h"
 
 const struct bdev_driver *const engine_drivers[] = {
 	&file_driver,
@@ -23,5 +24,6 @@ const struct bdev_driver *const engine_drivers[] = {
 	&delay_driver,
 	&rate_driver,
 	&fault_driver,
+	&pool_driver,
 	NULL,
 };

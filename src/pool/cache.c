@@ -51,7 +51,7 @@ static void page_pin(struct page *page)
 		list_del(&page->lru);
 }
 
-void page_put(struct cache *cache, struct page *page)
+void cache_put(struct cache *cache, struct page *page)
 {
 	must(page->pins > 0);
 	if (--page->pins == 0 && !page->dirty)
@@ -237,7 +237,7 @@ int cache_get(struct fiber *f, struct pool *pool, const struct page_ptr *ptr,
 	}
 	if (page->bytes[8] != want->type || page->bytes[9] != want->tree ||
 	    (want->level >= 0 && page->bytes[10] != want->level)) {
-		page_put(&pool->cache, page);
+		cache_put(&pool->cache, page);
 		return fiber_fail(f, -EILSEQ, "pool '%s': page %#" PRIx64 " is of another kind than its parent says",
 				  pool->super.name, ptr->name);
 	}

@@ -59,7 +59,7 @@ struct page_want {
  */
 MUST_USE int cache_get(struct fiber *f, struct pool *pool, const struct page_ptr *ptr,
 		       const struct page_want *want, struct page **ret);
-void page_put(struct cache *cache, struct page *page);
+void cache_put(struct cache *cache, struct page *page);
 
 /* A new page of zeros under this name (dirty, pinned by the transaction). NULL: no memory. */
 struct page *cache_new(struct cache *cache, uint64_t name, uint64_t txg);

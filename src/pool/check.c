@@ -225,7 +225,7 @@ static int walk_page(struct check *c, const struct check_step *step)
 	}
 	if (step->type != PAGE_SPACE)
 		r = page_entries(c, step, page->bytes);
-	page_put(&c->pool->cache, page);
+	cache_put(&c->pool->cache, page);
 	return r;
 }
 

@@ -279,6 +279,12 @@ int commit_stop(struct fiber *f, struct pool *pool)
 	return fiber_join(f, fiber);
 }
 
+void commit_end(struct fiber *f, struct pool *pool)
+{
+	if (commit_stop(f, pool) < 0)
+		fiber_clear(f);
+}
+
 /* ---- waiting for it -------------------------------------------------------------------------------------- */
 
 int commit_wait(struct fiber *f, struct pool *pool)

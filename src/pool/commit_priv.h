@@ -56,6 +56,8 @@ struct commit {
 };
 
 MUST_USE int commit_start(struct fiber *f, struct pool *pool);
+/* End the fiber; what it could not commit is in the log. */
+void commit_end(struct fiber *f, struct pool *pool);
 /* Commit what there is, then end the fiber. */
 MUST_USE int commit_stop(struct fiber *f, struct pool *pool);
 

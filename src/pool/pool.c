@@ -10,6 +10,7 @@
 #include "bdev/bdev_driver.h"
 #include "pool/catalog_priv.h"
 #include "pool/import_priv.h"
+#include "pool/control_priv.h"
 #include "pool/intent_priv.h"
 #include "pool/label_priv.h"
 #include "reactor/fiber.h"
@@ -82,7 +83,7 @@ int pool_start(struct fiber *f, struct pool *pool)
 	pool->seen = (struct pool_roots){ pool->super.catalog, pool->super.names,
 					  pool->super.space, pool->super.many };
 	if (r == 0)
-		r = intent_replay(f, pool); /* in memory: a read-only pool is read as it was, too */
+		r = intent_replay(f, pool, control_replay); /* in memory: a read-only pool is read as it was, too */
 	if (r < 0 || pool->state != POOL_ONLINE)
 		return r;
 	pool->super.flags &= ~(uint64_t)SUPER_CLEAN;
@@ -105,7 +106,7 @@ static void replicas_forget(struct pool *pool)
 
 void pool_close(struct fiber *f, struct pool *pool)
 {
-	(void)commit_stop(f, pool);
+	commit_end(f, pool);
 	if (pool->pages_per_cluster) {
 		replicas_forget(pool);
 		rio_stop(f, pool);

@@ -84,7 +84,7 @@ static int reap_page(struct fiber *f, struct pool *pool, const struct dead_value
 	if (r < 0)
 		return r;
 	r = reap_children(f, pool, page->bytes, clusters);
-	page_put(&pool->cache, page);
+	cache_put(&pool->cache, page);
 	if (r == 0)
 		r = refs_dec(pool, dead->page.name, &left);
 	if (r == 0 && page->dirty)

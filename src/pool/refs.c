@@ -503,7 +503,7 @@ static int refs_load_page(struct fiber *f, struct pool *pool, uint32_t number)
 	for (uint32_t i = 0; r == 0 && i < count; i++)
 		r = rc_load(f, pool, page->bytes + PAGE_HEAD + (size_t)i * size,
 			    number * refs->per_page + i);
-	page_put(&pool->cache, page);
+	cache_put(&pool->cache, page);
 	return r;
 }
 
@@ -525,7 +525,7 @@ static int refs_load_index(struct fiber *f, struct pool *pool, const struct page
 				.ptr = page_ptr_get(page->bytes + PAGE_HEAD + i * PAGE_PTR_SIZE)
 			};
 	}
-	page_put(&pool->cache, page);
+	cache_put(&pool->cache, page);
 	return r;
 }
 

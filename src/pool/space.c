@@ -163,7 +163,7 @@ static int group_read(struct fiber *f, struct pool *pool, struct space_group *gr
 	if (r < 0)
 		return r;
 	group_mark_counts(group, page->bytes);
-	page_put(&pool->cache, page);
+	cache_put(&pool->cache, page);
 	return 0;
 }
 

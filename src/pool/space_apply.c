@@ -89,7 +89,7 @@ static int group_copy(struct fiber *f, struct pool *pool, struct group_edit *g)
 	if (r < 0)
 		return r;
 	if (old->dirty && old->txg == pool->txn.txg) {
-		page_put(&pool->cache, old);
+		cache_put(&pool->cache, old);
 		g->page = old;
 		return 0;
 	}
@@ -98,7 +98,7 @@ static int group_copy(struct fiber *f, struct pool *pool, struct group_edit *g)
 		memcpy(page->bytes, old->bytes, POOL_PAGE);
 		r = refs_dec(pool, g->value.page.name, &left);
 	}
-	page_put(&pool->cache, old);
+	cache_put(&pool->cache, old);
 	if (r < 0)
 		return r;
 	space_head(pool, page, g->key);
@@ -260,7 +260,7 @@ int space_count(struct fiber *f, struct pool *pool, uint64_t cluster, uint32_t *
 	if (r < 0)
 		return r;
 	*ret = count2_get(page->bytes, cluster_index(cluster) % SPACE_GROUP);
-	page_put(&pool->cache, page);
+	cache_put(&pool->cache, page);
 	if (*ret < SPACE_COUNT_MANY)
 		return 0;
 	r = tree_find(f, pool, &many, cluster, value, NULL);
@@ -287,6 +287,6 @@ int space_count_peek(struct pool *pool, uint64_t cluster, uint32_t *ret)
 		return -EAGAIN;
 	/* 3 stands for 3 or more: enough to know that it is shared */
 	*ret = count2_get(page->bytes, cluster_index(cluster) % SPACE_GROUP);
-	page_put(&pool->cache, page);
+	cache_put(&pool->cache, page);
 	return 0;
 }

@@ -93,12 +93,12 @@ static int page_own(struct edit *e, struct page_ptr *ptr, int level, struct page
 	if (r < 0)
 		return r;
 	if (page->dirty && page->txg == e->pool->txn.txg && refs_count(e->pool, ptr->name) == 1) {
-		page_put(&e->pool->cache, page); /* dirty: stays (T1) */
+		cache_put(&e->pool->cache, page); /* dirty: stays (T1) */
 		*ret = page;
 		return 0;
 	}
 	r = page_copy(e, ptr, page, level, ret);
-	page_put(&e->pool->cache, page);
+	cache_put(&e->pool->cache, page);
 	if (r == 0)
 		*ptr = (struct page_ptr){ .name = (*ret)->name, .txg = (*ret)->txg };
 	return r;
@@ -326,7 +326,7 @@ static int child_count(struct edit *e, int level, uint32_t slot, uint32_t *ret)
 	if (r < 0)
 		return r;
 	*ret = page_count(page->bytes);
-	page_put(&e->pool->cache, page);
+	cache_put(&e->pool->cache, page);
 	return 0;
 }
 

@@ -80,13 +80,13 @@ static int find_once(struct fiber *f, struct pool *pool, const struct tree *tree
 			return r;
 		if (level == 0) {
 			r = leaf_take(page->bytes, key, ret_value);
-			page_put(&pool->cache, page);
+			cache_put(&pool->cache, page);
 			if (r == 0 && ret_shared)
 				*ret_shared = shared;
 			return r;
 		}
 		ptr = tree_node_ptr(page->bytes, tree_node_slot(page->bytes, key));
-		page_put(&pool->cache, page);
+		cache_put(&pool->cache, page);
 	}
 	return -ENOENT;
 }
@@ -118,13 +118,13 @@ int tree_peek(struct pool *pool, const struct tree *tree, uint64_t key, void *re
 		shared |= refs_count(pool, ptr.name) > 1;
 		if (level == 0) {
 			r = leaf_take(page->bytes, key, ret_value);
-			page_put(&pool->cache, page);
+			cache_put(&pool->cache, page);
 			if (r == 0 && ret_shared)
 				*ret_shared = shared;
 			return r;
 		}
 		ptr = tree_node_ptr(page->bytes, tree_node_slot(page->bytes, key));
-		page_put(&pool->cache, page);
+		cache_put(&pool->cache, page);
 	}
 	return -ENOENT;
 }
@@ -166,7 +166,7 @@ static int next_once(struct fiber *f, struct pool *pool, const struct tree *tree
 				r = 0;
 			}
 		}
-		page_put(&pool->cache, page);
+		cache_put(&pool->cache, page);
 		if (level == 0)
 			return r;
 	}

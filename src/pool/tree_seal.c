@@ -23,7 +23,7 @@ static struct page *dirty_page(struct pool *pool, const struct page_ptr *ptr)
 		return NULL;
 	page = cache_peek(&pool->cache, ptr);
 	must(page && page->dirty); /* T5 */
-	page_put(&pool->cache, page);
+	cache_put(&pool->cache, page);
 	return page;
 }
 
