@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -51,8 +50,8 @@ static void check_report(const struct pool_check_result *res)
 		puts("no errors");
 		return;
 	}
-	printf("%" PRIu64 " errors, %" PRIu64 " clusters and %" PRIu64
-	       " pages leaked, %" PRIu64 " bytes of data lost\n",
+	printf("%" PRIu64 " errors, %" PRIu64 " clusters and %" PRIu64 " pages leaked, %" PRIu64
+	       " bytes of data lost\n",
 	       res->errors, res->leaked_clusters, res->leaked_pages, res->lost_bytes);
 }
 
@@ -72,22 +71,14 @@ static void pool_usage(FILE *to)
 	      to);
 	for (unsigned i = 0; i < ARRAY_LEN(verbs); i++)
 		fprintf(to, "  %-6s %s\n", verbs[i].name, verbs[i].help);
-	fputs("\nExit codes: 0 in order, 1 errors were found, 2 could not be done, 64 wrong usage.\n", to);
+	fputs("\nExit codes: 0 in order, 1 errors were found, 2 could not be done, 64 wrong usage.\n",
+	      to);
 }
 
-/* A path is a file:// URI; the strings live as long as the process. */
-static const char *disk_uri(const char *text)
+/* A path is a file:// URI. */
+static char *disk_uri(struct mem *mem, const char *text)
 {
-	size_t size = strlen(text) + sizeof("file://");
-	char *uri;
-
-	if (text[0] != '/')
-		return text;
-	uri = malloc(size);
-	if (!uri)
-		abort();
-	snprintf(uri, size, "file://%s", text);
-	return uri;
+	return text[0] == '/' ? mem_printf(mem, "file://%s", text) : mem_strdup(mem, text);
 }
 
 static int verb_run(const struct pool_verb *verb, struct pool_command *cmd)
@@ -106,32 +97,54 @@ static int verb_run(const struct pool_verb *verb, struct pool_command *cmd)
 	return cmd->result.errors ? EXIT_FOUND : 0;
 }
 
+static const struct pool_verb *verb_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(verbs); i++)
+		if (strcmp(name, verbs[i].name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static int disks_take(struct mem *mem, struct pool_command *cmd, char **disks, int argc,
+		      char **argv)
+{
+	for (int i = 2; i < argc; i++) {
+		if (strcmp(argv[i], "--quiet") == 0) {
+			cmd->quiet = true;
+			continue;
+		}
+		disks[cmd->disk_count] = disk_uri(mem, argv[i]);
+		if (!disks[cmd->disk_count++])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 int command_pool(int argc, char **argv)
 {
+	const struct pool_verb *verb = argc > 2 ? verb_find(argv[1]) : NULL;
 	struct pool_command cmd = { 0 };
-	const char **disks;
-	int code;
+	struct mem_heap heap;
+	char **disks;
+	int code = EXIT_FAILED;
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		pool_usage(stdout);
 		return 0;
 	}
-	disks = calloc((size_t)argc, sizeof(*disks));
-	if (!disks)
-		abort();
-	for (int i = 2; i < argc; i++)
-		if (strcmp(argv[i], "--quiet") == 0)
-			cmd.quiet = true;
-		else
-			disks[cmd.disk_count++] = disk_uri(argv[i]);
-	cmd.disks = disks;
-	for (unsigned i = 0; argc > 1 && cmd.disk_count && i < ARRAY_LEN(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0) {
-			code = verb_run(&verbs[i], &cmd);
-			free(disks);
-			return code;
-		}
-	free(disks);
-	pool_usage(stderr);
-	return EXIT_USAGE;
+	if (!verb) {
+		pool_usage(stderr);
+		return EXIT_USAGE;
+	}
+	mem_heap_init(&heap);
+	disks = mem_alloc_array(&heap.mem, (size_t)argc, sizeof(*disks));
+	if (disks && disks_take(&heap.mem, &cmd, disks, argc, argv) == 0) {
+		cmd.disks = (const char *const *)disks;
+		code = verb_run(verb, &cmd);
+	}
+	for (unsigned i = 0; disks && i < cmd.disk_count; i++)
+		mem_free(disks[i]);
+	mem_free(disks);
+	mem_heap_fini(&heap);
+	return code;
 }

@@ -3,9 +3,9 @@
 #ifndef BIN_COMMANDS_H
 #define BIN_COMMANDS_H
 
-#define EXIT_FOUND 1	/* it ran, and found something wrong */
-#define EXIT_FAILED 2	/* it could not be done */
-#define EXIT_USAGE 64
+#define EXIT_FOUND  1 /* it ran, and found something wrong */
+#define EXIT_FAILED 2 /* it could not be done */
+#define EXIT_USAGE  64
 
 struct command {
 	const char *name, *help;

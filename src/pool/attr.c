@@ -92,12 +92,13 @@ int replica_set_hosts(struct fiber *f, struct pool *pool, const char *name,
 	int r;
 
 	if (count > REPLICA_HOSTS_MAX)
-		return fiber_fail(f, -EINVAL, "replica '%s': %u hosts, at most %u are allowed", name, count,
-				  REPLICA_HOSTS_MAX);
+		return fiber_fail(f, -EINVAL, "replica '%s': %u hosts, at most %u are allowed",
+				  name, count, REPLICA_HOSTS_MAX);
 	for (unsigned i = 0; i < count; i++)
 		if (hosts[i][0] == 0 || strlen(hosts[i]) > REPLICA_HOST_LEN_MAX)
-			return fiber_fail(f, -EINVAL, "replica '%s': host %u: 1 to %u bytes are wanted", name, i,
-					  REPLICA_HOST_LEN_MAX);
+			return fiber_fail(f, -EINVAL,
+					  "replica '%s': host %u: 1 to %u bytes are wanted", name,
+					  i, REPLICA_HOST_LEN_MAX);
 	r = replica_find(f, pool, name, &arg.rep);
 	if (r < 0)
 		return r;

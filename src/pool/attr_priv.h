@@ -5,7 +5,14 @@
 
 #include "pool/catalog_priv.h"
 
-enum attr_kind { ATTR_HOST = 1, ATTR_RESERVATION, ATTR_ACTIVITY, ATTR_MISS, ATTR_MISS_MAP, ATTR_MEMBERS };
+enum attr_kind {
+	ATTR_HOST = 1,
+	ATTR_RESERVATION,
+	ATTR_ACTIVITY,
+	ATTR_MISS,
+	ATTR_MISS_MAP,
+	ATTR_MEMBERS
+};
 
 static inline uint64_t attr_key(enum attr_kind kind, uint64_t index)
 {

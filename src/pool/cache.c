@@ -138,8 +138,8 @@ struct page *cache_peek(struct cache *cache, const struct page_ptr *ptr)
 
 static int tree_page_fail(const uint8_t *bytes, struct err *err, const char *what, uint32_t n)
 {
-	return err_fail(err, -EILSEQ, "page %#" PRIx64 ": %s %u of a tree page", le64_get(bytes + 40),
-			what, n);
+	return err_fail(err, -EILSEQ, "page %#" PRIx64 ": %s %u of a tree page",
+			le64_get(bytes + 40), what, n);
 }
 
 int page_check_tree(const uint8_t *bytes, struct err *err)
@@ -203,7 +203,8 @@ static int cache_load(struct fiber *f, struct pool *pool, const struct page_ptr 
 	if (!bytes)
 		return fiber_fail(f, -ENOMEM, "pool '%s': no memory for a page", pool->super.name);
 	if (!disk_has_cluster(pool, page_cluster(ptr->name)))
-		return fiber_fail(f, -EILSEQ, "pool '%s': pointer to page %#" PRIx64 ", which is outside",
+		return fiber_fail(f, -EILSEQ,
+				  "pool '%s': pointer to page %#" PRIx64 ", which is outside",
 				  pool->super.name, ptr->name);
 	r = disk_read_page(f, pool, ptr->name, bytes);
 	if (r < 0)
@@ -238,7 +239,9 @@ int cache_get(struct fiber *f, struct pool *pool, const struct page_ptr *ptr,
 	if (page->bytes[8] != want->type || page->bytes[9] != want->tree ||
 	    (want->level >= 0 && page->bytes[10] != want->level)) {
 		cache_put(&pool->cache, page);
-		return fiber_fail(f, -EILSEQ, "pool '%s': page %#" PRIx64 " is of another kind than its parent says",
+		return fiber_fail(f, -EILSEQ,
+				  "pool '%s': page %#" PRIx64
+				  " is of another kind than its parent says",
 				  pool->super.name, ptr->name);
 	}
 	*ret = page;

@@ -17,22 +17,23 @@
 #include "base/slab.h"
 #include "pool/format.h"
 
+struct err;
 struct fiber;
 struct pool;
 
 struct page {
-	struct list_link lru;	/* clean and not pinned */
+	struct list_link lru;	     /* clean and not pinned */
 	struct list_link dirty_link; /* in txn.dirty */
 	uint64_t name, txg;
 	uint32_t pins;
 	bool dirty;
-	uint8_t *bytes;		/* POOL_PAGE, aligned */
+	uint8_t *bytes; /* POOL_PAGE, aligned */
 };
 
 struct cache {
 	struct map_u64 pages;
-	struct list lru;	/* oldest first */
-	struct slab slab;	/* the bytes of pages */
+	struct list lru;  /* oldest first */
+	struct slab slab; /* the bytes of pages */
 	struct mem *mem;
 	uint64_t bytes, limit;
 	uint64_t hits, misses, evicted;
@@ -49,8 +50,8 @@ struct page *cache_peek(struct cache *cache, const struct page_ptr *ptr);
 /* What the page must be, besides what its pointer says. */
 struct page_want {
 	uint8_t type, tree;
-	int level;	/* -1: any */
-	uint64_t owner;	/* trees of an object: shared pages keep the owner they were written for: 0 = any */
+	int level; /* -1: any */
+	uint64_t owner; /* trees of an object: shared pages keep the owner they were written for: 0 = any */
 };
 
 /*

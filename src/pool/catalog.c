@@ -81,7 +81,8 @@ int replica_get(struct fiber *f, struct pool *pool, uint64_t object, struct repl
 	if (!rep)
 		rep = replica_new(pool, object, &record);
 	if (!rep)
-		return fiber_fail(f, -ENOMEM, "pool '%s': no memory for a replica", pool->super.name);
+		return fiber_fail(f, -ENOMEM, "pool '%s': no memory for a replica",
+				  pool->super.name);
 	if (rep->gone)
 		return -ENOENT;
 	rep->uses++;
@@ -110,8 +111,8 @@ static uint64_t hash_uuid(const struct uuid *uuid)
 
 static bool record_matches(const struct record *record, const char *name, const struct uuid *uuid)
 {
-	return name ? strcmp(record->name, name) == 0
-		    : memcmp(record->uuid.bytes, uuid->bytes, sizeof(uuid->bytes)) == 0;
+	return name ? strcmp(record->name, name) == 0 :
+		      memcmp(record->uuid.bytes, uuid->bytes, sizeof(uuid->bytes)) == 0;
 }
 
 /* The names tree and the catalog a look-up goes by: the published or the open transaction's. */
@@ -238,9 +239,10 @@ int catalog_check_name(struct fiber *f, const char *what, const char *name)
 		ok = name_char_ok(name[i]);
 	if (ok)
 		return 0;
-	return fiber_fail(f, -EINVAL,
-			  "%s name '%.80s': 1 to %u of letters, digits, '.', '_' and '-' are wanted, not beginning with '.' or '-'",
-			  what, name, POOL_NAME_LEN_MAX);
+	return fiber_fail(
+		f, -EINVAL,
+		"%s name '%.80s': 1 to %u of letters, digits, '.', '_' and '-' are wanted, not beginning with '.' or '-'",
+		what, name, POOL_NAME_LEN_MAX);
 }
 
 /* ---- in a transaction ---------------------------------------------------------------------------- */
@@ -261,7 +263,8 @@ int catalog_add(struct fiber *f, struct pool *pool, const struct record *record,
 	int r;
 
 	if (!rep)
-		return fiber_fail(f, -ENOMEM, "pool '%s': no memory for a replica", pool->super.name);
+		return fiber_fail(f, -ENOMEM, "pool '%s': no memory for a replica",
+				  pool->super.name);
 	rep->uses++;
 	replica_dirty(rep);
 	*ret = rep;

@@ -105,7 +105,9 @@ static int leaf_map(struct check *c, const uint8_t *at)
 	struct map_value value = map_value_get(at + TREE_KEY_SIZE);
 
 	if (!disk_has_cluster(c->pool, value.cluster)) {
-		check_error(c, "mapping of logical cluster %" PRIu64 " leads to cluster %#" PRIx64 ", which is outside",
+		check_error(c,
+			    "mapping of logical cluster %" PRIu64 " leads to cluster %#" PRIx64
+			    ", which is outside",
 			    le64_get(at), value.cluster);
 		c->result.lost_bytes += c->pool->super.cluster_bytes;
 		return 0;
@@ -121,18 +123,21 @@ static int leaf_catalog(struct check *c, const uint8_t *at)
 
 	c->result.objects++;
 	if (r < 0) {
-		check_error(c, "record of object %" PRIu64 " is damaged: its data are lost", object);
+		check_error(c, "record of object %" PRIu64 " is damaged: its data are lost",
+			    object);
 		return 0;
 	}
 	if (object >= c->pool->super.next_object)
-		check_error(c, "object %" PRIu64 " ('%s') has a number that was never given", object,
-			    record.name);
+		check_error(c, "object %" PRIu64 " ('%s') has a number that was never given",
+			    object, record.name);
 	if (record.kind == REPLICA_SNAPSHOT)
 		c->snapshots++;
 	else
 		c->replicas++;
 	if (record.mapped != record.map.entries)
-		check_error(c, "'%s': %" PRIu64 " clusters mapped, but its map has %" PRIu64 " entries",
+		check_error(c,
+			    "'%s': %" PRIu64 " clusters mapped, but its map has %" PRIu64
+			    " entries",
 			    record.name, record.mapped, record.map.entries);
 	r = push_root(c, TREE_MAP, object, &record.map);
 	return r < 0 ? r : push_root(c, TREE_ATTR, object, &record.attr);
@@ -188,13 +193,12 @@ static int page_entries(struct check *c, const struct check_step *step, uint8_t 
 		const uint8_t *at = tree_entry(bytes, size, i);
 
 		if (step->type == PAGE_NODE) {
-			const struct check_step child = {
-				.ptr = page_ptr_get(at + TREE_KEY_SIZE),
-				.type = step->level > 1 ? PAGE_NODE : PAGE_LEAF,
-				.tree = step->tree,
-				.level = (uint8_t)(step->level - 1),
-				.owner = step->owner
-			};
+			const struct check_step child = { .ptr = page_ptr_get(at + TREE_KEY_SIZE),
+							  .type = step->level > 1 ? PAGE_NODE :
+										    PAGE_LEAF,
+							  .tree = step->tree,
+							  .level = (uint8_t)(step->level - 1),
+							  .owner = step->owner };
 
 			r = push(c, &child);
 		} else {
@@ -207,7 +211,9 @@ static int page_entries(struct check *c, const struct check_step *step, uint8_t 
 
 static int walk_page(struct check *c, const struct check_step *step)
 {
-	const struct page_want want = { .type = step->type, .tree = step->tree, .level = step->level };
+	const struct page_want want = { .type = step->type,
+					.tree = step->tree,
+					.level = step->level };
 	struct page *page;
 	uint64_t count = tally(&c->pages, step->ptr.name);
 	int r;
@@ -236,8 +242,8 @@ static int walk_all(struct check *c)
 	while (r == 0 && c->depth) {
 		struct check_step step = c->stack[--c->depth];
 
-		r = fiber_is_cancelled(c->f) ? fiber_fail(c->f, -ECANCELED, "cancelled")
-					     : walk_page(c, &step);
+		r = fiber_is_cancelled(c->f) ? fiber_fail(c->f, -ECANCELED, "cancelled") :
+					       walk_page(c, &step);
 	}
 	return r;
 }
@@ -296,8 +302,10 @@ static void compare_pages(struct check *c)
 				continue;
 			if (want == 0)
 				c->result.leaked_pages++;
-			check_error(c, "page %#" PRIx64 ": counted %u times, pointed to %" PRIu64 " times", name,
-				    rc->counts[p], want);
+			check_error(c,
+				    "page %#" PRIx64 ": counted %u times, pointed to %" PRIu64
+				    " times",
+				    name, rc->counts[p], want);
 		}
 	}
 }
@@ -308,7 +316,8 @@ static void compare_pages_rest(struct check *c)
 	struct map_iter iter = { 0 };
 
 	while (map_u64_next(&c->pages, &iter))
-		check_error(c, "page %#" PRIx64 " is pointed to, but in no metadata cluster", iter.key_u64);
+		check_error(c, "page %#" PRIx64 " is pointed to, but in no metadata cluster",
+			    iter.key_u64);
 }
 
 static int compare_group(struct check *c, uint64_t key, const struct space_value *value)
@@ -333,11 +342,12 @@ static int compare_group(struct check *c, uint64_t key, const struct space_value
 			continue;
 		if (want == 0)
 			c->result.leaked_clusters++;
-		check_error(c, "cluster %#" PRIx64 ": counted %u times, used %" PRIu64 " times", cluster,
-			    count, want);
+		check_error(c, "cluster %#" PRIx64 ": counted %u times, used %" PRIu64 " times",
+			    cluster, count, want);
 	}
 	if (free != value->free)
-		check_error(c, "group %#" PRIx64 ": %u clusters free, noted %u", key, free, value->free);
+		check_error(c, "group %#" PRIx64 ": %u clusters free, noted %u", key, free,
+			    value->free);
 	return 0;
 }
 
@@ -375,7 +385,8 @@ static int compare_clusters(struct check *c)
 static void compare_number(struct check *c, const char *what, uint64_t found, uint64_t noted)
 {
 	if (found != noted)
-		check_error(c, "%s: %" PRIu64 " found, %" PRIu64 " in the superblock", what, found, noted);
+		check_error(c, "%s: %" PRIu64 " found, %" PRIu64 " in the superblock", what, found,
+			    noted);
 }
 
 static void compare_totals(struct check *c)

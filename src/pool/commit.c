@@ -209,8 +209,9 @@ static bool round_needed(const struct pool *pool)
 static void round_do(struct fiber *f, struct pool *pool)
 {
 	struct list ops;
-	int r = pool->state == POOL_ONLINE ? 0 : fiber_fail(f, -EROFS, "pool '%s' is read-only: %s",
-							     pool->super.name, pool->why);
+	int r = pool->state == POOL_ONLINE ? 0 :
+					     fiber_fail(f, -EROFS, "pool '%s' is read-only: %s",
+							pool->super.name, pool->why);
 
 	pool->commit.rounds_begun++;
 	pool->commit.forced = false;
@@ -246,7 +247,8 @@ static int commit_main(struct fiber *f, void *arg)
 		event_clear(&commit->wanted);
 		if (round_needed(pool))
 			round_do(f, pool);
-		if (pool->state == POOL_ONLINE && (pool->super.dead.entries || !list_empty(&commit->ops)))
+		if (pool->state == POOL_ONLINE &&
+		    (pool->super.dead.entries || !list_empty(&commit->ops)))
 			commit_request(pool);
 		else if (round_needed(pool))
 			commit_later(pool);
@@ -299,7 +301,8 @@ int commit_wait(struct fiber *f, struct pool *pool)
 		event_wait_always(f, &pool->commit.round_done);
 	}
 	if (pool->state != POOL_ONLINE)
-		return fiber_fail(f, -EROFS, "pool '%s' is read-only: %s", pool->super.name, pool->why);
+		return fiber_fail(f, -EROFS, "pool '%s' is read-only: %s", pool->super.name,
+				  pool->why);
 	return 0;
 }
 
@@ -308,7 +311,8 @@ int commit_op(struct fiber *f, struct pool *pool, struct commit_op *op)
 	struct commit *commit = &pool->commit;
 
 	if (pool->state != POOL_ONLINE)
-		return fiber_fail(f, -EROFS, "pool '%s' is read-only: %s", pool->super.name, pool->why);
+		return fiber_fail(f, -EROFS, "pool '%s' is read-only: %s", pool->super.name,
+				  pool->why);
 	if (!commit->fiber || commit->stop)
 		return fiber_fail(f, -ESHUTDOWN, "pool '%s' is being exported", pool->super.name);
 	if (commit->op_count == COMMIT_QUEUE_MAX)

@@ -26,9 +26,9 @@ struct fiber;
 struct pool;
 struct replica;
 
-#define COMMIT_EVERY_NS 5000000000ull /* what changed is in a tree after this */
-#define COMMIT_OPS_MAX 64u	      /* operations of one round */
-#define COMMIT_QUEUE_MAX 65536u	      /* operations waiting */
+#define COMMIT_EVERY_NS	 5000000000ull /* what changed is in a tree after this */
+#define COMMIT_OPS_MAX	 64u	       /* operations of one round */
+#define COMMIT_QUEUE_MAX 65536u	       /* operations waiting */
 
 struct commit_op {
 	struct list_link link;

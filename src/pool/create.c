@@ -16,10 +16,10 @@
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 
-#define LOG_HALF_MAX (8u << 20)
-#define LOG_HALF_SHARE 64 /* at most this part of the disk */
+#define LOG_HALF_MAX	   (8u << 20)
+#define LOG_HALF_SHARE	   64 /* at most this part of the disk */
 #define OVERCOMMIT_DEFAULT 200u
-#define OVERCOMMIT_MAX 10000u
+#define OVERCOMMIT_MAX	   10000u
 
 static int create_check_args(struct fiber *f, const struct pool_create_args *args)
 {
@@ -28,13 +28,15 @@ static int create_check_args(struct fiber *f, const struct pool_create_args *arg
 	if (r < 0)
 		return r;
 	if (args->disk_count == 0 || args->disk_count > POOL_DISKS_MAX)
-		return fiber_fail(f, -EINVAL, "pool '%s': 1 to %u disks are wanted, not %u", args->name,
-				  POOL_DISKS_MAX, args->disk_count);
+		return fiber_fail(f, -EINVAL, "pool '%s': 1 to %u disks are wanted, not %u",
+				  args->name, POOL_DISKS_MAX, args->disk_count);
 	if (args->cluster_bytes &&
 	    (args->cluster_bytes < POOL_CLUSTER_MIN || args->cluster_bytes > POOL_CLUSTER_MAX ||
 	     !is_pow2_u64(args->cluster_bytes)))
-		return fiber_fail(f, -EINVAL, "pool '%s': a cluster has 16384 to 1048576 bytes, a power of two, not %u",
-				  args->name, args->cluster_bytes);
+		return fiber_fail(
+			f, -EINVAL,
+			"pool '%s': a cluster has 16384 to 1048576 bytes, a power of two, not %u",
+			args->name, args->cluster_bytes);
 	if (args->overcommit_percent > OVERCOMMIT_MAX)
 		return fiber_fail(f, -EINVAL, "pool '%s': over-commit is 1 to %u percent, not %u",
 				  args->name, OVERCOMMIT_MAX, args->overcommit_percent);
@@ -85,8 +87,8 @@ static void create_super(struct fiber *f, struct pool *pool, const struct pool_c
 	super->config_epoch = 1;
 	super->incarnation = 1;
 	super->cluster_bytes = args->cluster_bytes ? args->cluster_bytes : POOL_CLUSTER_DEFAULT;
-	super->overcommit_percent = args->overcommit_percent ? args->overcommit_percent
-							     : OVERCOMMIT_DEFAULT;
+	super->overcommit_percent = args->overcommit_percent ? args->overcommit_percent :
+							       OVERCOMMIT_DEFAULT;
 	super->next_object = 1;
 	super->next_dead = UINT64_C(1) << 62;
 	memcpy(super->name, args->name, strlen(args->name) + 1);

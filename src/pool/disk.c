@@ -10,8 +10,8 @@
 #include "pool/pool_priv.h"
 #include "reactor/fiber.h"
 
-#define DISK_RUN_PAGES 64u	/* pages of one write */
-#define DISK_WRITES_MAX 32u	/* writes in flight during a commit */
+#define DISK_RUN_PAGES	64u /* pages of one write */
+#define DISK_WRITES_MAX 32u /* writes in flight during a commit */
 
 int disk_open(struct fiber *f, const char *uri, bool look_only, struct pool_disk *ret)
 {
@@ -21,8 +21,8 @@ int disk_open(struct fiber *f, const char *uri, bool look_only, struct pool_disk
 	if (r < 0)
 		return r;
 	if (disk.bdev->block_size > POOL_PAGE) {
-		r = fiber_fail(f, -EINVAL, "disk '%s': block size %u, a pool needs 512 to 4096", uri,
-			       disk.bdev->block_size);
+		r = fiber_fail(f, -EINVAL, "disk '%s': block size %u, a pool needs 512 to 4096",
+			       uri, disk.bdev->block_size);
 		goto fail;
 	}
 	disk.block_shift = (uint32_t)__builtin_ctz(disk.bdev->block_size);
@@ -118,16 +118,16 @@ int disk_read_page(struct fiber *f, struct pool *pool, uint64_t name, uint8_t *b
 /* ---- many pages, side by side --------------------------------------------------------------- */
 
 struct batch {
-	struct event idle;	/* fewer than DISK_WRITES_MAX are in flight, or all have ended */
+	struct event idle; /* fewer than DISK_WRITES_MAX are in flight, or all have ended */
 	unsigned inflight, wake_at;
-	int status;		/* first error */
+	int status; /* first error */
 };
 
 struct batch_write {
 	struct batch *batch;
 	struct pool_disk *flushes; /* NULL: it is a write */
 	struct iovec iov[DISK_RUN_PAGES];
-	struct bio bio;		/* last: room of the drivers follows */
+	struct bio bio; /* last: room of the drivers follows */
 };
 
 static void batch_begin(struct batch *batch)

@@ -11,16 +11,16 @@ struct pool;
 struct page;
 
 struct pool_disk {
-	char *uri;		 /* owned */
-	struct bdev *bdev;	 /* owned use; NULL: no such disk */
-	struct bdev_chan *chan;	 /* owned, on the home reactor */
+	char *uri;		/* owned */
+	struct bdev *bdev;	/* owned use; NULL: no such disk */
+	struct bdev_chan *chan; /* owned, on the home reactor */
 	struct bdev_claim claim;
 	bool claimed;
-	bool unflushed;		 /* took data or pages since its last flush was begun */
-	unsigned flushing;	 /* flushes in flight: not over, so of no use to others yet */
+	bool unflushed;	   /* took data or pages since its last flush was begun */
+	unsigned flushing; /* flushes in flight: not over, so of no use to others yet */
 	uint32_t block_shift;
 	uint64_t size_bytes;
-	uint64_t clusters;	 /* as the newest superblock has it */
+	uint64_t clusters; /* as the newest superblock has it */
 	struct uuid uuid;
 };
 

@@ -130,9 +130,9 @@ static bool cluster_bytes_ok(uint32_t bytes)
 
 void label_encode(const struct label *label, uint8_t page[POOL_PAGE])
 {
-	const struct page_head head = {
-		.type = PAGE_LABEL, .pool = label->pool, .name = label->disk_number
-	};
+	const struct page_head head = { .type = PAGE_LABEL,
+					.pool = label->pool,
+					.name = label->disk_number };
 
 	memset(page, 0, POOL_PAGE);
 	page_head_put(page, &head);

@@ -49,24 +49,24 @@
 #include "base/le.h"
 #include "base/uuid.h"
 
-#define POOL_PAGE 4096u
-#define POOL_BLOCK 4096u /* unit of the valid bitmap */
-#define POOL_CLUSTER_MIN (16u << 10)
-#define POOL_CLUSTER_MAX (1u << 20)
+#define POOL_PAGE	     4096u
+#define POOL_BLOCK	     4096u /* unit of the valid bitmap */
+#define POOL_CLUSTER_MIN     (16u << 10)
+#define POOL_CLUSTER_MAX     (1u << 20)
 #define POOL_CLUSTER_DEFAULT (64u << 10)
-#define POOL_VALID_BITS 32u /* clusters of more blocks are zero-filled when first written */
-#define POOL_DISKS_MAX 64u
-#define POOL_NAME_MAX 64u /* bytes, without NUL */
-#define POOL_RING_SLOTS 8u
-#define POOL_LABEL_A 4096u
-#define POOL_RING_A 8192u
-#define POOL_DATA_START (1u << 20)
-#define POOL_TAIL_BYTES (64u << 10)
-#define POOL_END_ALIGN (1u << 20)
-#define POOL_DISK_MIN (64ull << 20)
-#define POOL_VERSION 1u
-#define POOL_DISK_SHIFT 40
-#define POOL_CLUSTER_BITS 48
+#define POOL_VALID_BITS	     32u /* clusters of more blocks are zero-filled when first written */
+#define POOL_DISKS_MAX	     64u
+#define POOL_NAME_MAX	     64u /* bytes, without NUL */
+#define POOL_RING_SLOTS	     8u
+#define POOL_LABEL_A	     4096u
+#define POOL_RING_A	     8192u
+#define POOL_DATA_START	     (1u << 20)
+#define POOL_TAIL_BYTES	     (64u << 10)
+#define POOL_END_ALIGN	     (1u << 20)
+#define POOL_DISK_MIN	     (64ull << 20)
+#define POOL_VERSION	     1u
+#define POOL_DISK_SHIFT	     40
+#define POOL_CLUSTER_BITS    48
 
 static inline uint64_t cluster_name(unsigned disk, uint64_t index)
 {
@@ -131,8 +131,8 @@ enum page_type {
  *	64     4032 body
  */
 #define PAGE_MAGIC 0x3150534du
-#define PAGE_HEAD 64u
-#define PAGE_BODY (POOL_PAGE - PAGE_HEAD)
+#define PAGE_HEAD  64u
+#define PAGE_BODY  (POOL_PAGE - PAGE_HEAD)
 
 struct page_head {
 	uint8_t type, tree, level;
@@ -207,19 +207,19 @@ enum tree_kind {
 	TREE_KINDS
 };
 
-#define TREE_KEY_SIZE 8u
+#define TREE_KEY_SIZE	8u
 #define TREE_NODE_ENTRY (TREE_KEY_SIZE + PAGE_PTR_SIZE)
-#define TREE_NODE_MAX (PAGE_BODY / TREE_NODE_ENTRY)
-#define TREE_VALUE_MAX 480u
+#define TREE_NODE_MAX	(PAGE_BODY / TREE_NODE_ENTRY)
+#define TREE_VALUE_MAX	480u
 #define TREE_LEVELS_MAX 12u
 
 #define CATALOG_VALUE_SIZE 480u
-#define NAMES_VALUE_SIZE 8u
-#define SPACE_VALUE_SIZE 32u
-#define MANY_VALUE_SIZE 8u
-#define DEAD_VALUE_SIZE 32u
-#define MAP_VALUE_SIZE 16u
-#define ATTR_VALUE_SIZE 232u
+#define NAMES_VALUE_SIZE   8u
+#define SPACE_VALUE_SIZE   32u
+#define MANY_VALUE_SIZE	   8u
+#define DEAD_VALUE_SIZE	   32u
+#define MAP_VALUE_SIZE	   16u
+#define ATTR_VALUE_SIZE	   232u
 
 /* Bytes of a value in the leaves of this kind of tree. */
 uint32_t tree_value_size(enum tree_kind kind);
@@ -260,7 +260,7 @@ static inline struct map_value map_value_get(const uint8_t *at)
  * bits up: 0 free, 1, 2, 3 = look into the tree "many". 24 page, 4 free, 4 reserved.
  * A group without an entry is free as a whole.
  */
-#define SPACE_GROUP (PAGE_BODY * 4u)
+#define SPACE_GROUP	 (PAGE_BODY * 4u)
 #define SPACE_COUNT_MANY 3u
 
 struct space_value {
@@ -338,7 +338,7 @@ static inline uint32_t refs_per_page(uint32_t pages_per_cluster)
  *	16     8    MAP: logical cluster; HOLE: the first; AL_SET, AL_CLEAR, MISS_ADD: the first region; FENCE: token
  *	24     8    MAP: cluster; HOLE: how many clusters; AL_SET, AL_CLEAR, MISS_ADD: how many regions
  */
-#define INTENT_ENTRY_SIZE 32u
+#define INTENT_ENTRY_SIZE     32u
 #define INTENT_RECORD_ENTRIES (PAGE_BODY / INTENT_ENTRY_SIZE)
 
 enum intent_kind {
@@ -373,8 +373,9 @@ static inline bool intent_entry_get(const uint8_t *at, struct intent_entry *ret)
 {
 	if (at[0] == INTENT_NONE || at[0] >= INTENT_KINDS)
 		return false;
-	*ret = (struct intent_entry){ (enum intent_kind)at[0], at[1],	       le32_get(at + 4),
-				      le64_get(at + 8),		le64_get(at + 16), le64_get(at + 24) };
+	*ret = (struct intent_entry){ (enum intent_kind)at[0], at[1],
+				      le32_get(at + 4),	       le64_get(at + 8),
+				      le64_get(at + 16),       le64_get(at + 24) };
 	return true;
 }
 

@@ -98,8 +98,8 @@ static int add_check(struct fiber *f, struct pool *pool, void *arg)
 	if (disk->bdev->read_only)
 		r = fiber_fail(f, -EROFS, "disk '%s' is read-only", add->uri);
 	else if (disk->size_bytes < POOL_DISK_MIN)
-		r = fiber_fail(f, -ENOSPC, "disk '%s' has %" PRIu64 " bytes, a pool needs %llu", add->uri,
-			       disk->size_bytes, (unsigned long long)POOL_DISK_MIN);
+		r = fiber_fail(f, -ENOSPC, "disk '%s' has %" PRIu64 " bytes, a pool needs %llu",
+			       add->uri, disk->size_bytes, (unsigned long long)POOL_DISK_MIN);
 	else if (!add->force)
 		r = label_check_blank(f, pool->mem, disk);
 	if (r < 0)
@@ -141,7 +141,8 @@ static int add_run(struct fiber *f, struct pool *pool, void *arg)
 	if (r < 0)
 		return r;
 	disk->clusters = disk_clusters(disk->size_bytes, pool->super.cluster_bytes);
-	pool->super.disks[add->number] = (struct super_disk){ disk->uuid, disk->clusters, DISK_IN_USE };
+	pool->super.disks[add->number] =
+		(struct super_disk){ disk->uuid, disk->clusters, DISK_IN_USE };
 	pool->super.config_epoch++;
 	add_mirror(pool, add->number);
 	space_size(pool);

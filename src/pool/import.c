@@ -25,9 +25,9 @@
 struct import {
 	const struct pool_import_args *args;
 	struct pool *pool;
-	struct pool_disk *given;	/* as the caller named them; owned array */
-	struct label *labels;		/* of each */
-	struct super *newest;		/* the highest transaction found below `below` */
+	struct pool_disk *given; /* as the caller named them; owned array */
+	struct label *labels;	 /* of each */
+	struct super *newest;	 /* the highest transaction found below `below` */
 	uint64_t below;
 	uint8_t *page;
 };
@@ -42,16 +42,22 @@ static int import_open(struct fiber *f, struct import *im)
 		if (r == 0)
 			r = label_read(f, im->pool->mem, &im->given[i], &im->labels[i]);
 		if (r == 0 && im->given[i].size_bytes < im->labels[i].size_bytes)
-			r = fiber_fail(f, -EILSEQ, "disk '%s' has %" PRIu64 " bytes, it had %" PRIu64 " when it was in use",
-				       args->disks[i], im->given[i].size_bytes, im->labels[i].size_bytes);
+			r = fiber_fail(f, -EILSEQ,
+				       "disk '%s' has %" PRIu64 " bytes, it had %" PRIu64
+				       " when it was in use",
+				       args->disks[i], im->given[i].size_bytes,
+				       im->labels[i].size_bytes);
 		if (r == 0 && memcmp(im->labels[i].pool.bytes, im->labels[0].pool.bytes, 16) != 0)
-			r = fiber_fail(f, -EINVAL, "disk '%s' belongs to pool '%s', disk '%s' to pool '%s'",
+			r = fiber_fail(f, -EINVAL,
+				       "disk '%s' belongs to pool '%s', disk '%s' to pool '%s'",
 				       args->disks[i], im->labels[i].name, args->disks[0],
 				       im->labels[0].name);
 		for (unsigned j = 0; r == 0 && j < i; j++)
 			if (im->labels[j].disk_number == im->labels[i].disk_number)
-				r = fiber_fail(f, -EINVAL, "disks '%s' and '%s' are the same disk of the pool, or copies of it",
-					       args->disks[j], args->disks[i]);
+				r = fiber_fail(
+					f, -EINVAL,
+					"disks '%s' and '%s' are the same disk of the pool, or copies of it",
+					args->disks[j], args->disks[i]);
 	}
 	return r;
 }
@@ -96,8 +102,10 @@ static int import_rings(struct fiber *f, struct import *im)
 			return r;
 	}
 	if (im->newest->txg == 0)
-		return fiber_fail(f, -EILSEQ, "pool '%s': no valid superblock on any of its disks%s",
-				  im->labels[0].name, im->below == UINT64_MAX ? " (never finished, or damaged)" : "");
+		return fiber_fail(f, -EILSEQ,
+				  "pool '%s': no valid superblock on any of its disks%s",
+				  im->labels[0].name,
+				  im->below == UINT64_MAX ? " (never finished, or damaged)" : "");
 	im->pool->super = *im->newest;
 	return 0;
 }
@@ -120,8 +128,8 @@ static int import_place(struct fiber *f, struct import *im)
 		if (n == im->args->disk_count) {
 			char text[UUID_TEXT_SIZE];
 
-			return fiber_fail(f, -ENODEV, "pool '%s': disk %u (%s) is missing", pool->super.name,
-					  i, uuid_print(&want->uuid, text));
+			return fiber_fail(f, -ENODEV, "pool '%s': disk %u (%s) is missing",
+					  pool->super.name, i, uuid_print(&want->uuid, text));
 		}
 		disk_close(f, &im->given[n]);
 		r = disk_open(f, im->args->disks[n], im->args->read_only, &pool->disks[i]);
@@ -129,19 +137,24 @@ static int import_place(struct fiber *f, struct import *im)
 			return r;
 		pool->disks[i].uuid = want->uuid;
 		pool->disks[i].size_bytes = im->labels[n].size_bytes;
-		if (disk_clusters(im->labels[n].size_bytes, pool->super.cluster_bytes) < want->clusters)
-			return fiber_fail(f, -EILSEQ, "disk '%s': its label says %" PRIu64 " bytes, fewer than are in use",
+		if (disk_clusters(im->labels[n].size_bytes, pool->super.cluster_bytes) <
+		    want->clusters)
+			return fiber_fail(f, -EILSEQ,
+					  "disk '%s': its label says %" PRIu64
+					  " bytes, fewer than are in use",
 					  pool->disks[i].uri, im->labels[n].size_bytes);
 		pool->disks[i].clusters = want->clusters;
 	}
 	for (unsigned n = 0; n < im->args->disk_count; n++)
 		if (im->given[n].bdev)
-			return fiber_fail(f, -EINVAL, "disk '%s' was a disk of pool '%s' once, but is not now",
+			return fiber_fail(f, -EINVAL,
+					  "disk '%s' was a disk of pool '%s' once, but is not now",
 					  im->args->disks[n], pool->super.name);
 	return 0;
 }
 
-static int root_look(struct fiber *f, struct pool *pool, enum tree_kind kind, struct tree_root *root)
+static int root_look(struct fiber *f, struct pool *pool, enum tree_kind kind,
+		     struct tree_root *root)
 {
 	const struct tree tree = { kind, 0, root };
 	uint8_t value[TREE_VALUE_MAX];
@@ -214,13 +227,14 @@ static int import_do(struct fiber *f, struct import *im)
 	int r = import_open(f, im);
 
 	if (r == 0 && im->args->name && strcmp(im->args->name, im->labels[0].name) != 0)
-		r = fiber_fail(f, -ENOENT, "disk '%s' bears pool '%s', not '%s'", im->args->disks[0],
-			       im->labels[0].name, im->args->name);
+		r = fiber_fail(f, -ENOENT, "disk '%s' bears pool '%s', not '%s'",
+			       im->args->disks[0], im->labels[0].name, im->args->name);
 	if (r == 0)
 		r = import_super(f, im);
 	if (r < 0)
 		return r;
-	if (im->args->read_only || pool->super.version_write > POOL_VERSION || pool->super.features) {
+	if (im->args->read_only || pool->super.version_write > POOL_VERSION ||
+	    pool->super.features) {
 		pool->state = POOL_READ_ONLY;
 		if (!pool->why[0])
 			snprintf(pool->why, sizeof(pool->why), "%s",

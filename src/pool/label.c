@@ -74,7 +74,8 @@ int label_read(struct fiber *f, struct mem *mem, struct pool_disk *disk, struct 
 	int r, second;
 
 	if (disk->size_bytes < POOL_DISK_MIN)
-		return fiber_fail(f, -ENOMSG, "disk '%s' bears no pool: it is too small", disk->uri);
+		return fiber_fail(f, -ENOMSG, "disk '%s' bears no pool: it is too small",
+				  disk->uri);
 	r = page_read_label(f, mem, disk, POOL_LABEL_A, ret);
 	if (r == 0)
 		return 0;
@@ -87,7 +88,8 @@ int label_read(struct fiber *f, struct mem *mem, struct pool_disk *disk, struct 
 	case -ENOMSG:
 		return fiber_fail(f, r, "disk '%s' bears no pool", disk->uri);
 	case -EILSEQ:
-		return fiber_fail(f, r, "disk '%s': both copies of its label are damaged", disk->uri);
+		return fiber_fail(f, r, "disk '%s': both copies of its label are damaged",
+				  disk->uri);
 	case -EPROTO:
 		return fiber_fail(f, r, "disk '%s' was written by a later version", disk->uri);
 	default:
@@ -95,17 +97,20 @@ int label_read(struct fiber *f, struct mem *mem, struct pool_disk *disk, struct 
 	}
 }
 
-static int head_check_blank(struct fiber *f, struct pool_disk *disk, const uint8_t *bytes, size_t len)
+static int head_check_blank(struct fiber *f, struct pool_disk *disk, const uint8_t *bytes,
+			    size_t len)
 {
 	const char *name = signature_name(bytes, len);
 	uint64_t at = first_nonzero(bytes, len);
 
 	if (name)
-		return fiber_fail(f, -EMEDIUMTYPE, "disk '%s' bears %s; force to take it all the same",
-				  disk->uri, name);
+		return fiber_fail(f, -EMEDIUMTYPE,
+				  "disk '%s' bears %s; force to take it all the same", disk->uri,
+				  name);
 	if (at != UINT64_MAX)
 		return fiber_fail(f, -EMEDIUMTYPE,
-				  "disk '%s' is not blank (data at byte %" PRIu64 "); force to take it all the same",
+				  "disk '%s' is not blank (data at byte %" PRIu64
+				  "); force to take it all the same",
 				  disk->uri, at);
 	return 0;
 }
@@ -120,13 +125,16 @@ int label_check_blank(struct fiber *f, struct mem *mem, struct pool_disk *disk)
 		return fiber_fail(f, -ENOMEM, "disk '%s': no memory", disk->uri);
 	r = label_read(f, mem, disk, &label);
 	if (r == 0)
-		return fiber_fail(f, -EMEDIUMTYPE, "disk '%s' belongs to pool '%s'; force to take it all the same",
+		return fiber_fail(f, -EMEDIUMTYPE,
+				  "disk '%s' belongs to pool '%s'; force to take it all the same",
 				  disk->uri, label.name);
 	if (r != -ENOMSG)
-		return r == -EILSEQ || r == -EPROTO ? fiber_fail(f, -EMEDIUMTYPE,
-								 "disk '%s' bears a damaged or later pool; force to take it all the same",
-								 disk->uri)
-						    : r;
+		return r == -EILSEQ || r == -EPROTO ?
+			       fiber_fail(
+				       f, -EMEDIUMTYPE,
+				       "disk '%s' bears a damaged or later pool; force to take it all the same",
+				       disk->uri) :
+			       r;
 	fiber_clear(f);
 	r = disk_read(f, disk, 0, bytes, POOL_DATA_START);
 	if (r == 0)
@@ -134,8 +142,10 @@ int label_check_blank(struct fiber *f, struct mem *mem, struct pool_disk *disk)
 	if (r == 0)
 		r = disk_read(f, disk, disk_label_b(disk->size_bytes), bytes, POOL_TAIL_BYTES);
 	if (r == 0 && first_nonzero(bytes, POOL_TAIL_BYTES) != UINT64_MAX)
-		r = fiber_fail(f, -EMEDIUMTYPE, "disk '%s' is not blank (data in its last 64 KiB); force to take it all the same",
-			       disk->uri);
+		r = fiber_fail(
+			f, -EMEDIUMTYPE,
+			"disk '%s' is not blank (data in its last 64 KiB); force to take it all the same",
+			disk->uri);
 	return r;
 }
 

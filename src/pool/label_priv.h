@@ -9,7 +9,8 @@
 struct mem;
 
 /* The label of a disk: A, or B where A is damaged. -ENOMSG: none; -EILSEQ, -EPROTO; all worded. */
-MUST_USE int label_read(struct fiber *f, struct mem *mem, struct pool_disk *disk, struct label *ret);
+MUST_USE int label_read(struct fiber *f, struct mem *mem, struct pool_disk *disk,
+			struct label *ret);
 
 /* Refuse a disk that bears anything: -EMEDIUMTYPE with words that say what it is. */
 MUST_USE int label_check_blank(struct fiber *f, struct mem *mem, struct pool_disk *disk);

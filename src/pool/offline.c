@@ -18,7 +18,9 @@
 int pool_check(struct fiber *f, const char *const *disks, unsigned count, pool_check_say_fn say,
 	       void *ctx, struct pool_check_result *ret)
 {
-	const struct pool_import_args args = { .disks = disks, .disk_count = count, .read_only = true };
+	const struct pool_import_args args = { .disks = disks,
+					       .disk_count = count,
+					       .read_only = true };
 	struct pool *pool;
 	int r = pool_import(f, &args, &pool);
 
@@ -69,25 +71,33 @@ static void dump_super(const struct dump *dump, const struct pool *pool)
 	const struct super *super = &pool->super;
 	char uuid[UUID_TEXT_SIZE];
 
-	dump_line(dump, "pool '%s' %s: version %u, transaction %" PRIu64 ", incarnation %" PRIu64 ", %s",
+	dump_line(dump,
+		  "pool '%s' %s: version %u, transaction %" PRIu64 ", incarnation %" PRIu64 ", %s",
 		  super->name, uuid_print(&super->pool, uuid), super->version_write, super->txg,
-		  super->incarnation, super->flags & SUPER_CLEAN ? "clean" : "not exported cleanly");
-	dump_line(dump, "clusters of %u bytes: %" PRIu64 " in all, %" PRIu64 " data, %" PRIu64 " metadata, %" PRIu64 " promised",
-		  super->cluster_bytes, pool->space.total, super->data_clusters, super->meta_clusters,
-		  super->thick_clusters);
-	dump_line(dump, "log: disk %u from cluster %" PRIu64 ", two halves of %u clusters, next record %" PRIu64,
+		  super->incarnation,
+		  super->flags & SUPER_CLEAN ? "clean" : "not exported cleanly");
+	dump_line(dump,
+		  "clusters of %u bytes: %" PRIu64 " in all, %" PRIu64 " data, %" PRIu64
+		  " metadata, %" PRIu64 " promised",
+		  super->cluster_bytes, pool->space.total, super->data_clusters,
+		  super->meta_clusters, super->thick_clusters);
+	dump_line(dump,
+		  "log: disk %u from cluster %" PRIu64
+		  ", two halves of %u clusters, next record %" PRIu64,
 		  super->log_disk, super->log_first, super->log_half_clusters, super->log_seq);
 	for (unsigned i = 0; i < POOL_DISKS_MAX; i++)
 		if (pool->disks[i].bdev)
-			dump_line(dump, "disk %u '%s' %s: %" PRIu64 " bytes, %" PRIu64 " clusters", i,
-				  pool->disks[i].uri, uuid_print(&super->disks[i].uuid, uuid),
+			dump_line(dump, "disk %u '%s' %s: %" PRIu64 " bytes, %" PRIu64 " clusters",
+				  i, pool->disks[i].uri, uuid_print(&super->disks[i].uuid, uuid),
 				  pool->disks[i].size_bytes, super->disks[i].clusters);
 }
 
 int pool_dump(struct fiber *f, const char *const *disks, unsigned count, pool_check_say_fn say,
 	      void *ctx)
 {
-	const struct pool_import_args args = { .disks = disks, .disk_count = count, .read_only = true };
+	const struct pool_import_args args = { .disks = disks,
+					       .disk_count = count,
+					       .read_only = true };
 	struct dump dump = { say, ctx };
 	struct pool *pool;
 	int r = pool_import(f, &args, &pool);

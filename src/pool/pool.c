@@ -62,7 +62,8 @@ int pool_new(struct fiber *f, const char *name, struct pool **ret)
 	if (table_find(table, name))
 		return fiber_fail(f, -EEXIST, "pool '%s' exists", name);
 	if (table->count == POOL_POOLS_MAX)
-		return fiber_fail(f, -ENOSPC, "there are %u pools, the most there can be", POOL_POOLS_MAX);
+		return fiber_fail(f, -ENOSPC, "there are %u pools, the most there can be",
+				  POOL_POOLS_MAX);
 	pool = mem_new(fiber_io(f), sizeof(*pool));
 	if (!pool)
 		return fiber_fail(f, -ENOMEM, "pool '%s': no memory", name);
@@ -80,10 +81,12 @@ int pool_start(struct fiber *f, struct pool *pool)
 {
 	int r = rio_start(f, pool);
 
-	pool->seen = (struct pool_roots){ pool->super.catalog, pool->super.names,
-					  pool->super.space, pool->super.many };
+	pool->seen = (struct pool_roots){ pool->super.catalog, pool->super.names, pool->super.space,
+					  pool->super.many };
 	if (r == 0)
-		r = intent_replay(f, pool, control_replay); /* in memory: a read-only pool is read as it was, too */
+		r = intent_replay(
+			f, pool,
+			control_replay); /* in memory: a read-only pool is read as it was, too */
 	if (r < 0 || pool->state != POOL_ONLINE)
 		return r;
 	pool->super.flags &= ~(uint64_t)SUPER_CLEAN;
@@ -222,9 +225,10 @@ void pool_info(struct pool *pool, struct pool_info *ret)
 	ret->capacity_bytes = pool->space.total << pool->cluster_shift;
 	ret->used_bytes = (super->data_clusters + pool->space.claimed) << pool->cluster_shift;
 	ret->metadata_bytes = super->meta_clusters << pool->cluster_shift;
-	ret->reserved_bytes = (super->thick_clusters +
-			       (reserve > super->meta_clusters ? reserve - super->meta_clusters : 0))
-			      << pool->cluster_shift;
+	ret->reserved_bytes =
+		(super->thick_clusters +
+		 (reserve > super->meta_clusters ? reserve - super->meta_clusters : 0))
+		<< pool->cluster_shift;
 }
 
 void pool_io_stats(struct pool *pool, struct pool_io_stats *ret)

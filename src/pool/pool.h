@@ -38,18 +38,18 @@ struct pool;
 struct pool_table;
 struct replica;
 
-#define POOL_NAME_LEN_MAX 64u
-#define POOL_POOLS_MAX 256u
-#define POOL_REPLICAS_MAX (1u << 20)
+#define POOL_NAME_LEN_MAX      64u
+#define POOL_POOLS_MAX	       256u
+#define POOL_REPLICAS_MAX      (1u << 20)
 #define POOL_REPLICA_BYTES_MAX (1ull << 50)
-#define POOL_CACHE_DEFAULT (64ull << 20)
+#define POOL_CACHE_DEFAULT     (64ull << 20)
 
 /* ---- pools ------------------------------------------------------------------- */
 
 struct pool_create_args {
-	const char *name;	     /* 1..64 of [A-Za-z0-9._-], not starting with '.' or '-' */
-	const struct uuid *uuid;     /* NULL: a new one */
-	const char *const *disks;    /* URIs */
+	const char *name;	  /* 1..64 of [A-Za-z0-9._-], not starting with '.' or '-' */
+	const struct uuid *uuid;  /* NULL: a new one */
+	const char *const *disks; /* URIs */
 	unsigned disk_count;
 	uint32_t cluster_bytes;	     /* 0: default 64 KiB; power of two, 16 KiB..1 MiB */
 	uint64_t cache_bytes;	     /* 0: default */
@@ -63,9 +63,9 @@ MUST_USE int pool_create(struct fiber *f, const struct pool_create_args *args, s
 struct pool_import_args {
 	const char *const *disks; /* URIs, in any order */
 	unsigned disk_count;
-	const char *name;	  /* NULL: whatever it is called */
+	const char *name; /* NULL: whatever it is called */
 	uint64_t cache_bytes;
-	bool read_only;		  /* nothing is written; also what a damaged pool falls back to */
+	bool read_only; /* nothing is written; also what a damaged pool falls back to */
 };
 
 /* -ENODEV names a missing disk; -ENOENT: no pool there; -EILSEQ: damaged beyond use, with what is wrong. */
@@ -110,7 +110,13 @@ MUST_USE int pool_sync(struct fiber *f, struct pool *pool);
 /* Wait until nothing is left to take down (tests, `pool export --wait`). */
 MUST_USE int pool_reap_wait(struct fiber *f, struct pool *pool);
 
-enum pool_event { POOL_EVENT_WATERMARK_80, POOL_EVENT_WATERMARK_90, POOL_EVENT_FULL, POOL_EVENT_RELIEVED, POOL_EVENT_STATE };
+enum pool_event {
+	POOL_EVENT_WATERMARK_80,
+	POOL_EVENT_WATERMARK_90,
+	POOL_EVENT_FULL,
+	POOL_EVENT_RELIEVED,
+	POOL_EVENT_STATE
+};
 typedef void (*pool_event_fn)(void *ctx, struct pool *pool, enum pool_event event);
 void pool_on_event(struct pool *pool, pool_event_fn fn, void *ctx);
 
@@ -146,42 +152,54 @@ struct replica_stat {
 	struct uuid parent_uuid;
 	char entity_id[64];
 	uint64_t size_bytes;
-	uint64_t allocated_bytes; /* mapped clusters, shared ones included; exact */
+	uint64_t allocated_bytes;      /* mapped clusters, shared ones included; exact */
 	bool thick, shared, discarded; /* discarded: a snapshot that goes with its last clone */
 	uint32_t clones, snapshots;
 	uint64_t txg, wall_ns; /* created */
 };
 
-MUST_USE int replica_create(struct fiber *f, struct pool *pool, const struct replica_create_args *args);
-MUST_USE int replica_destroy(struct fiber *f, struct pool *pool, const char *name); /* also a clone; a snapshot: see snapshot_destroy */
-MUST_USE int replica_resize(struct fiber *f, struct pool *pool, const char *name, uint64_t size_bytes);
+MUST_USE int replica_create(struct fiber *f, struct pool *pool,
+			    const struct replica_create_args *args);
+MUST_USE int replica_destroy(struct fiber *f, struct pool *pool,
+			     const char *name); /* also a clone; a snapshot: see snapshot_destroy */
+MUST_USE int replica_resize(struct fiber *f, struct pool *pool, const char *name,
+			    uint64_t size_bytes);
 MUST_USE int replica_rename(struct fiber *f, struct pool *pool, const char *name, const char *to);
-MUST_USE int replica_stat(struct fiber *f, struct pool *pool, const char *name_or_uuid, struct replica_stat *ret);
-int replica_each(struct fiber *f, struct pool *pool, int (*fn)(void *ctx, const struct replica_stat *stat), void *ctx);
+MUST_USE int replica_stat(struct fiber *f, struct pool *pool, const char *name_or_uuid,
+			  struct replica_stat *ret);
+int replica_each(struct fiber *f, struct pool *pool,
+		 int (*fn)(void *ctx, const struct replica_stat *stat), void *ctx);
 
 /* Attributes: what others keep with a replica. */
 MUST_USE int replica_set_shared(struct fiber *f, struct pool *pool, const char *name, bool shared);
-MUST_USE int replica_set_entity(struct fiber *f, struct pool *pool, const char *name, const char *entity_id);
-#define REPLICA_HOSTS_MAX 64u
+MUST_USE int replica_set_entity(struct fiber *f, struct pool *pool, const char *name,
+				const char *entity_id);
+#define REPLICA_HOSTS_MAX    64u
 #define REPLICA_HOST_LEN_MAX 223u
-MUST_USE int replica_set_hosts(struct fiber *f, struct pool *pool, const char *name, const char *const *hosts, unsigned count);
-MUST_USE int replica_get_hosts(struct fiber *f, struct pool *pool, const char *name, int (*fn)(void *ctx, const char *host), void *ctx);
+MUST_USE int replica_set_hosts(struct fiber *f, struct pool *pool, const char *name,
+			       const char *const *hosts, unsigned count);
+MUST_USE int replica_get_hosts(struct fiber *f, struct pool *pool, const char *name,
+			       int (*fn)(void *ctx, const char *host), void *ctx);
 
-MUST_USE int snapshot_create(struct fiber *f, struct pool *pool, const char *replica, const char *name, const struct uuid *uuid);
-MUST_USE int snapshot_destroy(struct fiber *f, struct pool *pool, const char *name); /* with clones: remembered */
-MUST_USE int clone_create(struct fiber *f, struct pool *pool, const char *snapshot, const char *name, const struct uuid *uuid);
+MUST_USE int snapshot_create(struct fiber *f, struct pool *pool, const char *replica,
+			     const char *name, const struct uuid *uuid);
+MUST_USE int snapshot_destroy(struct fiber *f, struct pool *pool,
+			      const char *name); /* with clones: remembered */
+MUST_USE int clone_create(struct fiber *f, struct pool *pool, const char *snapshot,
+			  const char *name, const struct uuid *uuid);
 
 /* By a walk of its map; cancel the fiber to stop it. exclusive: freed if it were destroyed now. */
 struct replica_usage {
 	uint64_t referenced_bytes, exclusive_bytes;
 };
-MUST_USE int replica_usage(struct fiber *f, struct pool *pool, const char *name, struct replica_usage *ret);
+MUST_USE int replica_usage(struct fiber *f, struct pool *pool, const char *name,
+			   struct replica_usage *ret);
 
 /* ---- check ------------------------------------------------------------------------ */
 
 struct pool_check_result {
 	uint64_t pages, clusters, objects, log_records;
-	uint64_t errors;   /* inconsistencies */
+	uint64_t errors; /* inconsistencies */
 	uint64_t leaked_clusters, leaked_pages;
 	uint64_t lost_bytes; /* data no longer reachable */
 };
@@ -189,8 +207,10 @@ struct pool_check_result {
 typedef void (*pool_check_say_fn)(void *ctx, const char *line);
 
 /* Offline: opens the disks read-only, changes nothing. 0 also when errors were found: see the result. */
-MUST_USE int pool_check(struct fiber *f, const char *const *disks, unsigned count, pool_check_say_fn say, void *ctx, struct pool_check_result *ret);
-MUST_USE int pool_dump(struct fiber *f, const char *const *disks, unsigned count, pool_check_say_fn say, void *ctx);
+MUST_USE int pool_check(struct fiber *f, const char *const *disks, unsigned count,
+			pool_check_say_fn say, void *ctx, struct pool_check_result *ret);
+MUST_USE int pool_dump(struct fiber *f, const char *const *disks, unsigned count,
+		       pool_check_say_fn say, void *ctx);
 
 /* ---- the node's table, and the driver ------------------------------------------------ */
 

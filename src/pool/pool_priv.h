@@ -27,13 +27,13 @@ struct pool {
 	struct mem *mem;
 	enum pool_state state;
 	char why[128];
-	bool damaged;		     /* imported from an older transaction */
+	bool damaged; /* imported from an older transaction */
 
 	uint32_t cluster_shift;	     /* log2 of its bytes */
 	uint32_t blocks_per_cluster; /* of POOL_BLOCK */
 	uint32_t pages_per_cluster;
 
-	struct super super;	     /* as the open transaction has it */
+	struct super super; /* as the open transaction has it */
 	struct pool_roots seen;
 	struct pool_disk disks[POOL_DISKS_MAX];
 
@@ -45,10 +45,10 @@ struct pool {
 	struct delta delta;
 	struct intent intent;
 	struct rio_pool rio;
-	struct map_u64 open;	      /* object -> struct replica, owned */
-	struct list dirty_replicas;   /* struct replica.dirty_link */
-	struct pool_table *table;     /* borrowed; where it is listed */
-	struct list_link link;	      /* in the table */
+	struct map_u64 open;	    /* object -> struct replica, owned */
+	struct list dirty_replicas; /* struct replica.dirty_link */
+	struct pool_table *table;   /* borrowed; where it is listed */
+	struct list_link link;	    /* in the table */
 	pool_event_fn event_fn;
 	void *event_ctx;
 	struct pool_io_stats stats;

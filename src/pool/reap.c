@@ -17,7 +17,7 @@
 #include "pool/catalog_priv.h"
 #include "reactor/fiber.h"
 
-#define REAP_ENTRIES_MAX 4096u	/* entries worked off in one transaction */
+#define REAP_ENTRIES_MAX  4096u	 /* entries worked off in one transaction */
 #define REAP_CLUSTERS_MAX 65536u /* clusters freed in one transaction */
 
 static struct tree dead_tree(struct pool *pool)
@@ -50,7 +50,8 @@ int reap_add(struct fiber *f, struct pool *pool, enum tree_kind kind, const stru
 	return dead_put(f, pool, &dead);
 }
 
-static int reap_children(struct fiber *f, struct pool *pool, const uint8_t *bytes, uint32_t *clusters)
+static int reap_children(struct fiber *f, struct pool *pool, const uint8_t *bytes,
+			 uint32_t *clusters)
 {
 	uint32_t size = tree_entry_size(bytes);
 	int r = 0;
@@ -59,7 +60,8 @@ static int reap_children(struct fiber *f, struct pool *pool, const uint8_t *byte
 		const uint8_t *at = bytes + PAGE_HEAD + (size_t)i * size + TREE_KEY_SIZE;
 
 		if (page_level(bytes) > 0) {
-			struct dead_value child = { .page = page_ptr_get(at), .tree = bytes[9],
+			struct dead_value child = { .page = page_ptr_get(at),
+						    .tree = bytes[9],
 						    .level = (uint8_t)(page_level(bytes) - 1) };
 
 			r = dead_put(f, pool, &child);
@@ -76,7 +78,8 @@ static int reap_page(struct fiber *f, struct pool *pool, const struct dead_value
 		     uint32_t *clusters)
 {
 	const struct page_want want = { .type = dead->level ? PAGE_NODE : PAGE_LEAF,
-					.tree = dead->tree, .level = dead->level };
+					.tree = dead->tree,
+					.level = dead->level };
 	struct page *page;
 	uint32_t left;
 	int r = cache_get(f, pool, &dead->page, &want, &page);
@@ -122,8 +125,10 @@ int reap_step(struct fiber *f, struct pool *pool)
 		if (r < 0)
 			return r;
 		dead = dead_value_get(value);
-		if (dead.level >= TREE_LEVELS_MAX || (dead.tree != TREE_MAP && dead.tree != TREE_ATTR))
-			return fiber_fail(f, -EILSEQ, "pool '%s': entry %#" PRIx64 " of the dead is damaged",
+		if (dead.level >= TREE_LEVELS_MAX ||
+		    (dead.tree != TREE_MAP && dead.tree != TREE_ATTR))
+			return fiber_fail(f, -EILSEQ,
+					  "pool '%s': entry %#" PRIx64 " of the dead is damaged",
 					  pool->super.name, key);
 		r = reap_entry(f, pool, key, &dead, &clusters);
 		if (r < 0)

@@ -356,8 +356,12 @@ static void page_fill_refs(const struct pool *pool, uint8_t *bytes, uint32_t num
 static struct page *place_page(struct pool *pool, const struct refs_place *place,
 			       enum page_type type, uint8_t level, uint64_t number)
 {
-	const struct page_head head = { .type = type, .level = level, .pool = pool->super.pool,
-					.name = place->ptr.name, .txg = place->ptr.txg, .key = number };
+	const struct page_head head = { .type = type,
+					.level = level,
+					.pool = pool->super.pool,
+					.name = place->ptr.name,
+					.txg = place->ptr.txg,
+					.key = number };
 	struct page *page = txn_page_new(pool, place->ptr.name);
 
 	if (page)
@@ -475,9 +479,11 @@ static int rc_load(struct fiber *f, struct pool *pool, const uint8_t *at, uint32
 	r = map_u64_put(&pool->refs.clusters, cluster, rc);
 	if (r < 0) {
 		mem_free(rc);
-		return r == -EEXIST ? fiber_fail(f, -EILSEQ, "pool '%s': metadata cluster %#" PRIx64 " listed twice",
-						 pool->super.name, cluster)
-				    : r;
+		return r == -EEXIST ?
+			       fiber_fail(f, -EILSEQ,
+					  "pool '%s': metadata cluster %#" PRIx64 " listed twice",
+					  pool->super.name, cluster) :
+			       r;
 	}
 	rc_link(pool, rc);
 	return 0;

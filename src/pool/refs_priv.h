@@ -28,11 +28,11 @@ struct refs_cluster {
 	struct list_link free_link; /* has free pages */
 	uint64_t cluster;
 	uint32_t slot;
-	uint32_t free;		/* pages neither counted nor in quarantine */
-	uint32_t used;		/* pages with a count */
-	bool fresh;		/* added by the open transaction */
-	uint64_t busy[4];	/* bit: counted or in quarantine */
-	uint32_t counts[];	/* pages_per_cluster */
+	uint32_t free;	   /* pages neither counted nor in quarantine */
+	uint32_t used;	   /* pages with a count */
+	bool fresh;	   /* added by the open transaction */
+	uint64_t busy[4];  /* bit: counted or in quarantine */
+	uint32_t counts[]; /* pages_per_cluster */
 };
 
 /* Of one PAGE_REFS page, and of one index page: where it was last written, and whether that still holds. */
@@ -42,22 +42,22 @@ struct refs_place {
 };
 
 struct refs {
-	struct map_u64 clusters;	 /* cluster -> struct refs_cluster, owned */
-	struct refs_cluster **slots;	 /* by slot; NULL: unused; owned array */
+	struct map_u64 clusters;     /* cluster -> struct refs_cluster, owned */
+	struct refs_cluster **slots; /* by slot; NULL: unused; owned array */
 	uint32_t slot_count, slot_room;
-	uint32_t slot_first_free;	 /* no unused slot before it */
-	struct refs_place *pages;	 /* PAGE_REFS pages, owned array */
-	uint32_t page_count;		 /* PAGE_REFS pages needed for slot_count */
-	struct refs_place *index;	 /* level 0 */
+	uint32_t slot_first_free; /* no unused slot before it */
+	struct refs_place *pages; /* PAGE_REFS pages, owned array */
+	uint32_t page_count;	  /* PAGE_REFS pages needed for slot_count */
+	struct refs_place *index; /* level 0 */
 	uint32_t index_count;
 	struct refs_place root;
-	struct list free_clusters;	 /* with free pages, lowest first as they came */
+	struct list free_clusters; /* with free pages, lowest first as they came */
 	uint64_t free_pages, used_pages;
-	uint32_t per_page;		 /* entries of a PAGE_REFS page */
-	struct names freed;		 /* pages freed in the open transaction */
-	struct names quarantine[2];	 /* freed one and two transactions ago */
+	uint32_t per_page;	    /* entries of a PAGE_REFS page */
+	struct names freed;	    /* pages freed in the open transaction */
+	struct names quarantine[2]; /* freed one and two transactions ago */
 	bool any_fresh;
-	bool settled;			 /* counts are frozen until the commit is over: must not change */
+	bool settled; /* counts are frozen until the commit is over: must not change */
 };
 
 #define REFS_CLUSTERS_MAX (1u << 22)

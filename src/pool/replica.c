@@ -25,11 +25,15 @@ static int room_check(struct fiber *f, struct pool *pool, uint64_t more_bytes, b
 
 	if (more_bytes > limit || pool->super.committed_bytes > limit - more_bytes)
 		return fiber_fail(f, -ENOSPC,
-				  "pool '%s': %" PRIu64 " bytes more than the over-commit limit of %u %% allows",
-				  pool->super.name, pool->super.committed_bytes + more_bytes - limit,
+				  "pool '%s': %" PRIu64
+				  " bytes more than the over-commit limit of %u %% allows",
+				  pool->super.name,
+				  pool->super.committed_bytes + more_bytes - limit,
 				  pool->super.overcommit_percent);
 	if (thick && clusters_of(pool, more_bytes) > space_free(pool, SPACE_DATA))
-		return fiber_fail(f, -ENOSPC, "pool '%s': %" PRIu64 " bytes are free, a thick replica needs %" PRIu64,
+		return fiber_fail(f, -ENOSPC,
+				  "pool '%s': %" PRIu64
+				  " bytes are free, a thick replica needs %" PRIu64,
 				  pool->super.name,
 				  space_free(pool, SPACE_DATA) << pool->cluster_shift, more_bytes);
 	return 0;
@@ -38,7 +42,8 @@ static int room_check(struct fiber *f, struct pool *pool, uint64_t more_bytes, b
 static int size_check(struct fiber *f, uint64_t bytes)
 {
 	if (bytes == 0 || bytes > POOL_REPLICA_BYTES_MAX)
-		return fiber_fail(f, -EINVAL, "replica size %" PRIu64 ": 1 to %llu bytes are wanted", bytes,
+		return fiber_fail(f, -EINVAL,
+				  "replica size %" PRIu64 ": 1 to %llu bytes are wanted", bytes,
 				  (unsigned long long)POOL_REPLICA_BYTES_MAX);
 	return 0;
 }
@@ -51,7 +56,8 @@ static int create_check(struct fiber *f, struct pool *pool, void *arg)
 	int r = catalog_check_free(f, pool, record->name, &record->uuid);
 
 	if (r == 0 && pool->super.replicas + pool->super.snapshots >= POOL_REPLICAS_MAX)
-		return fiber_fail(f, -ENOSPC, "pool '%s' has %u replicas and snapshots, the most there can be",
+		return fiber_fail(f, -ENOSPC,
+				  "pool '%s' has %u replicas and snapshots, the most there can be",
 				  pool->super.name, POOL_REPLICAS_MAX);
 	return r < 0 ? r : room_check(f, pool, record->size_bytes, record->flags & RECORD_THICK);
 }
@@ -112,8 +118,8 @@ int replica_create(struct fiber *f, struct pool *pool, const struct replica_crea
 
 struct change {
 	struct replica *rep;
-	const char *name;	/* rename, snapshot, clone: the new one */
-	struct record record;	/* snapshot, clone */
+	const char *name;     /* rename, snapshot, clone: the new one */
+	struct record record; /* snapshot, clone */
 	uint64_t size_bytes;
 	uint32_t flags_set, flags_clear;
 	const char *entity_id;
@@ -139,8 +145,8 @@ static int change_do(struct fiber *f, struct pool *pool, const char *name, struc
 static int change_check_there(struct fiber *f, struct replica *rep)
 {
 	if (rep->gone)
-		return fiber_fail(f, -ENOENT, "pool '%s': '%s' was destroyed", rep->pool->super.name,
-				  rep->rec.name);
+		return fiber_fail(f, -ENOENT, "pool '%s': '%s' was destroyed",
+				  rep->pool->super.name, rep->rec.name);
 	return 0;
 }
 
@@ -155,7 +161,8 @@ static int destroy_check(struct fiber *f, struct pool *pool, void *arg)
 	if (r < 0)
 		return r;
 	if (rep->rec.kind == REPLICA_SNAPSHOT)
-		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot", pool->super.name, rep->rec.name);
+		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot", pool->super.name,
+				  rep->rec.name);
 	if (rio_is_open(rep))
 		return fiber_fail(f, -EBUSY, "pool '%s': replica '%s' is in use", pool->super.name,
 				  rep->rec.name);
@@ -229,9 +236,12 @@ static int resize_check(struct fiber *f, struct pool *pool, void *arg)
 	if (r < 0)
 		return r;
 	if (rec->kind == REPLICA_SNAPSHOT)
-		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot", pool->super.name, rec->name);
+		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot", pool->super.name,
+				  rec->name);
 	if (change->size_bytes < rec->size_bytes)
-		return fiber_fail(f, -EINVAL, "replica '%s' has %" PRIu64 " bytes and cannot shrink to %" PRIu64,
+		return fiber_fail(f, -EINVAL,
+				  "replica '%s' has %" PRIu64
+				  " bytes and cannot shrink to %" PRIu64,
 				  rec->name, rec->size_bytes, change->size_bytes);
 	return room_check(f, pool, change->size_bytes - rec->size_bytes, rec->flags & RECORD_THICK);
 }
@@ -252,7 +262,8 @@ static int resize_run(struct fiber *f, struct pool *pool, void *arg)
 
 int replica_resize(struct fiber *f, struct pool *pool, const char *name, uint64_t size_bytes)
 {
-	struct change change = { .size_bytes = clusters_of(pool, size_bytes) << pool->cluster_shift };
+	struct change change = { .size_bytes = clusters_of(pool, size_bytes)
+					       << pool->cluster_shift };
 	int r = size_check(f, size_bytes);
 
 	if (r == 0)
@@ -303,7 +314,8 @@ static int flags_run(struct fiber *f, struct pool *pool, void *arg)
 
 int replica_set_shared(struct fiber *f, struct pool *pool, const char *name, bool shared)
 {
-	struct change change = { .flags_set = shared ? RECORD_SHARED : 0, .flags_clear = RECORD_SHARED };
+	struct change change = { .flags_set = shared ? RECORD_SHARED : 0,
+				 .flags_clear = RECORD_SHARED };
 
 	return change_do(f, pool, name, &change, false, attr_check, flags_run);
 }
@@ -322,16 +334,16 @@ int replica_set_entity(struct fiber *f, struct pool *pool, const char *name, con
 	struct change change = { .entity_id = entity_id };
 
 	if (strlen(entity_id) > ENTITY_ID_MAX)
-		return fiber_fail(f, -EINVAL, "replica '%s': an entity id has at most %u bytes", name,
-				  ENTITY_ID_MAX);
+		return fiber_fail(f, -EINVAL, "replica '%s': an entity id has at most %u bytes",
+				  name, ENTITY_ID_MAX);
 	return change_do(f, pool, name, &change, false, attr_check, entity_run);
 }
 
 /* ---- snapshots and clones --------------------------------------------------------------------------------- */
 
 /* The new object's map is the old one's: one more pointer to the root (T2). */
-static int map_share(struct fiber *f, struct pool *pool, struct replica *from, struct change *change,
-		     struct replica **ret)
+static int map_share(struct fiber *f, struct pool *pool, struct replica *from,
+		     struct change *change, struct replica **ret)
 {
 	struct record *record = &change->record;
 
@@ -352,10 +364,11 @@ static int snapshot_check(struct fiber *f, struct pool *pool, void *arg)
 	int r = change_check_there(f, change->rep);
 
 	if (r == 0 && change->rep->rec.kind == REPLICA_SNAPSHOT)
-		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot itself", pool->super.name,
-				  change->rep->rec.name);
+		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot itself",
+				  pool->super.name, change->rep->rec.name);
 	if (r == 0 && pool->super.replicas + pool->super.snapshots >= POOL_REPLICAS_MAX)
-		return fiber_fail(f, -ENOSPC, "pool '%s' has %u replicas and snapshots, the most there can be",
+		return fiber_fail(f, -ENOSPC,
+				  "pool '%s' has %u replicas and snapshots, the most there can be",
 				  pool->super.name, POOL_REPLICAS_MAX);
 	return r < 0 ? r : catalog_check_free(f, pool, change->name, &change->record.uuid);
 }
@@ -379,7 +392,8 @@ static int snapshot_run(struct fiber *f, struct pool *pool, void *arg)
 static int derive(struct fiber *f, struct pool *pool, const char *from, const char *name,
 		  const struct uuid *uuid, struct change *change)
 {
-	int r = catalog_check_name(f, change->record.kind == REPLICA_CLONE ? "clone" : "snapshot", name);
+	int r = catalog_check_name(f, change->record.kind == REPLICA_CLONE ? "clone" : "snapshot",
+				   name);
 
 	change->name = name;
 	uuid_take(f, uuid, &change->record.uuid);
@@ -403,11 +417,12 @@ static int clone_check(struct fiber *f, struct pool *pool, void *arg)
 	int r = change_check_there(f, change->rep);
 
 	if (r == 0 && rec->kind != REPLICA_SNAPSHOT)
-		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is no snapshot: only snapshots are cloned",
+		return fiber_fail(f, -EINVAL,
+				  "pool '%s': '%s' is no snapshot: only snapshots are cloned",
 				  pool->super.name, rec->name);
 	if (r == 0 && (rec->flags & RECORD_DISCARDED))
-		return fiber_fail(f, -EINVAL, "pool '%s': snapshot '%s' is discarded", pool->super.name,
-				  rec->name);
+		return fiber_fail(f, -EINVAL, "pool '%s': snapshot '%s' is discarded",
+				  pool->super.name, rec->name);
 	if (r == 0)
 		r = catalog_check_free(f, pool, change->name, &change->record.uuid);
 	return r < 0 ? r : room_check(f, pool, rec->size_bytes, false);
@@ -467,12 +482,14 @@ int snapshot_destroy(struct fiber *f, struct pool *pool, const char *name)
 {
 	struct change change = { 0 };
 
-	return change_do(f, pool, name, &change, false, snapshot_destroy_check, snapshot_destroy_run);
+	return change_do(f, pool, name, &change, false, snapshot_destroy_check,
+			 snapshot_destroy_run);
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------- */
 
-static int parent_stat(struct fiber *f, struct pool *pool, uint64_t object, struct replica_stat *ret)
+static int parent_stat(struct fiber *f, struct pool *pool, uint64_t object,
+		       struct replica_stat *ret)
 {
 	struct replica *parent;
 	int r;
@@ -504,7 +521,8 @@ static int replica_stat_of(struct fiber *f, struct replica *rep, struct replica_
 				      .wall_ns = rec->wall_ns };
 	memcpy(ret->name, rec->name, sizeof(ret->name));
 	memcpy(ret->entity_id, rec->entity_id, sizeof(ret->entity_id));
-	ret->allocated_bytes = (rec->mapped + (uint64_t)rio_unapplied(rep)) << rep->pool->cluster_shift;
+	ret->allocated_bytes = (rec->mapped + (uint64_t)rio_unapplied(rep))
+			       << rep->pool->cluster_shift;
 	return parent_stat(f, rep->pool, rec->parent, ret);
 }
 

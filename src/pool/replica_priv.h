@@ -17,7 +17,7 @@ enum record_flag {
 	RECORD_SHARED = 1 << 1,
 	RECORD_DISCARDED = 1 << 2, /* a snapshot that goes with its last clone */
 	RECORD_UNCLEAN = 1 << 3,
-	RECORD_PREPARED = 1 << 4,  /* a snapshot that is not committed yet */
+	RECORD_PREPARED = 1 << 4, /* a snapshot that is not committed yet */
 };
 
 #define ENTITY_ID_MAX 63u
@@ -56,13 +56,13 @@ MUST_USE int record_decode(const uint8_t value[CATALOG_VALUE_SIZE], struct recor
 struct replica {
 	struct pool *pool;
 	uint64_t object;
-	struct record rec;	 /* as the open transaction has it */
-	struct tree_root seen;	 /* map tree for readers (TX2) */
-	unsigned uses;		 /* bdevs open on it, and calls at work */
-	bool dirty;		 /* rec is to be put into the catalog */
-	bool gone;		 /* destroyed: forget it when unused */
+	struct record rec;     /* as the open transaction has it */
+	struct tree_root seen; /* map tree for readers (TX2) */
+	unsigned uses;	       /* bdevs open on it, and calls at work */
+	bool dirty;	       /* rec is to be put into the catalog */
+	bool gone;	       /* destroyed: forget it when unused */
 	struct list_link dirty_link;
-	struct rio rio;		 /* the I/O path's part */
+	struct rio rio; /* the I/O path's part */
 };
 
 static inline bool replica_is_read_only(const struct replica *rep)

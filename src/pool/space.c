@@ -123,7 +123,8 @@ static void group_mark_range(struct space_group *group, uint64_t first, uint64_t
 {
 	uint64_t start = cluster_index(group->key) * SPACE_GROUP;
 
-	for (uint64_t i = max_u64(first, start); i < first + count && i < start + group->busy.bits; i++)
+	for (uint64_t i = max_u64(first, start); i < first + count && i < start + group->busy.bits;
+	     i++)
 		group_mark(group, i - start);
 }
 

@@ -73,8 +73,11 @@ struct group_edit {
 
 static void space_head(const struct pool *pool, struct page *page, uint64_t key)
 {
-	const struct page_head head = { .type = PAGE_SPACE, .pool = pool->super.pool,
-					.name = page->name, .txg = page->txg, .key = key };
+	const struct page_head head = { .type = PAGE_SPACE,
+					.pool = pool->super.pool,
+					.name = page->name,
+					.txg = page->txg,
+					.key = key };
 
 	page_head_put(page->bytes, &head);
 }
@@ -172,8 +175,8 @@ static int cluster_never(struct pool *pool, const struct group_edit *g, uint64_t
 	return names_add(&pool->space.freed, pool->mem, cluster);
 }
 
-static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *g,
-			 uint64_t cluster, int64_t change)
+static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *g, uint64_t cluster,
+			 int64_t change)
 {
 	uint64_t bit = cluster_index(cluster) % SPACE_GROUP, old, count;
 	int r = 0;
@@ -184,7 +187,8 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 	if (r < 0)
 		return r;
 	if (change < 0 && old < (uint64_t)-change)
-		return fiber_fail(f, -EILSEQ, "pool '%s': cluster %#" PRIx64 " freed more often than used",
+		return fiber_fail(f, -EILSEQ,
+				  "pool '%s': cluster %#" PRIx64 " freed more often than used",
 				  pool->super.name, cluster);
 	if (change == 0)
 		return old ? 0 : cluster_never(pool, g, cluster);

@@ -25,16 +25,16 @@ struct fiber;
 struct pool;
 
 struct space_group {
-	uint64_t key;		/* disk << 40 | group */
+	uint64_t key; /* disk << 40 | group */
 	uint32_t busy_count;
 	uint32_t claims;
 	struct bitmap busy;
 	uint64_t words[BITMAP_WORDS(SPACE_GROUP)];
 };
 
-#define SPACE_GROUPS_MAX (1u << 22)
+#define SPACE_GROUPS_MAX  (1u << 22)
 #define SPACE_GROUPS_IDLE 64u /* groups without claims kept in memory */
-#define SPACE_META_RUN 16u    /* metadata clusters taken at a time, when there are enough */
+#define SPACE_META_RUN	  16u /* metadata clusters taken at a time, when there are enough */
 
 enum space_use { SPACE_DATA, SPACE_THICK, SPACE_META };
 
@@ -44,9 +44,9 @@ struct space {
 	uint64_t cursor;	  /* bit in it */
 	uint64_t total;		  /* clusters of all disks, the log's left out */
 	uint64_t claimed, quarantined;
-	struct names freed;	  /* by the open transaction */
+	struct names freed; /* by the open transaction */
 	struct names quarantine[2];
-	struct names counts;	  /* changes to be applied: cluster << 1 | is minus */
+	struct names counts; /* changes to be applied: cluster << 1 | is minus */
 };
 
 void space_init(struct space *space, struct pool *pool);

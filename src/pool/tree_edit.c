@@ -86,7 +86,8 @@ static int page_copy(struct edit *e, const struct page_ptr *ptr, struct page *fr
 static int page_own(struct edit *e, struct page_ptr *ptr, int level, struct page **ret)
 {
 	const struct page_want want = { .type = level ? PAGE_NODE : PAGE_LEAF,
-					.tree = (uint8_t)e->tree->kind, .level = level };
+					.tree = (uint8_t)e->tree->kind,
+					.level = level };
 	struct page *page;
 	int r = cache_get(e->f, e->pool, ptr, &want, &page);
 
@@ -198,7 +199,8 @@ static uint32_t split_at(const uint8_t *bytes, uint32_t size, uint64_t key)
 {
 	uint32_t count = page_count(bytes);
 
-	return key > le64_get(bytes + PAGE_HEAD + (size_t)(count - 1) * size) ? count - 1 : count / 2;
+	return key > le64_get(bytes + PAGE_HEAD + (size_t)(count - 1) * size) ? count - 1 :
+										count / 2;
 }
 
 /* Split the full child at path[level]'s slot; the parent has room. */
@@ -319,7 +321,8 @@ static int child_count(struct edit *e, int level, uint32_t slot, uint32_t *ret)
 {
 	struct page_ptr ptr = tree_node_ptr(e->path[level]->bytes, slot);
 	const struct page_want want = { .type = level > 1 ? PAGE_NODE : PAGE_LEAF,
-					.tree = (uint8_t)e->tree->kind, .level = level - 1 };
+					.tree = (uint8_t)e->tree->kind,
+					.level = level - 1 };
 	struct page *page;
 	int r = cache_get(e->f, e->pool, &ptr, &want, &page);
 

@@ -32,8 +32,8 @@ struct pool;
 /* A tree at work: what it is, whose, and its root. */
 struct tree {
 	enum tree_kind kind;
-	uint64_t owner;		 /* object; 0: the pool's own */
-	struct tree_root *root;	 /* borrowed */
+	uint64_t owner;		/* object; 0: the pool's own */
+	struct tree_root *root; /* borrowed */
 };
 
 /* ---- looking up: tree_find.c ------------------------------------------------------ */
@@ -73,8 +73,8 @@ MUST_USE int tree_seal(struct pool *pool, const struct tree *tree);
 
 static inline uint32_t tree_entry_size(const uint8_t *bytes)
 {
-	return bytes[8] == PAGE_NODE ? TREE_NODE_ENTRY
-				     : TREE_KEY_SIZE + tree_value_size((enum tree_kind)bytes[9]);
+	return bytes[8] == PAGE_NODE ? TREE_NODE_ENTRY :
+				       TREE_KEY_SIZE + tree_value_size((enum tree_kind)bytes[9]);
 }
 
 static inline uint32_t tree_entry_max(const uint8_t *bytes)

@@ -85,7 +85,8 @@ int tree_seal(struct pool *pool, const struct tree *tree)
 		if (depth == 0)
 			break;
 		step = &steps[--depth];
-		le32_put(tree_entry(step->bytes, TREE_NODE_ENTRY, step->next++) + TREE_KEY_SIZE + 16,
+		le32_put(tree_entry(step->bytes, TREE_NODE_ENTRY, step->next++) + TREE_KEY_SIZE +
+				 16,
 			 crc);
 	}
 	tree->root->root.crc = crc;

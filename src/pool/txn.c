@@ -12,7 +12,7 @@
 #include "reactor/fiber.h"
 
 #define META_GIVE_BACK_KEEP 256u /* free pages kept when metadata clusters are given back */
-#define META_GIVE_BACK_MAX 64u	 /* clusters given back in one transaction */
+#define META_GIVE_BACK_MAX  64u	 /* clusters given back in one transaction */
 
 void txn_init(struct txn *txn)
 {
@@ -90,7 +90,8 @@ int txn_page_alloc(struct fiber *f, struct pool *pool, struct page **ret)
 	if (r < 0)
 		return r;
 	*ret = txn_page_new(pool, name);
-	return *ret ? 0 : fiber_fail(f, -ENOMEM, "pool '%s': no memory for a page", pool->super.name);
+	return *ret ? 0 :
+		      fiber_fail(f, -ENOMEM, "pool '%s': no memory for a page", pool->super.name);
 }
 
 struct page *txn_page_new(struct pool *pool, uint64_t name)
@@ -182,8 +183,8 @@ int txn_settle(struct fiber *f, struct pool *pool)
 		return r;
 	pool->super.refs_pages = pool->refs.page_count;
 	pool->super.txg = pool->txn.txg;
-	pool->seen = (struct pool_roots){ pool->super.catalog, pool->super.names,
-					  pool->super.space, pool->super.many };
+	pool->seen = (struct pool_roots){ pool->super.catalog, pool->super.names, pool->super.space,
+					  pool->super.many };
 	return 0;
 }
 
@@ -198,8 +199,8 @@ static int page_compare(const void *a, const void *b)
 
 static int pages_write(struct fiber *f, struct pool *pool)
 {
-	CLEANUP(cleanup_mem) struct page **pages =
-		mem_alloc_array(pool->mem, pool->txn.dirty_count + 1, sizeof(*pages));
+	CLEANUP(cleanup_mem)
+	struct page **pages = mem_alloc_array(pool->mem, pool->txn.dirty_count + 1, sizeof(*pages));
 	struct page *page, *after;
 	size_t count = 0;
 	int r;

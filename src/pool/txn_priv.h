@@ -29,11 +29,11 @@ struct page;
 struct pool;
 
 struct txn {
-	uint64_t txg;		/* of the transaction that is open, or would be the next */
-	struct list dirty;	/* struct page.dirty_link */
+	uint64_t txg;	   /* of the transaction that is open, or would be the next */
+	struct list dirty; /* struct page.dirty_link */
 	uint64_t dirty_count;
-	bool open;		/* between begin and the end of commit */
-	bool unshares;		/* it takes pointers from what others still point to (MP2) */
+	bool open;     /* between begin and the end of commit */
+	bool unshares; /* it takes pointers from what others still point to (MP2) */
 };
 
 void txn_init(struct txn *txn);

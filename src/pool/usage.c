@@ -42,8 +42,8 @@ static int usage_walk(struct fiber *f, struct replica *rep, struct replica_usage
 		if (r == -ENOENT)
 			return 0;
 		if (r == 0)
-			r = entry_is_exclusive(f, rep, &root, lcluster, map_value_get(value).cluster,
-					       &exclusive);
+			r = entry_is_exclusive(f, rep, &root, lcluster,
+					       map_value_get(value).cluster, &exclusive);
 		if (r < 0)
 			return r;
 		if (fiber_is_cancelled(f))

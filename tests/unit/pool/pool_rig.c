@@ -8,8 +8,11 @@
 void pool_rig_start(struct fiber *f, struct rig *rig, struct pool_rig *pr, const char *const *uris,
 		    unsigned count, uint32_t cluster_bytes)
 {
-	const struct pool_create_args args = { .name = "p", .disks = uris, .disk_count = count,
-					       .cluster_bytes = cluster_bytes, .cache_bytes = 1 << 20,
+	const struct pool_create_args args = { .name = "p",
+					       .disks = uris,
+					       .disk_count = count,
+					       .cluster_bytes = cluster_bytes,
+					       .cache_bytes = 1 << 20,
 					       .overcommit_percent = 10000 };
 
 	*pr = (struct pool_rig){ .rig = rig, .disks = count };
@@ -33,7 +36,8 @@ void pool_rig_stop(struct fiber *f, struct pool_rig *pr)
 
 static void import(struct fiber *f, struct pool_rig *pr)
 {
-	const struct pool_import_args args = { .disks = pr->uris, .disk_count = pr->disks,
+	const struct pool_import_args args = { .disks = pr->uris,
+					       .disk_count = pr->disks,
 					       .cache_bytes = 1 << 20 };
 
 	pool_ok(f, pool_import(f, &args, &pr->pool));

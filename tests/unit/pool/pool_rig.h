@@ -30,12 +30,12 @@ void pool_rig_remount(struct fiber *f, struct pool_rig *pr);
 void pool_rig_check(struct fiber *f, struct pool_rig *pr);
 
 /* It must be 0, or the words are shown. */
-#define pool_ok(f, call)                                                                           \
-	do {                                                                                       \
-		int r_ = (call);                                                                   \
-		if (r_ < 0)                                                                        \
-			print_message("%s: %s\n", #call, fiber_words(f));                          \
-		assert_int_equal(r_, 0);                                                           \
+#define pool_ok(f, call)                                                  \
+	do {                                                              \
+		int r_ = (call);                                          \
+		if (r_ < 0)                                               \
+			print_message("%s: %s\n", #call, fiber_words(f)); \
+		assert_int_equal(r_, 0);                                  \
 	} while (0)
 
 #endif

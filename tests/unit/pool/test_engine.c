@@ -47,8 +47,8 @@ static struct pool *pool_made(struct fiber *f, uint32_t cluster_bytes)
 	assert_int_equal(disk_open(f, "malloc:///d?size_mb=32768", false, &pool->disks[0]), 0);
 	pool_shape(pool, cluster_bytes);
 	pool->disks[0].clusters = disk_clusters(pool->disks[0].size_bytes, cluster_bytes);
-	pool->super.disks[0] = (struct super_disk){ .clusters = pool->disks[0].clusters,
-						    .state = DISK_IN_USE };
+	pool->super.disks[0] =
+		(struct super_disk){ .clusters = pool->disks[0].clusters, .state = DISK_IN_USE };
 	space_size(pool);
 	return pool;
 }

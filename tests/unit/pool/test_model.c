@@ -12,8 +12,8 @@
 #include "pool_rig.h"
 
 #define OBJECTS 10
-#define BLOCKS 8192u /* 4 MiB */
-#define BLOCK 512u
+#define BLOCKS	8192u /* 4 MiB */
+#define BLOCK	512u
 #define RUN_MAX 600u
 
 struct object {
@@ -80,7 +80,8 @@ static void verify(struct model *m, struct object *o, uint32_t lba, uint32_t blo
 static void verify_all(struct model *m)
 {
 	for (unsigned i = 0; i < OBJECTS; i++)
-		for (uint32_t lba = 0; m->objects[i].used && lba < m->objects[i].blocks; lba += 1024)
+		for (uint32_t lba = 0; m->objects[i].used && lba < m->objects[i].blocks;
+		     lba += 1024)
 			verify(m, &m->objects[i], lba, 1024);
 }
 
@@ -243,7 +244,8 @@ static void step(struct model *m)
 
 static void model_run(struct fiber *f, struct rig *rig, uint64_t seed, unsigned steps)
 {
-	static const char *const uris[] = { "malloc:///d0?size_mb=1024", "malloc:///d1?size_mb=512" };
+	static const char *const uris[] = { "malloc:///d0?size_mb=1024",
+					    "malloc:///d1?size_mb=512" };
 	struct model m = { .f = f };
 
 	prng_init(&m.prng, seed, 7);
