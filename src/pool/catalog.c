@@ -130,6 +130,23 @@ static struct names_view view_open(const struct pool *pool)
 	return (struct names_view){ pool->super.names, pool->super.catalog };
 }
 
+static int object_matches(struct fiber *f, struct pool *pool, struct names_view view,
+			  uint64_t object, const char *name, const struct uuid *uuid, bool *ret)
+{
+	const struct replica *rep = map_u64_get(&pool->open, object);
+	struct record record;
+	int r;
+
+	if (rep) {
+		*ret = record_matches(&rep->rec, name, uuid);
+		return 0;
+	}
+	r = catalog_read(f, pool, &view.catalog, object, &record);
+	if (r == 0)
+		*ret = record_matches(&record, name, uuid);
+	return r;
+}
+
 /* The object with this name (or, if NULL, this uuid): 0 or -ENOENT. ret_key: its entry. */
 static int names_find(struct fiber *f, struct pool *pool, struct names_view view, const char *name,
 		      const struct uuid *uuid, uint64_t *ret_object, uint64_t *ret_key)
@@ -137,29 +154,23 @@ static int names_find(struct fiber *f, struct pool *pool, struct names_view view
 	const struct tree tree = { TREE_NAMES, 0, &view.names };
 	uint64_t base = name ? hash_name(name) : hash_uuid(uuid), key = base;
 
-	for (;;) {
+	do {
 		uint8_t value[NAMES_VALUE_SIZE];
-		const struct replica *rep;
-		struct record record;
+		bool matches;
 		int r = tree_next(f, pool, &tree, key, &key, value);
 
 		if (r < 0 || key - base >= NAMES_SLOTS)
 			return r < 0 ? r : -ENOENT;
-		rep = map_u64_get(&pool->open, le64_get(value));
-		if (rep)
-			record = rep->rec;
-		else
-			r = catalog_read(f, pool, &view.catalog, le64_get(value), &record);
+		r = object_matches(f, pool, view, le64_get(value), name, uuid, &matches);
 		if (r < 0)
 			return r;
-		if (record_matches(&record, name, uuid)) {
+		if (matches) {
 			*ret_object = le64_get(value);
 			*ret_key = key;
 			return 0;
 		}
-		if (++key - base >= NAMES_SLOTS)
-			return -ENOENT;
-	}
+	} while (++key - base < NAMES_SLOTS);
+	return -ENOENT;
 }
 
 static int names_put(struct fiber *f, struct pool *pool, uint64_t base, uint64_t object)

@@ -330,18 +330,21 @@ static uint64_t sort_key(const struct delta_entry *entry, bool by_object)
 	return by_object ? entry->object : entry->lcluster;
 }
 
-/* One pass of a radix sort, stable: from -> to by the byte at `shift`. */
+#define SORT_BITS 7u
+#define SORT_MASK ((1u << SORT_BITS) - 1)
+
+/* One pass of a radix sort, stable: from -> to by the digit at `shift`. */
 static void sort_pass(const struct delta_table *table, const uint32_t *from, uint32_t *to,
 		      bool by_object, unsigned shift)
 {
-	uint32_t start[257] = { 0 };
+	uint32_t start[SORT_MASK + 2] = { 0 };
 
 	for (uint32_t i = 0; i < table->count; i++)
-		start[(sort_key(&table->entries[from[i]], by_object) >> shift & 255) + 1]++;
-	for (unsigned i = 1; i < 256; i++)
+		start[(sort_key(&table->entries[from[i]], by_object) >> shift & SORT_MASK) + 1]++;
+	for (unsigned i = 1; i <= SORT_MASK; i++)
 		start[i] += start[i - 1];
 	for (uint32_t i = 0; i < table->count; i++)
-		to[start[sort_key(&table->entries[from[i]], by_object) >> shift & 255]++] = from[i];
+		to[start[sort_key(&table->entries[from[i]], by_object) >> shift & SORT_MASK]++] = from[i];
 }
 
 /* Bits in which the keys differ. */
@@ -366,10 +369,10 @@ static const uint32_t *table_sort(struct delta_table *table)
 	for (unsigned by_object = 0; by_object < 2; by_object++) {
 		uint64_t bits = sort_bits(table, by_object);
 
-		for (unsigned shift = 0; shift < 64; shift += 8) {
+		for (unsigned shift = 0; shift < 64; shift += SORT_BITS) {
 			uint32_t *was = from;
 
-			if (!(bits >> shift & 255))
+			if (!(bits >> shift & SORT_MASK))
 				continue;
 			sort_pass(table, from, to, by_object, shift);
 			from = to;
