@@ -280,6 +280,10 @@ static void conn_arrived(struct conn *conn, unsigned from, struct piece *piece)
 			conn_push(conn, !from, PIECE_RST, 0);
 		return;
 	}
+	if (to->error) { /* CO1: there may be a gap before these */
+		piece_free(sim, pipe, piece);
+		return;
+	}
 	if (piece->kind == PIECE_DATA) {
 		list_del(&piece->link);
 		list_add_tail(&pipe->here, &piece->link);
