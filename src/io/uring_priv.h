@@ -105,10 +105,13 @@ struct io_file {
 enum uring_wait_kind { WAIT_FILE, WAIT_PEER, WAIT_KINDS };
 
 struct uring_wait {
-	uint64_t spin_max_ns;		   /* the user's bound; 0: never spin */
-	uint64_t wake_ns;		   /* what a sleep adds to a wait */
-	uint64_t sleep_cpu_ns;		   /* processor time it costs */
-	uint64_t predicted_ns[WAIT_KINDS]; /* how long the next wait will be */
+	uint64_t spin_max_ns;		      /* the user's bound; 0: never spin */
+	uint64_t wake_ns;		      /* what a sleep adds to a wait */
+	uint64_t sleep_cpu_ns;		      /* processor time it costs */
+	uint64_t predicted_ns[WAIT_KINDS];    /* how long the next wait will be */
+	struct uring_event alarm, alarm_move; /* the timeout op; bringing it forward */
+	uint64_t alarm_ns;		      /* it goes off then, if armed */
+	struct __kernel_timespec alarm_at;    /* the kernel reads it on submission */
 	uint64_t stream_ns; /* when a stream, a wake or a signal last brought something */
 };
 

@@ -28,6 +28,10 @@
  * sleeper sets `is_asleep` and looks at `woken` once more. Both are sequentially
  * consistent, so one of the two sees the other.
  *
+ * A deadline far away is an alarm: one timeout op that stays in the kernel over many sleeps,
+ * for setting a timer for each of them costs 1 us. It may go off for a deadline that is no
+ * more: then the turn ends early, once. A near deadline is given to the sleep itself.
+ *
  * UW1. A wake before or during uring_wait_until() ends it.
  * UW2. One io_uring_enter a turn where the wait is not spun: it submits, waits, fetches.
  */
@@ -48,6 +52,7 @@
 #define CALIBRATE_ROUNDS    4
 #define CALIBRATE_NS	    UINT64_C(30000)
 #define SPINS_PER_CLOCK	    8
+#define ALARM_FAR_NS	    UINT64_C(1000000)
 
 uint64_t uring_clock(void)
 {
@@ -151,24 +156,52 @@ static bool uring_wait_spin(struct uring *u, uint64_t start, uint64_t budget_ns)
 	return true;
 }
 
+static struct __kernel_timespec uring_wait_timespec(uint64_t ns)
+{
+	return (struct __kernel_timespec){ (int64_t)(ns / 1000000000), (int64_t)(ns % 1000000000) };
+}
+
+/* Its CQE has ended the sleep: that is all. */
+static void uring_wait_alarm_event(struct uring *u, struct uring_event *ev, int res, unsigned flags)
+{
+}
+
+/* Will the alarm end this sleep in time? A far deadline sets it, or brings it forward. */
+static bool uring_wait_alarm(struct uring *u, uint64_t start, uint64_t until_ns)
+{
+	struct uring_wait *w = &u->wait;
+
+	if (w->alarm.is_armed && w->alarm_ns <= until_ns)
+		return true;
+	if (until_ns - start < ALARM_FAR_NS || w->alarm_move.is_armed)
+		return false;
+	struct io_uring_sqe *sqe = uring_sqe(u);
+	w->alarm_ns = until_ns;
+	w->alarm_at = uring_wait_timespec(until_ns);
+	if (w->alarm.is_armed) {
+		io_uring_prep_timeout_update(sqe, &w->alarm_at, (uintptr_t)&w->alarm | TAG_EVENT,
+					     IORING_TIMEOUT_ABS);
+		uring_sqe_event(sqe, &w->alarm_move);
+	} else {
+		io_uring_prep_timeout(sqe, &w->alarm_at, 0, IORING_TIMEOUT_ABS);
+		uring_sqe_event(sqe, &w->alarm);
+	}
+	return true;
+}
+
 /* Submit and sleep in one call (UW2). */
 static void uring_wait_sleep(struct uring *u, uint64_t start, uint64_t until_ns)
 {
-	struct __kernel_timespec after;
+	bool is_timed = until_ns != IO_FOREVER && !uring_wait_alarm(u, start, until_ns);
+	struct __kernel_timespec after = uring_wait_timespec(is_timed ? until_ns - start : 0);
 	struct io_uring_cqe *cqe;
 
-	if (until_ns != IO_FOREVER) {
-		uint64_t ns = until_ns - start;
-
-		after.tv_sec = (int64_t)(ns / 1000000000);
-		after.tv_nsec = (int64_t)(ns % 1000000000);
-	}
 	atomic_store_explicit(&u->is_asleep, 1, memory_order_seq_cst);
 	if (likely(!atomic_load_explicit(&u->woken, memory_order_seq_cst))) { /* UW1 */
 		u->stats.enters++;
 		u->stats.sleeps++;
-		int r = io_uring_submit_and_wait_timeout(
-			&u->ring, &cqe, 1, until_ns == IO_FOREVER ? NULL : &after, NULL);
+		int r = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1,
+							 is_timed ? &after : NULL, NULL);
 		must(r >= 0 || r == -ETIME || r == -EINTR || r == -EAGAIN || r == -EBUSY);
 	}
 	atomic_store_explicit(&u->is_asleep, 0, memory_order_relaxed);
@@ -247,6 +280,7 @@ void uring_wait_init(struct uring *u, const struct uring_opts *opts)
 {
 	struct uring_wait *w = &u->wait;
 
+	w->alarm.fn = w->alarm_move.fn = uring_wait_alarm_event;
 	w->spin_max_ns = opts->no_spin	   ? 0 :
 			 opts->spin_max_ns ? opts->spin_max_ns :
 					     SPIN_MAX_DEFAULT_NS;
