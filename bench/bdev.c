@@ -76,7 +76,11 @@ static int run_phases(struct fiber *f, struct options *o)
 	if (o->fill)
 		r = run_all_of(f, &o->load, LOAD_FILL);
 	if (r == 0)
+		r = pool_bed_begin(f, &o->bed);
+	if (r == 0)
 		r = run_measured(f, o, &report);
+	if (r == 0)
+		r = pool_bed_end(f, &o->bed);
 	if (r == 0 && o->load.opts.verify)
 		r = run_all_of(f, &o->load, LOAD_CHECK);
 	return r == 0 ? report_print(fiber_io(f), o, &report) : r;
@@ -86,8 +90,10 @@ static int bench_main(struct fiber *f, void *arg)
 {
 	struct options *o = arg;
 	struct io_signal *term = NULL, *intr = NULL;
-	int r = load_open(f, &o->load);
+	int r = pool_bed_open(f, &o->bed);
 
+	if (r == 0)
+		r = load_open(f, &o->load);
 	if (r == 0)
 		r = io_signal_watch(fiber_io(f), SIGTERM, on_signal, &o->load, &term);
 	if (r == 0)
@@ -104,6 +110,7 @@ static int bench_main(struct fiber *f, void *arg)
 	if (term)
 		io_signal_free(term);
 	load_close(f, &o->load);
+	pool_bed_close(f, &o->bed);
 	return r;
 }
 

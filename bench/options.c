@@ -36,6 +36,13 @@ static const char usage[] =
 	"  --flush-every N   a flush after N writes of a job                [never]\n"
 	"  --fua             each write is durable when done\n"
 	"  --seed N          of addresses and data                          [1]\n"
+	"Pool, instead of a URI:\n"
+	"  --pool URI        make a pool on this disk; again for more disks. WHAT THEY BEAR IS LOST.\n"
+	"                    The load runs on its one replica, pool:///p/r\n"
+	"  --replica SIZE    of the replica, thin                           [256m]\n"
+	"  --cluster SIZE    of the pool                                    [64k]\n"
+	"  --prewrite        write all of the pool's disks before making it\n"
+	"  --snapshots N     take N snapshots just before measuring         [0]\n"
 	"Length:\n"
 	"  --runtime SEC     measured time                                  [5]\n"
 	"  --ios N           instead: this many I/Os of each job\n"
@@ -80,6 +87,11 @@ enum {
 	OPT_TURN,
 	OPT_NO_SPIN,
 	OPT_SPIN,
+	OPT_POOL,
+	OPT_REPLICA,
+	OPT_CLUSTER,
+	OPT_PREWRITE,
+	OPT_SNAPSHOTS,
 	OPT_HELP
 };
 
@@ -107,6 +119,11 @@ static const struct option long_options[] = {
 	{ "turn-clock", no_argument, NULL, OPT_TURN },
 	{ "no-spin", no_argument, NULL, OPT_NO_SPIN },
 	{ "spin-us", required_argument, NULL, OPT_SPIN },
+	{ "pool", required_argument, NULL, OPT_POOL },
+	{ "replica", required_argument, NULL, OPT_REPLICA },
+	{ "cluster", required_argument, NULL, OPT_CLUSTER },
+	{ "prewrite", no_argument, NULL, OPT_PREWRITE },
+	{ "snapshots", required_argument, NULL, OPT_SNAPSHOTS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -198,6 +215,16 @@ static bool parse_rw(struct options *o, const char *text, unsigned mix)
 	return true;
 }
 
+static bool parse_pool_disk(struct pool_bed *bed, const char *uri)
+{
+	if (bed->disk_count == POOL_BED_DISKS_MAX) {
+		fprintf(stderr, "bdev: --pool: at most %d disks\n", POOL_BED_DISKS_MAX);
+		return false;
+	}
+	bed->disks[bed->disk_count++] = uri;
+	return true;
+}
+
 static bool parse_one(struct options *o, int code, const char *text, unsigned *ret_mix)
 {
 	struct load_opts *load = &o->load.opts;
@@ -263,6 +290,19 @@ static bool parse_one(struct options *o, int code, const char *text, unsigned *r
 		good = parse_number("spin-us", text, 1, 1000000, &value);
 		o->world.uring.spin_max_ns = value * 1000;
 		break;
+	case OPT_POOL:
+		return parse_pool_disk(&o->bed, text);
+	case OPT_REPLICA:
+		return parse_size("replica", text, POOL_REPLICA_BYTES_MAX, &o->bed.replica_bytes);
+	case OPT_CLUSTER:
+		good = parse_size("cluster", text, 1 << 20, &value);
+		o->bed.cluster_bytes = (uint32_t)value;
+		break;
+	case OPT_PREWRITE:
+		o->bed.prewrite = true;
+		break;
+	case OPT_SNAPSHOTS:
+		return parse_unsigned("snapshots", text, 0, 1000000, &o->bed.snapshots);
 	default:
 		return false; /* getopt has said why */
 	}
@@ -271,6 +311,13 @@ static bool parse_one(struct options *o, int code, const char *text, unsigned *r
 
 static bool take_uris(struct options *o, int count, char **uris)
 {
+	if (o->bed.disk_count) {
+		o->load.disks[o->load.disk_count++].uri = POOL_BED_URI;
+		if (count == 0)
+			return true;
+		fprintf(stderr, "bdev: --pool and '%s': one or the other\n", uris[0]);
+		return false;
+	}
 	if (count == 0) {
 		fprintf(stderr, "bdev: no device: give a URI, as malloc:///ram?size_mb=64 "
 				"(bdev --help tells more)\n");
@@ -313,6 +360,7 @@ bool options_parse(struct options *o, int argc, char **argv, int *ret_status)
 	memset(o, 0, sizeof(*o));
 	o->load.opts = (struct load_opts){ .bs = 4096, .depth = 32, .jobs = 1, .seed = 1 };
 	o->load.reactors = 1;
+	o->bed.replica_bytes = 256u << 20;
 	o->rw = "randread";
 	o->run_ns = UINT64_C(5000000000);
 	*ret_status = EXIT_USAGE;

@@ -4,11 +4,13 @@
 #define BENCH_OPTIONS_H
 
 #include "load.h"
+#include "pool_bed.h"
 #include "world.h"
 
 struct options {
 	struct load load; /* opts, disks' URIs, reactors */
 	struct world world;
+	struct pool_bed bed;
 	uint64_t run_ns, ramp_ns;
 	bool fill, json;
 	const char *rw;

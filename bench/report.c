@@ -128,6 +128,7 @@ static void json_print(const struct options *o, const struct report *report, str
 	       report->interrupted ? "true" : "false");
 	json_counts(c, all, o, report);
 	json_checks(load, NULL);
+	pool_bed_json(&o->bed, counts_ios(c));
 	json_io(load);
 	printf(",\"devices\":[");
 	for (unsigned i = 0; i < load->disk_count; i++) {
@@ -193,6 +194,7 @@ static void table_print(const struct options *o, const struct report *report, st
 		printf("; verified %" PRIu64 " blocks, %" PRIu64 " wrong", checks.verified,
 		       checks.verify_errors);
 	printf("\n");
+	pool_bed_table(&o->bed, ios);
 }
 
 int report_print(struct io *io, const struct options *o, const struct report *report)

@@ -6,6 +6,7 @@
 
 #include "base/must.h"
 #include "engine/drivers.h"
+#include "pool/pool.h"
 
 static int world_io_open(void *ctx, unsigned index, struct io **ret, struct err *err)
 {
@@ -22,7 +23,11 @@ static int world_main(struct fiber *f, void *arg)
 	if (r < 0)
 		return r;
 	world->env.home = fiber_reactor(f);
-	r = world->main_fn(f, world->main_arg);
+	r = pool_table_new(fiber_io(f), &world->env.pools);
+	if (r == 0) {
+		r = world->main_fn(f, world->main_arg);
+		pool_table_free(world->env.pools);
+	}
 	bdev_table_free(world->env.table);
 	return r;
 }
