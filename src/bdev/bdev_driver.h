@@ -67,6 +67,29 @@ void bdev_set_limits(struct bdev *bdev, const struct bdev_limits *limits);
  */
 void bio_complete(struct bio *bio, int status);
 
+/*
+ * A driver that only finds another place for a READ or WRITE hands it on, inside submit(), as it
+ * is: one bio for both disks. While it is below, the drivers there have its scratch from the
+ * start on (as much as their disk wants), and its link, priv and chan; the remap itself lies
+ * behind. False: it does not fit there as it is: clone it.
+ *
+ * done() is called when it ends, before it completes with this status, with bio->chan and lba as
+ * they were, perhaps inside submit(): for the books only, it submits and completes nothing.
+ */
+struct bio_remap {
+	void (*done)(struct bio *bio, struct bio_remap *remap, int status);
+
+	/* the layer's: what the bio was */
+	struct bdev_chan *chan;
+	void *layer_priv;
+	uint64_t lba;
+	uint8_t layer;
+};
+
+MUST_USE bool bio_remap(struct bio *bio, struct bio_remap *remap, struct bdev_chan *to,
+			uint64_t lba,
+			void (*done)(struct bio *bio, struct bio_remap *remap, int status));
+
 /* The driver's room in this bio (bdev.scratch_bytes as set in open). */
 static inline void *bio_scratch(struct bio *bio)
 {

@@ -202,6 +202,7 @@ struct bdev_chan_core {
 	uint32_t plain_ops;	/* 1 << BIO_x: what the hot path may pass on */
 	uint16_t slow_flags;	/* ... without one of these */
 	uint8_t block_shift;
+	uint32_t unit_mask;	/* a plain write is of whole units: their blocks, minus 1 */
 	uint32_t busy, depth;	/* V3 */
 	uint32_t inflight;
 	uint32_t iov_max;
@@ -241,6 +242,7 @@ enum {
 	LAYER_WRITER = 2,	/* counted in side->writes */
 	LAYER_CHILD = 4,	/* the layer's own */
 	LAYER_IN_DRIVER = 8,
+	LAYER_REMAPPED = 16,	/* layer_priv: struct bio_remap */
 };
 
 /* ---- bio.c ------------------------------------------------------------ */

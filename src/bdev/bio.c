@@ -11,6 +11,8 @@
  * BI1. A bio that the driver has is marked LAYER_IN_DRIVER: completed twice is noticed.
  * BI2. bio_complete() inside any bio_submit() of the reactor puts done off to a task (V4).
  * BI3. Nothing touches a bio after its done was called.
+ * BI4. A remapped bio is counted by the channels of both disks, and is given back to the upper
+ *      one as it came.
  */
 #include <errno.h>
 
@@ -47,12 +49,20 @@ static inline bool bio_is_plain(const struct bdev_chan *chan, const struct bdev_
 	    blocks - 1 >= cc->max_blocks || bio->lba > chan->blocks ||
 	    blocks > chan->blocks - bio->lba || !list_empty(&cc->waiting))
 		return false;
+	if (unlikely((bio->lba | blocks) & cc->unit_mask) && bio->op == BIO_WRITE)
+		return false;
 	if (cc->boundary && bio->lba / cc->boundary != (bio->lba + blocks - 1) / cc->boundary)
 		return false;
 	if (likely(bio->iov_count == 1))
 		return bio->iov->iov_len == bytes &&
 		       !((uintptr_t)bio->iov->iov_base & cc->base_mask);
 	return bio_iov_fits(cc, bio, bytes);
+}
+
+static inline void bio_writer(struct bdev_chan_core *cc, struct bio *bio)
+{
+	bio->layer |= LAYER_WRITER | cc->side->epoch;
+	cc->side->writes[cc->side->epoch]++;
 }
 
 void bio_submit(struct bio *bio)
@@ -65,10 +75,8 @@ void bio_submit(struct bio *bio)
 	local->submitting++; /* V4 */
 	if (likely(bio_is_plain(bio->chan, cc, bio))) {
 		bio->layer = LAYER_IN_DRIVER;
-		if (bio->op == BIO_WRITE) {
-			bio->layer |= LAYER_WRITER | cc->side->epoch;
-			cc->side->writes[cc->side->epoch]++;
-		}
+		if (bio->op == BIO_WRITE)
+			bio_writer(cc, bio);
 		cc->busy++;
 		cc->submit(bio);
 	} else {
@@ -76,6 +84,30 @@ void bio_submit(struct bio *bio)
 		layer_submit(cc, bio);
 	}
 	local->submitting--;
+}
+
+bool bio_remap(struct bio *bio, struct bio_remap *remap, struct bdev_chan *to, uint64_t lba,
+	       void (*done)(struct bio *bio, struct bio_remap *remap, int status))
+{
+	struct bdev_chan_core *cc = to->core;
+
+	must(bio->layer & LAYER_IN_DRIVER && cc->local->submitting > 0);
+	*remap = (struct bio_remap){ .done = done, .chan = bio->chan, .layer_priv = bio->layer_priv,
+				     .lba = bio->lba, .layer = bio->layer };
+	bio->lba = lba;
+	if (unlikely(!bio_is_plain(to, cc, bio))) {
+		bio->lba = remap->lba;
+		return false;
+	}
+	bio->chan = to;
+	bio->layer_priv = remap;
+	bio->layer = LAYER_IN_DRIVER | LAYER_REMAPPED;
+	if (bio->op == BIO_WRITE)
+		bio_writer(cc, bio);
+	cc->inflight++;
+	cc->busy++;
+	cc->submit(bio);
+	return true;
 }
 
 void chan_send(struct bdev_chan_core *cc, struct bio *bio)
@@ -170,9 +202,8 @@ static inline void bio_count(struct bdev_chan_core *cc, const struct bio *bio)
 		chan_hist_first(cc, bio, ns);
 }
 
-static inline void bio_finish_inline(struct bdev_chan_core *cc, struct bio *bio, int status)
+static inline __attribute__((always_inline)) void bio_leave(struct bdev_chan_core *cc, const struct bio *bio)
 {
-	bio->status = status;
 	if (!(bio->layer & LAYER_CHILD))
 		bio_count(cc, bio);
 	if (bio->layer & LAYER_WRITER) {
@@ -181,6 +212,12 @@ static inline void bio_finish_inline(struct bdev_chan_core *cc, struct bio *bio,
 		if (--side->writes[bio->layer & LAYER_EPOCH] == 0 && unlikely(side->draining))
 			side_drain(side);
 	}
+}
+
+static inline void bio_finish_inline(struct bdev_chan_core *cc, struct bio *bio, int status)
+{
+	bio->status = status;
+	bio_leave(cc, bio);
 	if (cc->local->submitting == 0)
 		bio_end(cc, bio);
 	else
@@ -198,11 +235,34 @@ void bio_refuse(struct bdev_chan_core *cc, struct bio *bio)
 	bio_put_off(cc->local, bio);
 }
 
+/* The lower channel has done with it: back to the one it came from (BI4). */
+static struct bdev_chan_core *remap_back(struct bdev_chan_core *cc, struct bio *bio, int status)
+{
+	struct bio_remap *remap = bio->layer_priv;
+
+	bio->status = status;
+	bio_leave(cc, bio);
+	cc->busy--;
+	cc->inflight--;
+	bio->chan = remap->chan;
+	bio->layer_priv = remap->layer_priv;
+	bio->lba = remap->lba;
+	bio->layer = remap->layer;
+	if (unlikely(!list_empty(&cc->waiting)))
+		chan_kick(cc);
+	if (unlikely(cc->reset))
+		reset_check(cc);
+	remap->done(bio, remap, status);
+	return bio->chan->core;
+}
+
 void bio_complete(struct bio *bio, int status)
 {
 	struct bdev_chan_core *cc = bio->chan->core;
 
 	must(bio->layer & LAYER_IN_DRIVER); /* BI1 */
+	while (unlikely(bio->layer & LAYER_REMAPPED))
+		cc = remap_back(cc, bio, status);
 	bio->layer &= (uint8_t)~LAYER_IN_DRIVER;
 	cc->busy--;
 	bio_finish_inline(cc, bio, status);

@@ -24,7 +24,7 @@ void chan_replan(struct bdev_chan_core *cc)
 
 	if (cc->side->removed || cc->reset)
 		plain = 0;
-	if (cc->chan->bdev->read_only || cc->unit > 1 || cc->side->locked.mask)
+	if (cc->chan->bdev->read_only || cc->side->locked.mask)
 		plain &= ~(1u << BIO_WRITE);
 	cc->plain_ops = plain; /* CH2 */
 }
@@ -151,6 +151,7 @@ static void chan_limits(struct bdev_chan_core *cc, const struct bdev *bdev)
 
 	cc->block_shift = (uint8_t)__builtin_ctz(bdev->block_size);
 	cc->unit = limits->write_unit_blocks ? limits->write_unit_blocks : 1;
+	cc->unit_mask = cc->unit - 1;
 	cc->ops = limits->ops;
 	cc->no_fua = limits->no_fua;
 	cc->slow_flags = limits->no_fua >> BIO_WRITE & 1 ? BIO_FUA : 0;

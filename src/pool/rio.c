@@ -2,8 +2,8 @@
 /*
  * rio - the way of a bio in and out, and the direct one. See rio_priv.h.
  *
- * Direct: a bio that lies in one cluster whose entry in the TLB says all that is needed becomes
- * one child, with its own iovecs. Nothing is looked up, allocated or queued.
+ * Direct: a bio of the home reactor that lies in one cluster whose entry in the TLB says all that
+ * is needed is handed on to the disk as it is. Nothing is looked up, allocated or queued.
  */
 #include <errno.h>
 
@@ -44,37 +44,54 @@ void rio_end(struct rio_req *req, int status)
 
 /* ---- direct -------------------------------------------------------------------------------------- */
 
-static void rio_direct_done(struct bio *child)
-{
-	struct rio_req *req = container_of(child, struct rio_req, child.bio);
-	struct rio_pool *rio = &req->rep->pool->rio;
+/* Behind the room of the disks' drivers: a struct rio_req, which has more, is not there then. */
+struct rio_direct {
+	struct bio_remap remap;
+	struct replica *rep;
+	struct pool_disk *disk;
+	uint8_t generation;
+};
 
-	if (child->op == BIO_WRITE)
-		req->disk->unflushed = true;
-	if (--rio->inflight[req->generation] == 0)
+_Static_assert(sizeof(struct rio_direct) + BIO_SCRATCH_ALIGN <= sizeof(struct rio_req),
+	       "what the disks' drivers need lies before it");
+
+static void rio_direct_done(struct bio *bio, struct bio_remap *remap, int status)
+{
+	struct rio_direct *direct = container_of(remap, struct rio_direct, remap);
+	struct rio_pool *rio = &direct->rep->pool->rio;
+
+	(void)status;
+	if (bio->op == BIO_WRITE)
+		direct->disk->unflushed = true;
+	if (--rio->inflight[direct->generation] == 0 && !rio->drained.is_set)
 		event_set(&rio->drained);
-	rio_complete(req, child->status);
+	rio_idle(direct->rep);
 }
 
-static void rio_direct_send(struct bio *bio, struct replica *rep, uint64_t cluster, uint32_t in)
+static bool rio_direct_send(struct bio *bio, struct replica *rep, uint64_t cluster, uint32_t in)
 {
 	struct pool *pool = rep->pool;
-	struct rio_req *req = bio_scratch(bio);
-	struct bio *child = &req->child.bio;
+	struct rio_pool *rio = &pool->rio;
+	const struct rio_chan *chan = bdev_chan_rio(bio->chan);
+	struct rio_direct *direct = (void *)(bio->scratch + chan->direct_at);
+	struct pool_disk *disk = cluster_pool_disk(pool, cluster);
+	uint8_t generation = (uint8_t)(rio->generation % RIO_GENERATIONS);
 
-	req->bio = bio;
-	req->rep = rep;
-	req->disk = cluster_pool_disk(pool, cluster);
-	req->generation = (uint8_t)(pool->rio.generation % RIO_GENERATIONS);
-	pool->rio.inflight[req->generation]++; /* RI5 */
+	if (unlikely(disk->block_shift != chan->block_shift))
+		return false;
+	direct->rep = rep;
+	direct->disk = disk;
+	direct->generation = generation;
+	rio->inflight[generation]++; /* RI5 */
 	rep->rio.busy++;
-	pool->stats.lookups_hit++;
-	bio_prep(child, req->disk->chan, (enum bio_op)bio->op,
-		 cluster_lba(pool, req->disk, cluster, in),
-		 bio->blocks << bdev_chan_rio(bio->chan)->block_shift >> req->disk->block_shift,
-		 bio->iov, bio->iov_count, rio_direct_done);
-	child->flags = bio->flags & BIO_FUA;
-	bio_submit(child);
+	if (likely(bio_remap(bio, &direct->remap, disk->chan, cluster_lba(pool, disk, cluster, in),
+			     rio_direct_done))) {
+		pool->stats.lookups_hit++;
+		return true;
+	}
+	rio->inflight[generation]--;
+	rep->rio.busy--;
+	return false;
 }
 
 /* false: it is not as simple as that. */
@@ -88,7 +105,7 @@ static inline bool rio_direct(struct bio *bio, struct replica *rep)
 	uint32_t in = (uint32_t)at & cluster_mask(pool), bits;
 	const struct tlb_entry *entry = tlb_slot(&rio->tlb, lcluster);
 
-	if (bio->op > BIO_WRITE || !tlb_hits(&rio->tlb, entry, lcluster) ||
+	if (bio->op > BIO_WRITE || (bio->flags & ~BIO_FUA) || !tlb_hits(&rio->tlb, entry, lcluster) ||
 	    in + len > pool->super.cluster_bytes)
 		return false;
 	if (unlikely(rio->gate || bio->token < rep->rec.fence))
@@ -101,8 +118,7 @@ static inline bool rio_direct(struct bio *bio, struct replica *rep)
 	bits = valid_bits(pool, in, (uint32_t)len);
 	if ((entry->where & need) != need || (entry->valid & bits) != bits)
 		return false;
-	rio_direct_send(bio, rep, entry->where & ~(TLB_EXCLUSIVE | TLB_DURABLE), in);
-	return true;
+	return rio_direct_send(bio, rep, entry->where & ~(TLB_EXCLUSIVE | TLB_DURABLE), in);
 }
 
 /* ---- in -------------------------------------------------------------------------------------------- */
@@ -189,18 +205,12 @@ static void rio_req_begin(struct bio *bio, struct replica *rep)
 	rio_unpark(req);
 }
 
-static void rio_begin(struct bio *bio, struct replica *rep)
-{
-	if (!rio_direct(bio, rep))
-		rio_req_begin(bio, rep);
-}
-
 static void rio_mail_home(struct mail *mail, struct reactor *at)
 {
 	struct rio_req *req = container_of(mail, struct rio_req, mail);
 
 	(void)at;
-	rio_begin(req->bio, req->rep);
+	rio_req_begin(req->bio, req->rep);
 }
 
 void rio_submit(struct bio *bio)
@@ -209,7 +219,8 @@ void rio_submit(struct bio *bio)
 	struct rio_req *req;
 
 	if (likely(!chan->away)) {
-		rio_begin(bio, chan->rep);
+		if (!rio_direct(bio, chan->rep))
+			rio_req_begin(bio, chan->rep);
 		return;
 	}
 	req = bio_scratch(bio);
@@ -224,6 +235,8 @@ void rio_chan_init(struct bdev_chan *chan, struct replica *rep)
 	*bdev_chan_rio(chan) = (struct rio_chan){
 		.rep = rep,
 		.block_shift = (uint32_t)__builtin_ctz(chan->bdev->block_size),
+		.direct_at = (uint32_t)align_down_u64(chan->bdev->scratch_bytes -
+						      sizeof(struct rio_direct), BIO_SCRATCH_ALIGN),
 		.away = chan->reactor != rep->pool->home,
 	};
 }

@@ -2,7 +2,7 @@
 /*
  * rio - replica I/O: what happens to a bio of `pool:///POOL/REPLICA`.
  *
- *	rio_submit -+- mapped, valid, ours: one child, no more            rio.c
+ *	rio_submit -+- mapped, valid, ours: handed on to the disk          rio.c
  *	            +- read: children for what is valid, zeros for the rest   rio_read.c
  *	            +- write: steps of up to RIO_PIECES clusters              rio_write.c
  *	            |     collect -> data -> mapping safe -> next step or done
@@ -178,6 +178,7 @@ bool rio_is_busy(const struct replica *rep);
 struct rio_chan {
 	struct replica *rep;
 	uint32_t block_shift;
+	uint32_t direct_at; /* of a bio's scratch */
 	bool away; /* not on the pool's reactor */
 };
 

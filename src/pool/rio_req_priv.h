@@ -33,7 +33,6 @@ struct rio_req {
 	struct list_link link;	/* in one list while PARKED; workers' list */
 	struct bio *bio;	/* borrowed until it completes */
 	struct replica *rep;
-	struct pool_disk *disk; /* of the one child of a direct bio */
 	void (*child_ended)(struct rio_req *req);
 	uint64_t pos, end;	/* bytes of the replica: done up to pos */
 	uint64_t sent;		/* children were made up to here */
