@@ -218,6 +218,36 @@ int disk_write_pages(struct fiber *f, struct pool *pool, struct page *const *pag
 	return 0;
 }
 
+int disk_write_rings(struct fiber *f, struct pool *pool, bool tail, uint64_t txg, uint8_t *pages)
+{
+	struct batch batch;
+	unsigned n = 0;
+
+	batch_begin(&batch);
+	for (unsigned i = 0; i < POOL_DISKS_MAX; i++) {
+		struct pool_disk *disk = &pool->disks[i];
+		struct batch_write *write;
+
+		if (!disk->bdev)
+			continue;
+		write = batch_write_new(&batch, pool, disk);
+		if (!write)
+			break;
+		write->iov[0] = (struct iovec){ pages + (size_t)n++ * POOL_PAGE, POOL_PAGE };
+		bio_prep(&write->bio, disk->chan, BIO_WRITE,
+			 disk_ring(disk->size_bytes, tail, txg) >> disk->block_shift,
+			 POOL_PAGE >> disk->block_shift, write->iov, 1, batch_write_done);
+		write->bio.flags = BIO_FUA;
+		disk->unflushed = true;
+		bio_submit(&write->bio);
+	}
+	batch_wait(f, &batch, 0);
+	if (batch.status < 0)
+		return fiber_fail(f, batch.status, "pool '%s': writing a superblock failed: %s",
+				  pool->super.name, err_name(batch.status));
+	return 0;
+}
+
 int disk_flush_all(struct fiber *f, struct pool *pool)
 {
 	struct batch batch;

@@ -50,6 +50,13 @@ MUST_USE int disk_read_page(struct fiber *f, struct pool *pool, uint64_t name, u
 MUST_USE int disk_write_pages(struct fiber *f, struct pool *pool, struct page *const *pages,
 			      size_t count);
 
+/*
+ * Superblocks, durable when it returns: one page for each disk that is there, in order of their
+ * numbers, into its first ring or its tail's.
+ */
+MUST_USE int disk_write_rings(struct fiber *f, struct pool *pool, bool tail, uint64_t txg,
+			      uint8_t *pages);
+
 /* Flush every disk that took anything (each once, side by side). A failure is final for the pool. */
 MUST_USE int disk_flush_all(struct fiber *f, struct pool *pool);
 

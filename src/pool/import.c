@@ -29,7 +29,7 @@ struct import {
 	struct label *labels;	 /* of each */
 	struct super *newest;	 /* the highest transaction found below `below` */
 	uint64_t below;
-	uint8_t *page;
+	uint8_t *ring;
 };
 
 static int import_open(struct fiber *f, struct import *im)
@@ -63,23 +63,31 @@ static int import_open(struct fiber *f, struct import *im)
 }
 
 /* One slot of a ring: keep it if it is better than what we have. */
-static int import_slot(struct fiber *f, struct import *im, struct pool_disk *disk, uint64_t offset)
+static int import_slot(struct fiber *f, struct import *im, struct pool_disk *disk,
+		       const uint8_t *page)
 {
 	struct page_head head;
-	int r = disk_read(f, disk, offset, im->page, POOL_PAGE);
+	int r;
 
-	if (r < 0)
-		return r;
-	page_head_get(im->page, &head);
+	page_head_get(page, &head);
 	if (head.type != PAGE_SUPER || head.txg <= im->newest->txg || head.txg >= im->below ||
-	    memcmp(head.pool.bytes, im->labels[0].pool.bytes, 16) != 0 || !page_is_sealed(im->page))
+	    memcmp(head.pool.bytes, im->labels[0].pool.bytes, 16) != 0 || !page_is_sealed(page))
 		return 0;
-	r = super_decode(im->page, &im->pool->super);
+	r = super_decode(page, &im->pool->super);
 	if (r == -EPROTO)
 		return fiber_fail(f, r, "disk '%s' was written by a later version", disk->uri);
 	if (r == 0)
 		*im->newest = im->pool->super;
 	return 0;
+}
+
+static int import_ring(struct fiber *f, struct import *im, struct pool_disk *disk, uint64_t offset)
+{
+	int r = disk_read(f, disk, offset, im->ring, POOL_RING_SLOTS * POOL_PAGE);
+
+	for (unsigned slot = 0; r == 0 && slot < POOL_RING_SLOTS; slot++)
+		r = import_slot(f, im, disk, im->ring + (size_t)slot * POOL_PAGE);
+	return r;
 }
 
 static int import_rings(struct fiber *f, struct import *im)
@@ -94,10 +102,9 @@ static int import_rings(struct fiber *f, struct import *im)
 		 */
 		uint64_t size = im->labels[i].size_bytes;
 
-		for (unsigned slot = 0; r == 0 && slot < POOL_RING_SLOTS; slot++)
-			r = import_slot(f, im, &im->given[i], disk_ring(size, false, slot));
-		for (unsigned slot = 0; r == 0 && slot < POOL_RING_SLOTS; slot++)
-			r = import_slot(f, im, &im->given[i], disk_ring(size, true, slot));
+		r = import_ring(f, im, &im->given[i], disk_ring(size, false, 0));
+		if (r == 0)
+			r = import_ring(f, im, &im->given[i], disk_ring(size, true, 0));
 		if (r < 0)
 			return r;
 	}
@@ -253,7 +260,7 @@ static void import_fini(struct fiber *f, struct import *im)
 	mem_free(im->given);
 	mem_free(im->labels);
 	mem_free(im->newest);
-	mem_free(im->page);
+	mem_free(im->ring);
 }
 
 static int import_check_listed(struct fiber *f, struct pool *pool)
@@ -281,8 +288,8 @@ int pool_import(struct fiber *f, const struct pool_import_args *args, struct poo
 	im.given = mem_alloc_array(mem, args->disk_count, sizeof(*im.given));
 	im.labels = mem_alloc_array(mem, args->disk_count, sizeof(*im.labels));
 	im.newest = mem_alloc(mem, sizeof(*im.newest));
-	im.page = mem_alloc_aligned(mem, POOL_PAGE, POOL_PAGE);
-	if (!im.given || !im.labels || !im.newest || !im.page)
+	im.ring = mem_alloc_aligned(mem, POOL_PAGE, POOL_RING_SLOTS * POOL_PAGE);
+	if (!im.given || !im.labels || !im.newest || !im.ring)
 		r = fiber_fail(f, -ENOMEM, "no memory to import a pool");
 	if (r == 0)
 		r = import_do(f, &im);

@@ -312,5 +312,6 @@ int intent_replay(struct fiber *f, struct pool *pool, intent_fn fn)
 		io_buf_free(io, r.page, POOL_PAGE);
 	intent->seq = r.seq + INTENT_SKIP;
 	intent->crc = r.crc;
+	pool->stats.log_replayed = intent->replayed;
 	return status;
 }

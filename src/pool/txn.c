@@ -221,34 +221,23 @@ static int pages_write(struct fiber *f, struct pool *pool)
 	return 0;
 }
 
-static int super_write_disk(struct fiber *f, struct pool *pool, unsigned i, uint8_t *page)
-{
-	struct pool_disk *disk = &pool->disks[i];
-	int r;
-
-	super_encode(&pool->super, i, page);
-	r = disk_write(f, disk, disk_ring(disk->size_bytes, false, pool->super.txg), page,
-		       POOL_PAGE, BIO_FUA);
-	if (r < 0)
-		return r;
-	return disk_write(f, disk, disk_ring(disk->size_bytes, true, pool->super.txg), page,
-			  POOL_PAGE, BIO_FUA);
-}
-
 int super_write(struct fiber *f, struct pool *pool)
 {
-	CLEANUP(cleanup_mem) uint8_t *page = mem_alloc_aligned(pool->mem, POOL_PAGE, POOL_PAGE);
+	CLEANUP(cleanup_mem) uint8_t *pages = NULL;
+	unsigned count = 0, n = 0;
+	int r;
 
-	if (!page)
+	for (unsigned i = 0; i < POOL_DISKS_MAX; i++)
+		count += !!pool->disks[i].bdev;
+	pages = mem_alloc_aligned(pool->mem, POOL_PAGE, (size_t)count * POOL_PAGE);
+	if (!pages)
 		return fiber_fail(f, -ENOMEM, "pool '%s': no memory to commit", pool->super.name);
 	pool->super.wall_ns = io_wall(fiber_io(f));
-	for (unsigned i = 0; i < POOL_DISKS_MAX; i++) {
-		int r = pool->disks[i].bdev ? super_write_disk(f, pool, i, page) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (unsigned i = 0; i < POOL_DISKS_MAX; i++)
+		if (pool->disks[i].bdev)
+			super_encode(&pool->super, i, pages + (size_t)n++ * POOL_PAGE);
+	r = disk_write_rings(f, pool, false, pool->super.txg, pages);
+	return r < 0 ? r : disk_write_rings(f, pool, true, pool->super.txg, pages);
 }
 
 int txn_write(struct fiber *f, struct pool *pool)
