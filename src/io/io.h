@@ -23,6 +23,9 @@
  *      io_watch_free() return, their function is not called again.
  * IO6. Bytes of a stream are delivered once, in order, also across a change
  *      between io_recv_start() and IO_RECV.
+ * IO7. A lock belongs to what IO_OPEN opened: it ends when the last handle of it is closed (that of
+ *      IO_OPEN, those of IO_SHARE), or with the process, but never before the last request
+ *      in flight through one of them has ended, also if the process is killed.
  *
  * Times are nanoseconds; sizes and offsets bytes; results 0, a count, or a
  * negative errno.
@@ -66,6 +69,7 @@ enum io_code {
 	IO_ZERO,	/* reads as zeros afterwards */
 	IO_TRUNCATE,	/* sets the size of a regular file */
 	IO_OPEN,
+	IO_SHARE,	/* one more handle of an open file */
 	IO_CLOSE,
 	IO_STAT,
 	IO_LIST,
@@ -94,7 +98,7 @@ enum io_open_flag {
 	IO_OPEN_CREATE = 1 << 2,
 	IO_OPEN_EXCL = 1 << 3,	 /* with CREATE: must not exist; on a block device: nobody else may have it mounted or claimed */
 	IO_OPEN_DIRECT = 1 << 4, /* O_DIRECT */
-	IO_OPEN_LOCK = 1 << 5,	 /* -EBUSY if another open holds the file for writing (flock; released by close) */
+	IO_OPEN_LOCK = 1 << 5,	 /* -EBUSY if another open holds the file for writing (flock): see IO7 */
 	IO_OPEN_TRUNC = 1 << 6,
 	IO_OPEN_DIR = 1 << 7,	 /* a directory, for IO_FSYNC */
 };
@@ -161,7 +165,7 @@ struct io_op {
 		} file;
 		struct {
 			const char *path, *path2; /* stay until done */
-			struct io_file *file;	  /* STAT of an open file: path NULL */
+			struct io_file *file;	  /* STAT of an open file: path NULL; SHARE */
 			uint32_t mode;
 			void *ret; /* struct io_file ** or struct io_stat * */
 			io_list_fn list_fn;
@@ -399,6 +403,20 @@ static inline void io_prep_open(struct io_op *op, const char *path, uint32_t ope
 	op->flags = open_flags;
 	op->fs.path = path;
 	op->fs.mode = mode;
+	op->fs.ret = ret;
+}
+
+/*
+ * A handle of the same open file, with its rights and its lock (IO7), for this io. `file` may be
+ * of any io of this process, whose thread keeps it open until this is done; then either
+ * handle may be closed first. Opening a path again would give another file, and no lock.
+ */
+static inline void io_prep_share(struct io_op *op, struct io_file *file, struct io_file **ret,
+				 void (*done)(struct io_op *))
+{
+	io_prep(op, IO_SHARE, done);
+	op->fs.path = NULL;
+	op->fs.file = file;
 	op->fs.ret = ret;
 }
 

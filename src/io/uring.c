@@ -155,6 +155,7 @@ static void uring_submit(struct io *io, struct io_op *op)
 		uring_spawn(u, op);
 		return;
 	case IO_OPEN:
+	case IO_SHARE:
 	case IO_CLOSE:
 	case IO_STAT:
 	case IO_LIST:

@@ -7,6 +7,9 @@
  *
  * UF1. What a lock or a truncation needs happens in this order: open, flock, truncate; a
  *      file that is locked by somebody is not changed.
+ * UF2. The last handle that is closed gives the lock back itself: the kernel would keep it
+ *      until the last reference has gone, which workers of its own may hold a little longer.
+ *      No other handle does: the lock is that of all.
  */
 #include "io/uring_priv.h"
 
@@ -59,7 +62,6 @@ static int open_settle(int fd, uint32_t flags, struct io_file *file)
 	if (flags & IO_OPEN_LOCK) {
 		if (flock(fd, (flags & IO_OPEN_WRITE ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
 			return errno == EWOULDBLOCK ? -EBUSY : -errno;
-		file->is_locked = true;
 	}
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -104,6 +106,7 @@ static void uring_open_told(struct uring *u, struct io_op *op)
 	struct io_file *file = (struct io_file *)(uintptr_t)op->progress;
 
 	if (op->res < 0) {
+		mem_free(file->lock);
 		mem_free(file);
 	} else {
 		uring_fd_init(u, &file->fd, file->fd.fd);
@@ -115,14 +118,53 @@ static void uring_open_told(struct uring *u, struct io_op *op)
 static void uring_fs_open(struct uring *u, struct io_op *op)
 {
 	struct io_file *file = mem_alloc(u->io.mem, sizeof(*file));
+	struct uring_lock *lock = NULL;
 
-	if (!file) {
+	if (op->flags & IO_OPEN_LOCK)
+		lock = mem_alloc(u->io.mem, sizeof(*lock));
+	if (!file || (op->flags & IO_OPEN_LOCK && !lock)) {
+		mem_free(file);
+		mem_free(lock);
 		uring_finish_later(u, op, -ENOMEM);
 		return;
 	}
+	if (lock)
+		atomic_init(&lock->handles, 1);
 	file->io = &u->io;
+	file->lock = lock;
 	op->progress = (uintptr_t)file;
 	uring_work(u, op, uring_open_fn, uring_open_told, false);
+}
+
+/* ---- share ------------------------------------------------------------------- */
+
+/* What is read of `from`, its owner does not change while it is open. */
+static int share_make(struct uring *u, const struct io_file *from, struct io_file **ret)
+{
+	struct io_file *file = mem_alloc(u->io.mem, sizeof(*file));
+
+	if (!file)
+		return -ENOMEM;
+	int fd = fcntl(from->fd.fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		int r = -errno;
+		mem_free(file);
+		return r;
+	}
+	file->io = &u->io;
+	file->kind = from->kind;
+	file->is_direct = from->is_direct;
+	file->lock = from->lock;
+	if (file->lock)
+		atomic_fetch_add(&file->lock->handles, 1);
+	uring_fd_init(u, &file->fd, fd);
+	*ret = file;
+	return 0;
+}
+
+static void uring_fs_share(struct uring *u, struct io_op *op)
+{
+	uring_finish_later(u, op, share_make(u, op->fs.file, op->fs.ret));
 }
 
 /* ---- close ------------------------------------------------------------------- */
@@ -147,8 +189,10 @@ static void uring_fs_close(struct uring *u, struct io_op *op)
 	int fd = file->fd.fd;
 
 	uring_fd_release(u, &file->fd);
-	if (file->is_locked)
+	if (file->lock && atomic_fetch_sub(&file->lock->handles, 1) == 1) { /* UF2 */
 		flock(fd, LOCK_UN);
+		mem_free(file->lock);
+	}
 	mem_free(file);
 	op->progress = (uint64_t)fd;
 	uring_work(u, op, uring_close_fn, uring_close_told, false);
@@ -362,6 +406,8 @@ static bool uring_fs_is_fine(const struct io_op *op)
 	switch (op->code) {
 	case IO_CLOSE:
 		return true;
+	case IO_SHARE:
+		return op->fs.file != NULL;
 	case IO_STAT:
 		return op->fs.path ? path_is_fine(op->fs.path) : op->fs.file != NULL;
 	case IO_RENAME:
@@ -382,6 +428,9 @@ void uring_fs_submit(struct uring *u, struct io_op *op)
 	switch (op->code) {
 	case IO_OPEN:
 		uring_fs_open(u, op);
+		return;
+	case IO_SHARE:
+		uring_fs_share(u, op);
 		return;
 	case IO_CLOSE:
 		uring_fs_close(u, op);

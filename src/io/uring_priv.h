@@ -93,12 +93,17 @@ struct uring_fd {
 	uint8_t sqe_flags;
 };
 
+/* Of the handles of one open file: they may be on several threads. */
+struct uring_lock {
+	atomic_uint handles;
+};
+
 struct io_file {
 	struct io *io;
 	struct uring_fd fd;
 	enum io_kind kind;
 	bool is_direct;
-	bool is_locked;
+	struct uring_lock *lock; /* NULL: not locked; the last handle's */
 };
 
 /* See uring_wait.c. */

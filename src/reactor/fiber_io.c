@@ -39,6 +39,17 @@ int fiber_open(struct fiber *f, const char *path, uint32_t open_flags, uint32_t 
 	return res < 0 ? file_failed(f, "open", path, res) : 0;
 }
 
+int fiber_share(struct fiber *f, struct io_file *file, struct io_file **ret)
+{
+	struct io_op op = { 0 };
+
+	io_prep_share(&op, file, ret, NULL);
+	int64_t res = fiber_io_wait(f, &op);
+	return res < 0 ? fiber_fail(f, (int)res, "share an open file: %s",
+				    strerrordesc_np((int)-res)) :
+			 0;
+}
+
 void fiber_close(struct fiber *f, struct io_file *file)
 {
 	struct io_op op = { 0 };

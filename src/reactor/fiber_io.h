@@ -14,6 +14,8 @@ struct fiber;
 
 MUST_USE int fiber_open(struct fiber *f, const char *path, uint32_t open_flags, uint32_t mode,
 			struct io_file **ret);
+/* One more handle of a file of any reactor of this process, which stays open meanwhile (io_prep_share). */
+MUST_USE int fiber_share(struct fiber *f, struct io_file *file, struct io_file **ret);
 void fiber_close(struct fiber *f, struct io_file *file);
 MUST_USE int64_t fiber_read(struct fiber *f, struct io_file *file, void *buf, size_t len,
 			    uint64_t off);

@@ -92,26 +92,47 @@ void sim_disk_unref(struct sim_disk *disk)
 	arena_put(&disk->host->sim->arena, disk, sizeof(*disk));
 }
 
-struct io_file *file_open(struct sim_io *io, struct sim_disk *disk, uint32_t flags)
+static struct io_file *file_make(struct sim_io *io, struct sim_disk *disk,
+				 struct sim_opened *opened, uint32_t flags)
 {
 	struct io_file *file = arena_zalloc(&io->sim->arena, sizeof(*file));
 
 	file->io = &io->io;
 	file->disk = disk;
+	file->opened = opened;
 	file->proc = io->proc;
 	file->flags = flags;
-	file->locks = (flags & IO_OPEN_LOCK) ||
-		      ((flags & IO_OPEN_EXCL) && disk->kind == IO_KIND_BLOCK);
-	disk->writers += file->locks;
+	opened->handles++;
 	sim_disk_ref(disk);
 	list_add_tail(&io->proc->files, &file->link);
 	return file;
 }
 
-/* DK1: the lock is held until the device is done with what went through this file. */
+struct io_file *file_open(struct sim_io *io, struct sim_disk *disk, uint32_t flags)
+{
+	struct sim_opened *opened = arena_zalloc(&io->sim->arena, sizeof(*opened));
+
+	opened->locks = (flags & IO_OPEN_LOCK) ||
+			((flags & IO_OPEN_EXCL) && disk->kind == IO_KIND_BLOCK);
+	disk->writers += opened->locks;
+	return file_make(io, disk, opened, flags);
+}
+
+struct io_file *file_share(struct sim_io *io, struct io_file *from)
+{
+	must(from->proc == io->proc && !from->closed);
+	return file_make(io, from->disk, from->opened, from->flags);
+}
+
+/* IO7, DK1: the lock is held until the device is done with what went through any handle. */
 static void file_end(struct sim *sim, struct io_file *file)
 {
-	file->disk->writers -= file->locks;
+	struct sim_opened *opened = file->opened;
+
+	if (--opened->handles == 0) {
+		file->disk->writers -= opened->locks;
+		arena_put(&sim->arena, opened, sizeof(*opened));
+	}
 	sim_disk_unref(file->disk);
 	arena_put(&sim->arena, file, sizeof(*file));
 }
@@ -586,6 +607,11 @@ unsigned sim_disk_inflight(const struct sim_disk *disk)
 void sim_disk_plant_skipped_flush(struct sim_disk *disk, bool on)
 {
 	disk->plant_skip_flush = on;
+}
+
+void sim_disk_plant_lost_lock(struct sim_disk *disk, bool on)
+{
+	disk->plant_lost_lock = on;
 }
 
 void sim_disk_record(struct sim_disk *disk, struct disk_log *log)

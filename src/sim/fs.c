@@ -334,7 +334,8 @@ static int fs_open(struct sim_io *io, struct io_op *op, struct fs_place *place)
 	}
 	if ((flags & IO_OPEN_WRITE) && disk->opts.read_only)
 		return -EROFS;
-	if (disk->writers && ((flags & IO_OPEN_LOCK) || (block && (flags & IO_OPEN_EXCL))))
+	if (disk->writers && !disk->plant_lost_lock &&
+	    ((flags & IO_OPEN_LOCK) || (block && (flags & IO_OPEN_EXCL))))
 		return -EBUSY;
 	if ((flags & IO_OPEN_TRUNC) && disk->kind == IO_KIND_FILE && disk->media.size) {
 		struct media_write *w = media_truncate(&disk->media, 0);
@@ -429,6 +430,10 @@ int64_t fs_do(struct sim_io *io, struct io_op *op)
 
 	if (op->code == IO_STAT && !op->fs.path) {
 		fs_stat(op->fs.file->disk, op->fs.ret);
+		return 0;
+	}
+	if (op->code == IO_SHARE) {
+		*(struct io_file **)op->fs.ret = file_share(io, op->fs.file);
 		return 0;
 	}
 	int r = fs_walk(host, op->fs.path, &place);

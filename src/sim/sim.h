@@ -245,6 +245,8 @@ uint32_t sim_disk_taints(struct sim_disk *disk, uint64_t off, uint64_t len);
 unsigned sim_disk_inflight(const struct sim_disk *disk);
 /* Flushes fail, or are told done and skipped, from now on: a planted bug for tests of checkers. */
 void sim_disk_plant_skipped_flush(struct sim_disk *disk, bool on);
+/* Locks keep nobody out from now on: another. */
+void sim_disk_plant_lost_lock(struct sim_disk *disk, bool on);
 /* Everybody who records writes (disk_crash.h). */
 struct disk_log;
 void sim_disk_record(struct sim_disk *disk, struct disk_log *log);

@@ -48,8 +48,8 @@ const char *sim_code_name(enum io_code code)
 {
 	static const char *const names[IO_CODES] = {
 		"nop",	   "read",  "write", "fsync",	"discard", "zero",   "truncate",
-		"open",	   "close", "stat",  "list",	"rename",  "unlink", "mkdir",
-		"connect", "send",  "recv",  "resolve", "work",	   "spawn",
+		"open",	   "share", "close", "stat",	"list",	   "rename", "unlink",
+		"mkdir",   "connect", "send", "recv",	"resolve", "work",   "spawn",
 	};
 
 	return names[code];

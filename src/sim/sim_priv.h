@@ -134,7 +134,7 @@ struct sim_disk {
 	struct media media;
 	struct list reqs; /* struct disk_req in flight */
 	unsigned inflight;
-	bool plant_skip_flush;
+	bool plant_skip_flush, plant_lost_lock;
 	uint64_t mtime_ns;
 	char path[48]; /* where it was made, for the trace; cut if long */
 	struct fs_dir dir;
@@ -147,18 +147,26 @@ void sim_disk_ref(struct sim_disk *disk);
 void sim_disk_unref(struct sim_disk *disk);
 void sim_disk_power_cut(struct sim_disk *disk);
 
-/* An open file. Outlives its process while requests are in flight. */
+/* What was opened; lives as long as a handle of it. */
+struct sim_opened {
+	unsigned handles;
+	bool locks;
+};
+
+/* A handle of an open file. Outlives its process while requests are in flight. */
 struct io_file {
 	struct io *io;
 	struct sim_disk *disk; /* counted */
+	struct sim_opened *opened;
 	struct sim_proc *proc;
 	struct list_link link; /* of the process */
 	uint32_t flags;
 	unsigned inflight;
-	bool locks, closed;
+	bool closed;
 };
 
 struct io_file *file_open(struct sim_io *io, struct sim_disk *disk, uint32_t flags);
+struct io_file *file_share(struct sim_io *io, struct io_file *from);
 void file_close(struct io_file *file);
 void file_unhold(struct io_file *file);
 
@@ -167,7 +175,7 @@ void disk_submit(struct sim_io *io, struct io_op *op);
 void disk_forget_proc(struct sim_disk *disk, struct sim_proc *proc);
 void disk_let_go(struct sim *sim); /* hung requests end soon */
 
-/* OPEN, STAT, LIST, RENAME, UNLINK, MKDIR: at once. */
+/* OPEN, SHARE, STAT, LIST, RENAME, UNLINK, MKDIR: at once. */
 int64_t fs_do(struct sim_io *io, struct io_op *op);
 void fs_init_host(struct sim_host *host);
 int fs_link_new(struct sim_host *host, const char *path, struct sim_disk *disk);

@@ -395,6 +395,53 @@ static void a_locked_file_is_busy(void **state)
 	world_file_close(w, a);
 }
 
+/* The second io is of the same process; that it has the same thread here is as good. */
+static void a_shared_handle_is_the_same_file_and_holds_its_lock(void **state)
+{
+	struct world *w = *state, other;
+	struct io_file *first, *second, *third;
+	char path[128];
+	uint8_t buf[4];
+	struct io_op op = { 0 };
+
+	world_init(&other, NULL);
+	first = world_file(w, "f", NEW | IO_OPEN_LOCK);
+	assert_int_equal(world_write(w, first, "abc", 3, 0), 3);
+	world_path(w, "f", path);
+	assert_int_equal(world_unlink(w, path), 0); /* the file, not its path */
+	io_prep_share(&op, first, &second, op_done);
+	assert_int_equal(op_wait(&other, &op), 0);
+	assert_int_equal(world_read(&other, second, buf, 4, 0), 3);
+	assert_int_equal(world_write(&other, second, "x", 1, 3), 1); /* with its rights */
+	assert_int_equal(world_read(w, first, buf, 4, 0), 4);
+	assert_memory_equal(buf, "abcx", 4);
+	world_file_close(&other, second);
+	world_file_close(w, first);
+
+	for (int order = 0; order < 2; order++) { /* IO7: whoever is closed first */
+		first = world_file(w, "f", NEW | IO_OPEN_LOCK);
+		io_prep_share(&op, first, &second, op_done);
+		assert_int_equal(op_wait(&other, &op), 0);
+		io_prep_share(&op, second, &third, op_done);
+		assert_int_equal(op_wait(w, &op), 0);
+		world_file_close(w, third);
+		if (order)
+			world_file_close(w, first);
+		else
+			world_file_close(&other, second);
+		assert_int_equal(world_try_file(w, path, RW | IO_OPEN_LOCK, &third), -EBUSY);
+		if (order)
+			world_file_close(&other, second);
+		else
+			world_file_close(w, first);
+		third = world_file(w, "f", RW | IO_OPEN_LOCK);
+		world_file_close(w, third);
+	}
+	io_prep_share(&op, NULL, &second, op_done);
+	assert_int_equal(op_wait(w, &op), -EINVAL);
+	world_fini(&other);
+}
+
 static void direct_io_reads_to_an_odd_end(void **state)
 {
 	struct world *w = *state;
@@ -650,6 +697,7 @@ int main(void)
 		T(open_flags_mean_what_they_say),
 		T(paths_longer_than_the_limit_are_refused),
 		T(a_locked_file_is_busy),
+		T(a_shared_handle_is_the_same_file_and_holds_its_lock),
 		T(direct_io_reads_to_an_odd_end),
 		T(stat_tells_what_a_thing_is),
 		T(list_is_in_order_of_names),

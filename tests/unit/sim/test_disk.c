@@ -259,6 +259,36 @@ static void what_is_in_flight_goes_on_after_a_crash(void **state)
 	assert_int_equal(there, 20);
 }
 
+/* IO7, the simulated one: any handle's requests keep the lock of all. */
+static void a_lock_outlives_what_is_in_flight_through_a_shared_handle(void **state)
+{
+	uint8_t buf[4096];
+	struct iovec iov = { fill(buf, 4096, 3), 4096 };
+	struct io_op op = { 0 };
+	struct io_file *shared, *f;
+	struct bare b;
+
+	bare_start(&b, 1);
+	struct sim_disk *disk = add_disk(&b, true, 0);
+	f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
+	io_prep_share(&op, f, &shared, NULL);
+	assert_int_equal(bare_do(&b, b.io, &op), 0);
+	bare_close(&b, f);
+	assert_int_equal(bare_open_error(&b, "/dev/sda", RW | IO_OPEN_LOCK), -EBUSY); /* closed first, and still locked */
+	io_prep_rw(&op, IO_WRITE, shared, &iov, 1, 0, 0, bare_mark);
+	io_submit(b.io, &op);
+	sim_proc_crash(b.proc);
+	assert_int_equal(sim_disk_inflight(disk), 1);
+	sim_proc_start(b.proc);
+	b.io = sim_proc_io(b.proc, 0);
+	assert_int_equal(bare_open_error(&b, "/dev/sda", RW | IO_OPEN_LOCK), -EBUSY);
+	sim_run_for(b.sim, SIM_S);
+	assert_int_equal(sim_disk_inflight(disk), 0);
+	f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
+	bare_close(&b, f);
+	bare_stop(&b);
+}
+
 static void a_full_cache_writes_the_oldest_out(void **state)
 {
 	unsigned lost = 0;
@@ -461,6 +491,7 @@ int main(void)
 		cmocka_unit_test(unflushed_writes_are_torn_by_sector),
 		cmocka_unit_test(a_flush_covers_only_what_was_done_before_it),
 		cmocka_unit_test(what_is_in_flight_goes_on_after_a_crash),
+		cmocka_unit_test(a_lock_outlives_what_is_in_flight_through_a_shared_handle),
 		cmocka_unit_test(a_full_cache_writes_the_oldest_out),
 		cmocka_unit_test(durable_zeros_over_volatile_ones_hold),
 		cmocka_unit_test(loud_faults_are_errors),
