@@ -7,8 +7,8 @@
  *   ZEROES, UNMAP  the same with IO_ZERO or IO_DISCARD; for FUA the layer flushes after it
  *   FLUSH          --> home reactor: waiting --> served (one IO_FSYNC) --> complete
  *
- * Every channel has the file open for itself, on its reactor's ring. The home reactor
- * keeps one more open: it holds the lock, tells the size, and does all flushes.
+ * The home reactor opens the file, locks it, and does all flushes. Every channel has a handle
+ * of this same open file on its reactor's ring.
  *
  * What a failed flush means: the kernel reports a lost write once, then forgets it, and
  * so does a disk. The next fsync succeeds although the data never arrived. So after the
@@ -20,8 +20,9 @@
  *      So none is answered by an fsync that began before it, or beside one that failed.
  * FI2. Once flush_lost is set no FLUSH succeeds. It is set before the bio that met the
  *      failure completes.
- * FI3. All channels have the very file that home has (device and inode): a path that came
- *      to mean another file is refused.
+ * FI3. All requests go through what home opened and locked, so the lock outlives every request in
+ *      flight: after we are killed nobody opens the disk while it still works for us. And a
+ *      path that came to mean another file does not matter.
  * FI4. A transfer is whole or it failed: the file shrank beneath us is -EIO.
  */
 #include <errno.h>
@@ -290,19 +291,10 @@ static int file_chan_open(struct fiber *f, struct bdev_chan *base)
 {
 	struct file *file = container_of(base->bdev, struct file, bdev);
 	struct file_chan *chan = bdev_chan_priv(base);
-	struct io_stat stat;
-	int r;
 
 	chan->io = fiber_io(f);
 	chan->block_size = file->bdev.block_size;
-	TRY(fiber_open(f, file->path, file->open_flags, 0, &chan->file));
-	r = fiber_fstat(f, chan->file, &stat);
-	if (r == 0 && (stat.dev != file->stat.dev || stat.ino != file->stat.ino))
-		r = fiber_fail(f, -ENODEV, "%s: is not the file it was when it was opened",
-			       file->path); /* FI3 */
-	if (r < 0)
-		fiber_close(f, chan->file);
-	return r;
+	return fiber_share(f, file->file, &chan->file); /* FI3 */
 }
 
 static void file_chan_close(struct fiber *f, struct bdev_chan *base)

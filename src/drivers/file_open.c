@@ -103,7 +103,7 @@ static int file_look(struct fiber *f, struct file *file, const struct file_opts 
 	return 0;
 }
 
-/* The file that home keeps, with its lock; sets the flags for those of the channels. */
+/* The file, with its lock; home's handle of it. */
 static int file_open_home(struct fiber *f, struct file *file, const struct file_opts *opts)
 {
 	uint32_t flags;

@@ -13,7 +13,7 @@ struct file {
 	struct io_file *file;	/* owned; home's */
 	struct reactor *home;	/* borrowed */
 	struct io_stat stat;	/* at open */
-	uint32_t open_flags;	/* of a channel's file */
+	uint32_t open_flags;	/* without those of opening: read, write, direct */
 
 	/* home only */
 	struct io_op flush_op;
