@@ -4,7 +4,7 @@
  *
  * A process opens a block device or a file as a bdev and does random reads, writes, FUA writes,
  * flushes, zeroes and unmaps at some depth, on some reactors. It crashes, or its host loses
- * power, and it starts again: first it reads everything. Each 4 KiB block is a register of
+ * power, and it starts again, at once or when the device is idle: first it reads everything. Each 4 KiB block is a register of
  * sim/check.h; its sectors tell who wrote them (pattern_fill).
  *
  * D1. A block holds a value that its history allows.
@@ -12,10 +12,8 @@
  * D3. An operation fails only where a loud fault has struck.
  * D4. A deviation from D1, D2 has its explanation: a silent fault that touched this very block.
  * D5. After the heal everything ends, and nothing leaks.
- *
- * DH1, an open hazard (`--plant restart-at-once`): a process that is started while the device still
- * works for its dead predecessor opens the file, since only the home file holds the lock and the
- * channels' files, with writes in flight, hold none. Old writes then land on new ones.
+ * D6. Who could open the disk has it alone: while the device still works for a killed predecessor,
+ *     its lock stands, and opening fails with -EBUSY. Else old writes would land on new ones (D1).
  */
 #include <errno.h>
 #include <string.h>
@@ -48,9 +46,8 @@ struct world {
 	uint64_t cells;
 	uint64_t serial;
 	uint32_t atomic_bytes;
-	bool silent;  /* silent faults may be on */
-	bool last;    /* the cycle that ends cleanly */
-	bool at_once; /* the open hazard: see DH1 */
+	bool silent; /* silent faults may be on */
+	bool last;   /* the cycle that ends cleanly */
 	unsigned ops, depth, reactors;
 	uint64_t explained;
 };
@@ -364,7 +361,7 @@ static int verify(struct fiber *f, struct world *w, struct bdev *bdev)
 	return r;
 }
 
-/* A lock that the dead predecessor still holds is waited for. */
+/* D6: a lock that the dead predecessor still holds is waited for. */
 static int open_disk(struct fiber *f, struct world *w, struct bdev **ret)
 {
 	int r = bdev_open(f, w->uri, ret);
@@ -495,7 +492,7 @@ static void cycle(struct world *w, struct prng *prng)
 			sim_host_power_on(w->host);
 		}
 	}
-	if (w->at_once) /* DH1: who may open it may rely on it */
+	if (prng_below(prng, 2) == 0) /* the next one starts at once: D6 */
 		return;
 	/* the device ends what the dead process has asked for */
 	sim_run_until(w->sim, disk_is_idle, w, END_NS);
@@ -516,7 +513,7 @@ static void disk_run(struct sim *sim, const char *plant)
 	w.proc = NULL;
 	w.disk = sim_disk_find(w.host, w.path);
 	sim_disk_plant_skipped_flush(w.disk, plant && strcmp(plant, "skip-flush") == 0);
-	w.at_once = plant && strcmp(plant, "restart-at-once") == 0;
+	sim_disk_plant_lost_lock(w.disk, plant && strcmp(plant, "lost-lock") == 0);
 	w.silent = prng_below(prng, 2) == 0;
 	sim_swarm(sim, SIM_GROUP_DISK | (w.silent ? SIM_GROUP_SILENT : 0));
 	w.reactors = (unsigned)prng_range(prng, 1, 2);
@@ -539,7 +536,6 @@ static void disk_run(struct sim *sim, const char *plant)
 const struct scenario scenario_disk = {
 	.name = "disk",
 	.help = "the file driver: write, flush, crash, verify under every disk fault",
-	.plants = "skip-flush",
-	.open = "restart-at-once",
+	.plants = "skip-flush lost-lock",
 	.run = disk_run,
 };

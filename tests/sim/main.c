@@ -36,11 +36,9 @@ static void print_line(void *ctx, const char *line)
 static int list(void)
 {
 	for (unsigned i = 0; scenarios[i]; i++)
-		printf("%-10s %s%s%s%s%s\n", scenarios[i]->name, scenarios[i]->help,
+		printf("%-10s %s%s%s\n", scenarios[i]->name, scenarios[i]->help,
 		       scenarios[i]->plants ? "; plants: " : "",
-		       scenarios[i]->plants ? scenarios[i]->plants : "",
-		       scenarios[i]->open ? "; open hazards: " : "",
-		       scenarios[i]->open ? scenarios[i]->open : "");
+		       scenarios[i]->plants ? scenarios[i]->plants : "");
 	puts("\nfaults:");
 	for (unsigned i = 0; i < SIM_FAULTS; i++)
 		printf("%-20s %s\n", sim_fault_name(i), sim_fault_help(i));
@@ -104,8 +102,7 @@ static bool parse(int argc, char **argv, struct args *args)
 	if (optind == argc - 1 && !args->scenario)
 		fprintf(stderr, "sim: no scenario '%s'; sim --list tells what there is\n",
 			argv[optind]);
-	if (args->scenario && args->plant && !has_word(args->scenario->plants, args->plant) &&
-	    !has_word(args->scenario->open, args->plant)) {
+	if (args->scenario && args->plant && !has_word(args->scenario->plants, args->plant)) {
 		fprintf(stderr, "sim: scenario '%s' has no plant '%s'\n", args->scenario->name,
 			args->plant);
 		return false;

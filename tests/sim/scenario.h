@@ -15,8 +15,6 @@ struct scenario {
 	const char *name;
 	const char *help;
 	const char *plants; /* names, separated by spaces; NULL: none */
-	const char *
-		open; /* plants that stand for hazards known and not yet closed: may find nothing, no test */
 	void (*run)(struct sim *sim, const char *plant);
 };
 
