@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * attr - what is kept with a replica and does not fit its record: a tree of 232-byte values
- * under kind << 56 | index. Here: the hosts that may connect. Rewritten as a whole.
- *
- *	host   0 1 length   1 223 NQN
+ * under kind << 56 | index (attr_priv.h). Here: the hosts that may connect, rewritten as a whole.
  */
 #include "pool/attr_priv.h"
 
@@ -24,12 +22,21 @@ int attr_put(struct fiber *f, struct replica *rep, enum attr_kind kind, uint64_t
 	return tree_put(f, rep->pool, &tree, attr_key(kind, index), value);
 }
 
-int attr_get(struct fiber *f, struct replica *rep, enum attr_kind kind, uint64_t index,
-	     uint8_t value[ATTR_VALUE_SIZE])
+int attr_del(struct fiber *f, struct replica *rep, enum attr_kind kind, uint64_t index)
 {
 	const struct tree tree = { TREE_ATTR, rep->object, &rep->rec.attr };
+	int r = tree_del(f, rep->pool, &tree, attr_key(kind, index), NULL);
 
-	return tree_find(f, rep->pool, &tree, attr_key(kind, index), value, NULL);
+	replica_dirty(rep);
+	return r == -ENOENT ? 0 : r;
+}
+
+int attr_seen_next(struct fiber *f, struct replica *rep, uint64_t from, uint64_t *ret_key,
+		   uint8_t value[ATTR_VALUE_SIZE])
+{
+	const struct tree tree = { TREE_ATTR, rep->object, &rep->seen_attr };
+
+	return tree_next(f, rep->pool, &tree, from, ret_key, value);
 }
 
 int attr_drop(struct fiber *f, struct replica *rep, enum attr_kind kind)
@@ -51,7 +58,7 @@ int attr_drop(struct fiber *f, struct replica *rep, enum attr_kind kind)
 	}
 }
 
-/* ---- hosts ------------------------------------------------------------------------------------ */
+/* ---- hosts ------------------------------------------------------------------------------- */
 
 struct hosts {
 	struct replica *rep;
@@ -115,12 +122,12 @@ int replica_get_hosts(struct fiber *f, struct pool *pool, const char *name,
 
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; r == 0; i++) {
+	for (uint64_t key = attr_key(ATTR_HOST, 0); r == 0; key++) {
 		uint8_t value[ATTR_VALUE_SIZE];
 		char host[REPLICA_HOST_LEN_MAX + 1] = { 0 };
 
-		r = attr_get(f, rep, ATTR_HOST, i, value);
-		if (r == -ENOENT) { /* no more */
+		r = attr_seen_next(f, rep, key, &key, value);
+		if (r == -ENOENT || (r == 0 && key >> 56 != ATTR_HOST)) { /* no more */
 			r = 0;
 			break;
 		}

@@ -11,6 +11,7 @@
 #include "base/crc32c.h"
 #include "base/err.h"
 #include "base/must.h"
+#include "pool/control_priv.h"
 #include "reactor/fiber.h"
 
 #define NAMES_SLOTS 256u
@@ -27,6 +28,7 @@ static struct replica *replica_new(struct pool *pool, uint64_t object, const str
 	rep->object = object;
 	rep->rec = *record;
 	rep->seen = record->map;
+	rep->seen_attr = record->attr;
 	list_link_init(&rep->dirty_link);
 	if (rio_init(rep) < 0 || map_u64_put(&pool->open, object, rep) < 0) {
 		mem_free(rep);
@@ -38,14 +40,21 @@ static struct replica *replica_new(struct pool *pool, uint64_t object, const str
 static void replica_forget(struct replica *rep)
 {
 	map_u64_del(&rep->pool->open, rep->object);
+	control_fini(rep);
 	rio_fini(rep);
 	mem_free(rep);
+}
+
+static bool replica_is_needed(const struct replica *rep)
+{
+	return rep->uses || rep->dirty || rio_is_busy(rep) || control_is_dirty(rep);
 }
 
 void replica_put(struct replica *rep)
 {
 	must(rep->uses > 0);
-	if (--rep->uses == 0 && !rep->dirty && !rio_is_busy(rep))
+	rep->uses--;
+	if (!replica_is_needed(rep))
 		replica_forget(rep);
 }
 
@@ -200,7 +209,17 @@ static int names_del(struct fiber *f, struct pool *pool, const char *name, const
 	return r < 0 ? r : tree_del(f, pool, &tree, key, NULL);
 }
 
-int replica_find(struct fiber *f, struct pool *pool, const char *name_or_uuid, struct replica **ret)
+int catalog_find_uuid(struct fiber *f, struct pool *pool, const struct uuid *uuid,
+		      struct replica **ret)
+{
+	uint64_t object, key;
+	int r = names_find(f, pool, view_open(pool), NULL, uuid, &object, &key);
+
+	return r < 0 ? r : replica_get(f, pool, object, ret);
+}
+
+int replica_find_any(struct fiber *f, struct pool *pool, const char *name_or_uuid,
+		     struct replica **ret)
 {
 	uint64_t object, key;
 	struct uuid uuid;
@@ -214,6 +233,22 @@ int replica_find(struct fiber *f, struct pool *pool, const char *name_or_uuid, s
 		return fiber_fail(f, r, "pool '%s' has no replica or snapshot '%s'",
 				  pool->super.name, name_or_uuid);
 	return r;
+}
+
+int replica_find(struct fiber *f, struct pool *pool, const char *name_or_uuid, struct replica **ret)
+{
+	struct replica *rep;
+	int r = replica_find_any(f, pool, name_or_uuid, &rep);
+
+	if (r < 0)
+		return r;
+	if (rep->rec.flags & RECORD_PREPARED) {
+		replica_put(rep);
+		return fiber_fail(f, -ENOENT, "pool '%s': snapshot '%s' is not committed yet",
+				  pool->super.name, name_or_uuid);
+	}
+	*ret = rep;
+	return 0;
 }
 
 int catalog_check_free(struct fiber *f, struct pool *pool, const char *name,
@@ -353,7 +388,8 @@ void catalog_publish(struct pool *pool)
 	while ((rep = list_pop_front(&pool->dirty_replicas, struct replica, dirty_link))) {
 		rep->dirty = false;
 		rep->seen = rep->rec.map;
-		if (rep->uses == 0 && !rio_is_busy(rep))
+		rep->seen_attr = rep->rec.attr;
+		if (!replica_is_needed(rep))
 			replica_forget(rep);
 	}
 }

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "base/must.h"
-#include "pool/catalog_priv.h"
+#include "pool/control_priv.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 
@@ -163,6 +163,8 @@ static int round_change(struct fiber *f, struct pool *pool, struct list *ops)
 	if (r == 0)
 		r = ops_run(f, pool, ops);
 	if (r == 0)
+		r = control_settle(f, pool);
+	if (r == 0)
 		r = reap_step(f, pool);
 	if (r == 0)
 		r = catalog_settle(f, pool);
@@ -203,7 +205,8 @@ static bool round_needed(const struct pool *pool)
 	return !list_empty(&pool->commit.ops) || !delta_is_empty(pool) ||
 	       pool->super.dead.entries || pool->space.freed.count ||
 	       pool->space.quarantine[0].count || pool->space.quarantine[1].count ||
-	       !list_empty(&pool->dirty_replicas) || pool->commit.forced;
+	       !list_empty(&pool->dirty_replicas) || !list_empty(&pool->controls) ||
+	       pool->intent.used > pool->intent.room / 2 || pool->commit.forced;
 }
 
 static void round_do(struct fiber *f, struct pool *pool)
@@ -227,6 +230,7 @@ static void round_do(struct fiber *f, struct pool *pool)
 		}
 		gates_open(&ops);
 	}
+	watermark_look(pool);
 	pool->commit.rounds_done = pool->commit.rounds_begun;
 	pool->commit.status = r;
 	ops_answer(f, &ops, r);

@@ -12,7 +12,7 @@
 #include "base/must.h"
 #include "base/uri.h"
 #include "bdev/bdev_driver.h"
-#include "pool/catalog_priv.h"
+#include "pool/control_priv.h"
 #include "pool/import_priv.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
@@ -142,4 +142,6 @@ const struct bdev_driver pool_driver = {
 	.chan_open = driver_chan_open,
 	.chan_close = driver_chan_close,
 	.submit = rio_submit,
+	.replica = &control_ops,
+	.resv = &resv_ops,
 };

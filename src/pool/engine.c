@@ -19,6 +19,7 @@ void pool_engine_init(struct pool *pool, uint64_t cache_bytes)
 	txn_init(&pool->txn);
 	map_u64_init(&pool->open, pool->mem, POOL_REPLICAS_MAX);
 	list_init(&pool->dirty_replicas);
+	list_init(&pool->controls);
 }
 
 void pool_engine_fini(struct pool *pool)
@@ -35,4 +36,5 @@ void pool_fault(struct pool *pool, const char *why)
 		return;
 	pool->state = POOL_FAULTED;
 	snprintf(pool->why, sizeof(pool->why), "%s", why);
+	watermark_state_changed(pool);
 }

@@ -102,6 +102,7 @@ static void replicas_forget(struct pool *pool)
 		struct replica *rep = iter.value;
 
 		must(rep->uses == 0);
+		control_fini(rep);
 		rio_fini(rep);
 		mem_free(rep);
 	}
@@ -236,12 +237,6 @@ void pool_io_stats(struct pool *pool, struct pool_io_stats *ret)
 	*ret = pool->stats;
 	ret->cache_bytes = pool->cache.bytes;
 	ret->cache_evicted = pool->cache.evicted;
-}
-
-void pool_on_event(struct pool *pool, pool_event_fn fn, void *ctx)
-{
-	pool->event_fn = fn;
-	pool->event_ctx = ctx;
 }
 
 int pool_sync(struct fiber *f, struct pool *pool)

@@ -15,6 +15,7 @@
 #include "pool/space_priv.h"
 #include "pool/tree_priv.h"
 #include "pool/txn_priv.h"
+#include "pool/watermark_priv.h"
 #include "reactor/wait.h"
 
 /* The trees as readers may use them (TX2). */
@@ -47,8 +48,10 @@ struct pool {
 	struct rio_pool rio;
 	struct map_u64 open;	    /* object -> struct replica, owned */
 	struct list dirty_replicas; /* struct replica.dirty_link */
+	struct list controls;	    /* struct control.link */
 	struct pool_table *table;   /* borrowed; where it is listed */
 	struct list_link link;	    /* in the table */
+	enum watermark watermark; /* the highest that was told */
 	pool_event_fn event_fn;
 	void *event_ctx;
 	struct pool_io_stats stats;

@@ -44,6 +44,7 @@ void record_encode(const struct record *record, uint8_t value[CATALOG_VALUE_SIZE
 	memcpy(value + 184, record->volume.bytes, 16);
 	text_put(value + 200, record->name, POOL_NAME_MAX);
 	text_put(value + 265, record->entity_id, ENTITY_ID_MAX);
+	le32_put(value + 332, record->prepared);
 }
 
 static bool root_ok(const struct tree_root *root)
@@ -71,6 +72,7 @@ int record_decode(const uint8_t value[CATALOG_VALUE_SIZE], struct record *ret)
 	ret->gen.epoch = le64_get(value + 168);
 	ret->gen.n = le64_get(value + 176);
 	memcpy(ret->volume.bytes, value + 184, 16);
+	ret->prepared = le32_get(value + 332);
 	if (value[0] > REPLICA_CLONE || ret->state > REPLICA_OUTDATED || !root_ok(&ret->map) ||
 	    !root_ok(&ret->attr) || ret->size_bytes > POOL_REPLICA_BYTES_MAX ||
 	    ret->size_bytes % POOL_BLOCK || text_get(value + 200, POOL_NAME_MAX, ret->name) < 0 ||

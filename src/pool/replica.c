@@ -123,6 +123,7 @@ struct change {
 	uint64_t size_bytes;
 	uint32_t flags_set, flags_clear;
 	const char *entity_id;
+	bool any; /* also what is not to be seen */
 };
 
 /* Find it, let the commit do it, let go of it. gate: with its I/O at a stand. */
@@ -131,7 +132,8 @@ static int change_do(struct fiber *f, struct pool *pool, const char *name, struc
 		     int (*run)(struct fiber *, struct pool *, void *))
 {
 	struct commit_op op = { .check = check, .run = run, .arg = change };
-	int r = replica_find(f, pool, name, &change->rep);
+	int r = change->any ? replica_find_any(f, pool, name, &change->rep) :
+			      replica_find(f, pool, name, &change->rep);
 
 	if (r < 0)
 		return r;
@@ -166,10 +168,14 @@ static int destroy_check(struct fiber *f, struct pool *pool, void *arg)
 	if (rio_is_open(rep))
 		return fiber_fail(f, -EBUSY, "pool '%s': replica '%s' is in use", pool->super.name,
 				  rep->rec.name);
+	if (rep->rec.prepared)
+		return fiber_fail(f, -EBUSY,
+				  "pool '%s': a snapshot of '%s' is prepared, but not committed",
+				  pool->super.name, rep->rec.name);
 	return 0;
 }
 
-static int snapshot_remove(struct fiber *f, struct replica *snap)
+int snapshot_remove(struct fiber *f, struct replica *snap)
 {
 	struct pool *pool = snap->pool;
 	struct replica *source;
@@ -177,6 +183,7 @@ static int snapshot_remove(struct fiber *f, struct replica *snap)
 
 	if (r == 0) {
 		source->rec.snapshots--;
+		source->rec.prepared -= (snap->rec.flags & RECORD_PREPARED) != 0;
 		replica_dirty(source);
 		replica_put(source);
 	} else if (r != -ENOENT) {
@@ -227,36 +234,49 @@ int replica_destroy(struct fiber *f, struct pool *pool, const char *name)
 
 /* ---- resize, rename, attributes ------------------------------------------------------------------------ */
 
-static int resize_check(struct fiber *f, struct pool *pool, void *arg)
+int replica_may_grow(struct fiber *f, struct replica *rep, uint64_t size_bytes)
 {
-	struct change *change = arg;
-	const struct record *rec = &change->rep->rec;
-	int r = change_check_there(f, change->rep);
+	const struct record *rec = &rep->rec;
 
-	if (r < 0)
-		return r;
 	if (rec->kind == REPLICA_SNAPSHOT)
-		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot", pool->super.name,
-				  rec->name);
-	if (change->size_bytes < rec->size_bytes)
+		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot",
+				  rep->pool->super.name, rec->name);
+	if (size_bytes < rec->size_bytes)
 		return fiber_fail(f, -EINVAL,
 				  "replica '%s' has %" PRIu64
 				  " bytes and cannot shrink to %" PRIu64,
-				  rec->name, rec->size_bytes, change->size_bytes);
-	return room_check(f, pool, change->size_bytes - rec->size_bytes, rec->flags & RECORD_THICK);
+				  rec->name, rec->size_bytes, size_bytes);
+	return room_check(f, rep->pool, size_bytes - rec->size_bytes, rec->flags & RECORD_THICK);
 }
 
-static int resize_run(struct fiber *f, struct pool *pool, void *arg)
+void replica_grow(struct replica *rep, uint64_t size_bytes)
 {
-	struct change *change = arg;
-	struct replica *rep = change->rep;
-	uint64_t more = change->size_bytes - rep->rec.size_bytes;
+	struct pool *pool = rep->pool;
+	uint64_t more = size_bytes - rep->rec.size_bytes;
 
 	if (rep->rec.flags & RECORD_THICK)
 		pool->super.thick_clusters += more >> pool->cluster_shift;
 	pool->super.committed_bytes += more;
-	rep->rec.size_bytes = change->size_bytes;
+	rep->rec.size_bytes = size_bytes;
 	replica_dirty(rep);
+}
+
+static int resize_check(struct fiber *f, struct pool *pool, void *arg)
+{
+	const struct change *change = arg;
+	int r = change_check_there(f, change->rep);
+
+	(void)pool;
+	return r < 0 ? r : replica_may_grow(f, change->rep, change->size_bytes);
+}
+
+static int resize_run(struct fiber *f, struct pool *pool, void *arg)
+{
+	const struct change *change = arg;
+
+	(void)f;
+	(void)pool;
+	replica_grow(change->rep, change->size_bytes);
 	return 0;
 }
 
@@ -342,10 +362,10 @@ int replica_set_entity(struct fiber *f, struct pool *pool, const char *name, con
 /* ---- snapshots and clones --------------------------------------------------------------------------------- */
 
 /* The new object's map is the old one's: one more pointer to the root (T2). */
-static int map_share(struct fiber *f, struct pool *pool, struct replica *from,
-		     struct change *change, struct replica **ret)
+static int map_share(struct fiber *f, struct replica *from, const char *name, struct record *record,
+		     struct replica **ret)
 {
-	struct record *record = &change->record;
+	struct pool *pool = from->pool;
 
 	if (from->rec.map.levels)
 		refs_inc(pool, from->rec.map.root.name);
@@ -354,8 +374,38 @@ static int map_share(struct fiber *f, struct pool *pool, struct replica *from,
 	record->size_bytes = from->rec.size_bytes;
 	record->parent = from->object;
 	record->txg = pool->txn.txg;
-	memcpy(record->name, change->name, strlen(change->name) + 1);
+	memcpy(record->name, name, strlen(name) + 1);
 	return catalog_add(f, pool, record, ret);
+}
+
+int snapshot_may_be(struct fiber *f, struct replica *source, const char *name,
+		    const struct uuid *uuid)
+{
+	struct pool *pool = source->pool;
+
+	if (source->rec.kind == REPLICA_SNAPSHOT)
+		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot itself",
+				  pool->super.name, source->rec.name);
+	if (pool->super.replicas + pool->super.snapshots >= POOL_REPLICAS_MAX)
+		return fiber_fail(f, -ENOSPC,
+				  "pool '%s' has %u replicas and snapshots, the most there can be",
+				  pool->super.name, POOL_REPLICAS_MAX);
+	return catalog_check_free(f, pool, name, uuid);
+}
+
+int snapshot_make(struct fiber *f, struct replica *source, const char *name, struct record *record)
+{
+	struct replica *snap;
+	int r = map_share(f, source, name, record, &snap);
+
+	if (r < 0)
+		return r;
+	replica_put(snap);
+	source->pool->super.snapshots++;
+	source->rec.snapshots++;
+	replica_dirty(source);
+	rio_flush_tlb(source); /* nothing in it may be overwritten in place any more */
+	return 0;
 }
 
 static int snapshot_check(struct fiber *f, struct pool *pool, void *arg)
@@ -363,30 +413,16 @@ static int snapshot_check(struct fiber *f, struct pool *pool, void *arg)
 	struct change *change = arg;
 	int r = change_check_there(f, change->rep);
 
-	if (r == 0 && change->rep->rec.kind == REPLICA_SNAPSHOT)
-		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot itself",
-				  pool->super.name, change->rep->rec.name);
-	if (r == 0 && pool->super.replicas + pool->super.snapshots >= POOL_REPLICAS_MAX)
-		return fiber_fail(f, -ENOSPC,
-				  "pool '%s' has %u replicas and snapshots, the most there can be",
-				  pool->super.name, POOL_REPLICAS_MAX);
-	return r < 0 ? r : catalog_check_free(f, pool, change->name, &change->record.uuid);
+	(void)pool;
+	return r < 0 ? r : snapshot_may_be(f, change->rep, change->name, &change->record.uuid);
 }
 
 static int snapshot_run(struct fiber *f, struct pool *pool, void *arg)
 {
 	struct change *change = arg;
-	struct replica *snap;
-	int r = map_share(f, pool, change->rep, change, &snap);
 
-	if (r < 0)
-		return r;
-	replica_put(snap);
-	pool->super.snapshots++;
-	change->rep->rec.snapshots++;
-	replica_dirty(change->rep);
-	rio_flush_tlb(change->rep); /* nothing in it may be overwritten in place any more */
-	return 0;
+	(void)pool;
+	return snapshot_make(f, change->rep, change->name, &change->record);
 }
 
 static int derive(struct fiber *f, struct pool *pool, const char *from, const char *name,
@@ -432,7 +468,7 @@ static int clone_run(struct fiber *f, struct pool *pool, void *arg)
 {
 	struct change *change = arg;
 	struct replica *clone;
-	int r = map_share(f, pool, change->rep, change, &clone);
+	int r = map_share(f, change->rep, change->name, &change->record, &clone);
 
 	if (r < 0)
 		return r;
@@ -480,7 +516,7 @@ static int snapshot_destroy_run(struct fiber *f, struct pool *pool, void *arg)
 
 int snapshot_destroy(struct fiber *f, struct pool *pool, const char *name)
 {
-	struct change change = { 0 };
+	struct change change = { .any = true };
 
 	return change_do(f, pool, name, &change, false, snapshot_destroy_check,
 			 snapshot_destroy_run);
@@ -560,6 +596,10 @@ int replica_each(struct fiber *f, struct pool *pool,
 			continue;
 		if (r < 0)
 			return r;
+		if (rep->rec.flags & RECORD_PREPARED) {
+			replica_put(rep);
+			continue;
+		}
 		r = replica_stat_of(f, rep, &stat);
 		replica_put(rep);
 		if (r == 0)

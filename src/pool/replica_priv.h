@@ -33,7 +33,12 @@ enum record_flag {
  *	152  8   fence         160 8  incarnation bump      168 16 generation
  *	184  16  volume uuid
  *	200  1+64 name         265 1+63 entity id
+ *	329  3   reserved      332 4 how many of the snapshots are prepared, not committed
  *	336  ... reserved
+ *
+ * Kind: 0 replica, 1 snapshot, 2 clone. State: 0 new, 1 in sync, 2 inconsistent, 3 outdated.
+ * Flags: 1 thick, 2 shared, 4 discarded (goes with its last clone), 8 unclean, 16 prepared (a
+ * snapshot that is not seen until it is committed).
  */
 struct record {
 	enum replica_kind kind;
@@ -42,6 +47,7 @@ struct record {
 	struct uuid uuid, volume;
 	uint64_t parent, size_bytes, mapped, txg, wall_ns;
 	uint32_t snapshots, clones;
+	uint32_t prepared; /* of the snapshots */
 	struct tree_root map, attr;
 	uint64_t fence, incarnation;
 	struct replica_gen gen;
@@ -58,9 +64,11 @@ struct replica {
 	uint64_t object;
 	struct record rec;     /* as the open transaction has it */
 	struct tree_root seen; /* map tree for readers (TX2) */
-	unsigned uses;	       /* bdevs open on it, and calls at work */
-	bool dirty;	       /* rec is to be put into the catalog */
-	bool gone;	       /* destroyed: forget it when unused */
+	struct tree_root seen_attr;
+	struct control *control; /* owned; NULL: nobody has asked for it */
+	unsigned uses;		 /* bdevs open on it, and calls at work */
+	bool dirty;		 /* rec is to be put into the catalog */
+	bool gone;		 /* destroyed: forget it when unused */
 	struct list_link dirty_link;
 	struct rio rio; /* the I/O path's part */
 };

@@ -93,8 +93,10 @@ int rio_space_wait(struct rio_req *req)
 	bool may_be = pool->space.quarantined || pool->super.dead.entries || delta_frees(pool) ||
 		      pool->space.counts.count || pool->txn.open;
 
-	if (!may_be || req->tries == RIO_TRIES_MAX)
+	if (!may_be || req->tries == RIO_TRIES_MAX) {
+		watermark_full(pool);
 		return -ENOSPC;
+	}
 	req->tries++;
 	pool->commit.forced = true;
 	commit_request(pool);
