@@ -30,7 +30,8 @@ static struct replica *replica_new(struct pool *pool, uint64_t object, const str
 	rep->seen = record->map;
 	rep->seen_attr = record->attr;
 	list_link_init(&rep->dirty_link);
-	if (rio_init(rep) < 0 || map_u64_put(&pool->open, object, rep) < 0) {
+	rio_init(rep);
+	if (map_u64_put(&pool->open, object, rep) < 0) {
 		mem_free(rep);
 		return NULL;
 	}

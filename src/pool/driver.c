@@ -34,7 +34,7 @@ static int driver_open_home(struct fiber *f, void *arg)
 	int r = replica_find(f, args->pool, args->name, &args->rep);
 
 	if (r == 0)
-		args->rep->rio.opens++;
+		rio_open(args->rep);
 	return r;
 }
 
@@ -42,7 +42,7 @@ static int driver_close_home(struct fiber *f, void *arg)
 {
 	struct replica *rep = arg;
 
-	rep->rio.opens--;
+	rio_close(rep);
 	replica_put(rep);
 	return 0;
 }

@@ -10,41 +10,57 @@
 #include "pool/replica_priv.h"
 #include "reactor/fiber.h"
 
+_Static_assert(POOL_REPLICA_BYTES_MAX / POOL_CLUSTER_MIN / TLB_ENTRIES_MIN < UINT32_MAX,
+	       "a tag tells any cluster from those with the same slot");
+
 /* ---- the TLB ------------------------------------------------------------------------------- */
 
+/* As many as the replica has clusters, within its share and what others have left of all. */
 static uint32_t tlb_entries(const struct pool *pool, uint64_t size_bytes)
 {
-	uint64_t most = min_u64(TLB_ENTRIES_MAX,
-				pool->cache.limit / TLB_SHARE / sizeof(struct tlb_entry));
+	uint64_t all = pool->cache.limit / TLB_SHARE_ALL;
+	uint64_t left = all > pool->rio.tlb_bytes ? all - pool->rio.tlb_bytes : 0;
+	uint64_t most = min_u64(left, pool->cache.limit / TLB_SHARE) / sizeof(struct tlb_entry);
 	uint64_t clusters = size_bytes >> pool->cluster_shift;
 	uint32_t entries = TLB_ENTRIES_MIN;
 
-	while (entries < clusters && 2 * entries <= most)
+	while (entries < clusters && 2 * entries <= most && entries < TLB_ENTRIES_MAX)
 		entries *= 2;
 	return entries;
 }
 
-int tlb_init(struct tlb *tlb, const struct pool *pool, uint64_t size_bytes)
+void tlb_init(struct tlb *tlb)
+{
+	*tlb = (struct tlb){ .at = tlb->few, .mask = TLB_ENTRIES_MIN - 1,
+			     .bits = (uint32_t)__builtin_ctz(TLB_ENTRIES_MIN) };
+}
+
+void tlb_grow(struct tlb *tlb, struct pool *pool, uint64_t size_bytes)
 {
 	uint32_t entries = tlb_entries(pool, size_bytes);
 	struct tlb_entry *at = NULL;
 
-	while (!at && entries >= TLB_ENTRIES_MIN) {
+	tlb_shrink(tlb, pool);
+	while (!at && entries > TLB_ENTRIES_MIN) {
 		at = mem_alloc_array(pool->mem, entries, sizeof(*at));
 		if (!at)
 			entries /= 2;
 	}
 	if (!at)
-		return -ENOMEM;
-	*tlb = (struct tlb){ .at = at, .mask = entries - 1,
-			     .bits = (uint32_t)__builtin_ctz(entries) };
-	return 0;
+		return;
+	tlb->at = at;
+	tlb->mask = entries - 1;
+	tlb->bits = (uint32_t)__builtin_ctz(entries);
+	pool->rio.tlb_bytes += entries * sizeof(*at);
 }
 
-void tlb_fini(struct tlb *tlb)
+void tlb_shrink(struct tlb *tlb, struct pool *pool)
 {
-	mem_free(tlb->at);
-	*tlb = (struct tlb){ 0 };
+	if (tlb->at != tlb->few) {
+		pool->rio.tlb_bytes -= ((uint64_t)tlb->mask + 1) * sizeof(*tlb->at);
+		mem_free(tlb->at);
+	}
+	tlb_init(tlb);
 }
 
 void tlb_flush(struct tlb *tlb)

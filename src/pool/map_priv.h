@@ -23,9 +23,10 @@ struct fiber;
 struct pool;
 struct replica;
 
-#define TLB_ENTRIES_MIN 64u
+#define TLB_ENTRIES_MIN 64u /* of one that nobody has open */
 #define TLB_ENTRIES_MAX (1u << 18)
-#define TLB_SHARE 16u /* of the cache's limit: what the TLB of one replica may take */
+#define TLB_SHARE 16u /* of the cache's limit: what the TLB of one replica may take ... */
+#define TLB_SHARE_ALL 2u /* ... and those of all of them */
 
 #define TLB_EXCLUSIVE (UINT64_C(1) << 63)
 #define TLB_DURABLE   (UINT64_C(1) << 62)
@@ -37,9 +38,10 @@ struct tlb_entry {
 };
 
 struct tlb {
-	struct tlb_entry *at; /* owned */
+	struct tlb_entry *at; /* owned, unless it is `few` */
 	uint32_t mask;
 	uint32_t bits;
+	struct tlb_entry few[TLB_ENTRIES_MIN];
 };
 
 struct map_place {
@@ -49,8 +51,10 @@ struct map_place {
 	bool in_tree_only; /* not in the delta */
 };
 
-MUST_USE int tlb_init(struct tlb *tlb, const struct pool *pool, uint64_t size_bytes);
-void tlb_fini(struct tlb *tlb);
+void tlb_init(struct tlb *tlb);
+/* Somebody opens it: empty, and as large as may be. Back again: it holds nothing that is owned. */
+void tlb_grow(struct tlb *tlb, struct pool *pool, uint64_t size_bytes);
+void tlb_shrink(struct tlb *tlb, struct pool *pool);
 void tlb_flush(struct tlb *tlb);
 
 static inline struct tlb_entry *tlb_slot(const struct tlb *tlb, uint64_t lcluster)

@@ -247,20 +247,32 @@ void rio_flush_tlb(struct replica *rep)
 
 /* ---- replicas ---------------------------------------------------------------------------------------------- */
 
-int rio_init(struct replica *rep)
+void rio_init(struct replica *rep)
 {
 	struct rio *rio = &rep->rio;
 
 	*rio = (struct rio){ 0 };
 	list_init(&rio->held);
 	event_init(&rio->idle);
-	return tlb_init(&rio->tlb, rep->pool, rep->rec.size_bytes);
+	tlb_init(&rio->tlb);
 }
 
 void rio_fini(struct replica *rep)
 {
 	must(rep->rio.busy == 0 && list_empty(&rep->rio.held));
-	tlb_fini(&rep->rio.tlb);
+	tlb_shrink(&rep->rio.tlb, rep->pool);
+}
+
+void rio_open(struct replica *rep)
+{
+	if (rep->rio.opens++ == 0)
+		tlb_grow(&rep->rio.tlb, rep->pool, rep->rec.size_bytes);
+}
+
+void rio_close(struct replica *rep)
+{
+	if (--rep->rio.opens == 0)
+		tlb_shrink(&rep->rio.tlb, rep->pool);
 }
 
 int64_t rio_unapplied(const struct replica *rep)

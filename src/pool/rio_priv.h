@@ -109,6 +109,7 @@ struct rio_pool {
 	bool publishing;       /* trees are published, their superblock is not durable */
 	bool cut_unlogged;     /* the commit under way makes durable what no log record tells */
 	bool feeding;
+	uint64_t tlb_bytes;    /* of all replicas */
 	uint32_t room;	       /* scratch of the disks' drivers */
 	uint64_t inflight[RIO_GENERATIONS]; /* RI5 */
 	uint64_t generation;
@@ -154,8 +155,11 @@ void rio_generation_wait(struct fiber *f, struct pool *pool, uint64_t generation
 
 /* ---- replicas ------------------------------------------------------------------------------------ */
 
-MUST_USE int rio_init(struct replica *rep);
+void rio_init(struct replica *rep);
 void rio_fini(struct replica *rep);
+/* A bdev of it. */
+void rio_open(struct replica *rep);
+void rio_close(struct replica *rep);
 
 /* Hold new bios, wait for those that run. Nests. What waits for a commit is held, too (RI7). */
 void rio_gate_close(struct fiber *f, struct replica *rep);
