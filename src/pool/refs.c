@@ -249,6 +249,7 @@ int refs_dec(struct pool *pool, uint64_t page, uint32_t *ret_left)
 	must(!refs->settled);
 	if (!rc || rc->counts[place] == 0)
 		return -EILSEQ;
+	pool->txn.unshares |= rc->counts[place] > 1;
 	if (rc->counts[place] == 1) {
 		int r = names_add(&refs->freed, pool->mem, page);
 

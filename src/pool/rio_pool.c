@@ -376,7 +376,8 @@ void rio_stop(struct fiber *f, struct pool *pool)
 	}
 	timer_stop(&rio->retry);
 	must(list_empty(&rio->starved) && list_empty(&rio->commit_wait));
-	intent_fini(f, pool);
+	if (pool->intent.room)
+		intent_fini(f, pool);
 	delta_fini(pool);
 	slab_fini(&rio->changes);
 	slab_fini(&rio->children);

@@ -198,6 +198,7 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 	if (r < 0)
 		return r;
 	count2_set(g->page->bytes, bit, (unsigned)min_u64(count, SPACE_COUNT_MANY));
+	pool->txn.unshares |= change < 0 && count > 0;
 	if (old == 0)
 		cluster_first(pool, g, cluster);
 	else if (count == 0)

@@ -247,10 +247,13 @@ int txn_write(struct fiber *f, struct pool *pool)
 
 	if (r == 0)
 		r = disk_flush_all(f, pool); /* FM1 */
+	if (r == 0 && pool->state != POOL_ONLINE) /* TX4: meanwhile, by somebody else */
+		r = fiber_fail(f, -EIO, "pool '%s': %s", pool->super.name, pool->why);
 	if (r == 0)
 		r = super_write(f, pool);
 	if (r < 0)
 		return r;
+	pool->txn.unshares = false;
 	refs_release(pool);
 	space_release(pool);
 	pool->txn.open = false;

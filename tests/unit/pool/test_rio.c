@@ -49,7 +49,7 @@ static int disturb_main(struct fiber *f, void *arg)
 		} else {
 			pool_ok(f, pool_sync(f, d->pr->pool));
 		}
-		assert_int_equal(fiber_sleep(f, prng_below(&d->prng, 3000000)), 0);
+		assert_int_equal(fiber_sleep(f, prng_below(&d->prng, 300000)), 0);
 	}
 	while (first < next) {
 		snprintf(name, sizeof(name), "s%u", first++);
