@@ -88,9 +88,12 @@ static void nemesis_jump(struct sim *sim)
 
 static void nemesis_drift(struct sim *sim)
 {
+	/* drawn one by one: the order of two draws in one call is the compiler's */
+	struct sim_host *host = nemesis_host(sim);
+	int32_t ppm = (int32_t)prng_below(&sim->prng[SIM_STREAM_NEMESIS], 20001) - 10000;
+
 	sim_fault_count(sim, SIM_CLOCK_DRIFT);
-	sim_host_drift(nemesis_host(sim),
-		       (int32_t)prng_below(&sim->prng[SIM_STREAM_NEMESIS], 20001) - 10000);
+	sim_host_drift(host, ppm);
 }
 
 static void nemesis_look(struct sim *sim, struct sim_event *event)
