@@ -316,7 +316,11 @@ int catalog_add(struct fiber *f, struct pool *pool, const struct record *record,
 	replica_dirty(rep);
 	*ret = rep;
 	r = names_put(f, pool, hash_name(record->name), object);
-	return r < 0 ? r : names_put(f, pool, hash_uuid(&record->uuid), object);
+	if (r == 0)
+		r = names_put(f, pool, hash_uuid(&record->uuid), object);
+	if (r < 0)
+		rep->uses--; /* it stays, as dirty as it is, until the faulted pool is closed */
+	return r;
 }
 
 int catalog_rename(struct fiber *f, struct replica *rep, const char *name)

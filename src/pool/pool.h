@@ -117,6 +117,12 @@ enum pool_event {
 	POOL_EVENT_RELIEVED,
 	POOL_EVENT_STATE
 };
+/*
+ * WATERMARK_80, _90: so much of what data can have is used or promised; FULL: nothing is left, or a
+ * write failed for want of space; RELIEVED: it went down again, 2 % below a mark; STATE: faulted.
+ * Told once each time, from the pool's reactor; the function does not suspend. Whoever asks is
+ * told at once of marks that are passed already.
+ */
 typedef void (*pool_event_fn)(void *ctx, struct pool *pool, enum pool_event event);
 void pool_on_event(struct pool *pool, pool_event_fn fn, void *ctx);
 

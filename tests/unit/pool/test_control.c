@@ -12,6 +12,7 @@
 #include "bdev/resv.h"
 #include "drivers/fault.h"
 #include "pool/control_priv.h"
+#include "pool/import_priv.h"
 #include "pool_rig.h"
 
 #define SIZE_MB	   2048u
@@ -125,7 +126,8 @@ static int bio_do(struct fiber *f, struct ctl *c, enum bio_op op, uint64_t lba, 
 	bool data = op == BIO_READ || op == BIO_WRITE;
 	int r;
 
-	assert_non_null(bio);
+	if (!bio)
+		return -ENOMEM;
 	bio_prep(bio, c->chan, op, op == BIO_FLUSH ? 0 : lba, op == BIO_FLUSH ? 0 : 8,
 		 data ? &iov : NULL, data, NULL);
 	bio->token = token;
@@ -852,6 +854,223 @@ RIG_TEST(failing_any_read_is_reported)
 		nth++;
 }
 
+/* The nth allocation fails; true: it was never reached. */
+static bool script_without_memory(struct fiber *f, struct rig *rig, uint64_t nth)
+{
+	uint64_t failures = rig->heap.failures;
+	unsigned done = 0;
+	struct ctl c;
+	int r = 0;
+
+	ctl_start(f, rig, &c);
+	rig->heap.fail_at = rig->heap.allocs + nth;
+	while (done < SCRIPT_STEPS && (r = script_step(f, &c, done)) == 0)
+		done++;
+	rig->heap.fail_at = 0;
+	fiber_clear(f);
+	/* ENOSPC: the memory disk has none for what is written */
+	if (r < 0 && r != -ENOMEM && r != -EIO && r != -EROFS && r != -EAGAIN && r != -ENOSPC)
+		fail_msg("allocation %" PRIu64 ", step %u: %s", nth, done, err_name(r));
+	failures = rig->heap.failures - failures;
+	assert_true(failures || r == 0);
+	ctl_crash(f, &c);
+	script_verify(f, &c, done);
+	ctl_stop(f, &c);
+	return failures == 0;
+}
+
+RIG_TEST(failing_any_allocation_loses_nothing_acknowledged)
+{
+	uint64_t nth = 1;
+
+	while (!script_without_memory(f, rig, nth))
+		nth++;
+	assert_true(nth > 20);
+}
+
+/* ---- what is read ---------------------------------------------------------------------------- */
+
+RIG_TEST(a_pool_that_is_looked_at_tells_what_the_log_has)
+{
+	const uint64_t region = 77;
+	struct pool_import_args args = { .disk_count = 1, .read_only = true };
+	uint64_t want[WORDS] = { 0 };
+	struct ctl c;
+
+	ctl_start(f, rig, &c);
+	pool_ok(f, c.ops->al_update(f, c.chan, 0, REPLICA_AL_SET, &region, 1));
+	pool_ok(f, c.ops->fence(f, c.chan, 3));
+	want[1] = 1u << 13;
+	ctl_close(f, &c);
+	pool_fault(c.pr.pool, "crash");
+	pool_close(f, c.pr.pool);
+	args.disks = c.pr.uris;
+	pool_ok(f, pool_import(f, &args, &c.pr.pool));
+	ctl_open(f, &c);
+	al_is(f, &c, want);
+	assert_int_equal(info_of(f, &c).fence, 3);
+	fails(f, -EROFS, "read-only", c.ops->fence(f, c.chan, 4));
+	fails(f, -EROFS, "read-only", c.ops->al_update(f, c.chan, 3, REPLICA_AL_SET, &region, 1));
+	fails(f, -EROFS, "read-only", c.ops->miss_drop(f, c.chan, 3, 0));
+	ctl_crash(f, &c); /* nothing was changed */
+	al_is(f, &c, want);
+	ctl_stop(f, &c);
+}
+
+struct damage {
+	struct replica *rep;
+	enum attr_kind kind;
+	uint64_t index;
+	unsigned at;
+	uint8_t byte;
+};
+
+static int damage_check(struct fiber *f, struct pool *pool, void *arg)
+{
+	(void)f;
+	(void)pool;
+	(void)arg;
+	return 0;
+}
+
+static int damage_run(struct fiber *f, struct pool *pool, void *arg)
+{
+	const struct damage *damage = arg;
+	uint8_t value[ATTR_VALUE_SIZE] = { 0 };
+
+	(void)pool;
+	value[damage->at] = damage->byte;
+	return attr_put(f, damage->rep, damage->kind, damage->index, value);
+}
+
+RIG_TEST(damaged_attributes_are_reported)
+{
+	static const struct damage damages[] = {
+		{ .kind = ATTR_ACTIVITY, .index = 1 }, /* past the end of the replica */
+		{ .kind = ATTR_ACTIVITY, .index = 0, .at = REGIONS / 8, .byte = 1 },
+		{ .kind = ATTR_ACTIVITY, .index = (UINT64_C(1) << 56) - 1 },
+		{ .kind = ATTR_MISS, .index = REPLICA_MISS_SLOTS },
+		{ .kind = ATTR_MISS_MAP, .index = (uint64_t)REPLICA_MISS_SLOTS << 48 },
+		{ .kind = ATTR_MISS_MAP, .index = UINT64_C(1) << 48 | 1 },
+		{ .kind = ATTR_MEMBERS, .index = 0, .at = 0, .byte = REPLICA_MEMBERS_MAX + 1 },
+		{ .kind = ATTR_MEMBERS, .index = 1, .at = 0, .byte = 14 },
+		{ .kind = ATTR_RESERVATION, .index = 0, .at = 12, .byte = RESV_REGISTRANTS_MAX + 1 },
+		{ .kind = ATTR_RESERVATION, .index = 0, .at = 8, .byte = 1 },
+		{ .kind = ATTR_RESERVATION, .index = 1 }, /* registrants of nobody */
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(damages); i++) {
+		struct damage damage = damages[i];
+		struct commit_op op = { .check = damage_check, .run = damage_run, .arg = &damage };
+		struct replica_info info;
+		struct ctl c;
+
+		ctl_start(f, rig, &c);
+		pool_ok(f, replica_find(f, c.pr.pool, "r", &damage.rep));
+		pool_ok(f, commit_op(f, c.pr.pool, &op));
+		replica_put(damage.rep);
+		ctl_remount(f, &c);
+		if (c.ops->info(f, c.chan, &info) != -EILSEQ)
+			fail_msg("damage %u is not seen", i);
+		assert_non_null(strstr(fiber_words(f), "of 'r' is damaged"));
+		fiber_clear(f);
+		assert_int_equal(bio_do(f, &c, BIO_WRITE, 0, 0), 0); /* the data are well */
+		ctl_stop(f, &c);
+	}
+}
+
+/* ---- fences under load ------------------------------------------------------------------------- */
+
+#define LOAD_FIBERS 6
+#define LOAD_BLOCKS 48
+
+struct load {
+	struct ctl *c;
+	uint64_t token; /* what the writers have */
+	uint64_t seed, done, stale;
+	bool stop;
+};
+
+static int load_main(struct fiber *f, void *arg)
+{
+	struct load *load = arg;
+	struct prng prng;
+
+	prng_init(&prng, ++load->seed, 1);
+	while (!load->stop) {
+		uint8_t buf[4096];
+		struct iovec iov = { buf, sizeof(buf) };
+		struct bio *bio = bio_new(load->c->chan);
+		bool unmap = prng_below(&prng, 8) == 0;
+		int r;
+
+		memset(buf, (int)prng_below(&prng, 256), sizeof(buf));
+		bio_prep(bio, load->c->chan, unmap ? BIO_UNMAP : BIO_WRITE,
+			 prng_below(&prng, LOAD_BLOCKS) * 40, 8, unmap ? NULL : &iov, !unmap, NULL);
+		bio->token = load->token;
+		r = bio_wait(f, bio);
+		fiber_clear(f);
+		mem_free(bio);
+		assert_true(r == 0 || r == -ESTALE);
+		load->done += r == 0;
+		load->stale += r == -ESTALE;
+		fiber_yield(f);
+	}
+	return 0;
+}
+
+static void load_look(struct fiber *f, struct ctl *c, uint64_t token, uint8_t *ret)
+{
+	for (unsigned i = 0; i < LOAD_BLOCKS; i++) {
+		struct iovec iov = { ret + (size_t)i * 4096, 4096 };
+		struct bio *bio = bio_new(c->chan);
+
+		bio_prep(bio, c->chan, BIO_READ, i * 40, 8, &iov, 1, NULL);
+		bio->token = token;
+		pool_ok(f, bio_wait(f, bio));
+		mem_free(bio);
+	}
+}
+
+/* Nothing of older tokens lands after a fence, whatever is going on (R2). */
+RIG_TEST(nothing_older_lands_after_a_fence)
+{
+	static uint8_t before[LOAD_BLOCKS * 4096], after[LOAD_BLOCKS * 4096];
+	const struct resv_state resv = resv_make(2, 0);
+	struct fiber *fibers[LOAD_FIBERS];
+	struct ctl c;
+	struct load load = { .c = &c };
+	char name[32];
+
+	ctl_start_on(f, rig, &c, "delay:///s?ns=100000&on=" DISK);
+	for (unsigned i = 0; i < LOAD_FIBERS; i++)
+		pool_ok(f, fiber_start(fiber_reactor(f), "load", load_main, &load, &fibers[i]));
+	for (uint64_t token = 1; token < 60; token++) {
+		pool_ok(f, fiber_sleep(f, 500000));
+		if (token % 8 == 0)
+			pool_ok(f, c.resv->store(f, c.chan, &resv, token));
+		else
+			pool_ok(f, c.ops->fence(f, c.chan, token));
+		load_look(f, &c, token, before);
+		pool_ok(f, fiber_sleep(f, 500000));
+		load_look(f, &c, token, after);
+		assert_memory_equal(before, after, sizeof(before));
+		load.token = token;
+		snprintf(name, sizeof(name), "s%" PRIu64, token);
+		if (token % 5 == 0) /* what is written next is copied */
+			pool_ok(f, snapshot_create(f, c.pr.pool, "r", name, NULL));
+	}
+	load.stop = true;
+	for (unsigned i = 0; i < LOAD_FIBERS; i++)
+		pool_ok(f, fiber_join(f, fibers[i]));
+	assert_true(load.done > 100 && load.stale > 100);
+	ctl_crash(f, &c);
+	load_look(f, &c, 59, before);
+	ctl_stop(f, &c);
+}
+
+/* ---- many calls ------------------------------------------------------------------------------ */
+
 /* Random calls against arrays, through many commits and halves of the log, with crashes. */
 struct al_model {
 	struct ctl c;
@@ -940,6 +1159,7 @@ RIG_TEST(the_log_is_never_too_small)
 	struct fiber *fibers[FIBERS];
 	struct busy busy[FIBERS];
 	uint64_t want[WORDS] = { 0 };
+	struct pool_io_stats stats;
 	struct ctl c;
 
 	ctl_start(f, rig, &c);
@@ -950,6 +1170,11 @@ RIG_TEST(the_log_is_never_too_small)
 	}
 	for (unsigned i = 0; i < FIBERS; i++)
 		pool_ok(f, fiber_join(f, fibers[i]));
+	pool_io_stats(c.pr.pool, &stats);
+	print_message("%u updates: %" PRIu64 " writes of the log, %" PRIu64 " pages, %" PRIu64
+		      " commits\n",
+		      FIBERS * 1001, stats.log_writes, stats.log_pages, stats.commits);
+	assert_true(stats.commits > 2);
 	ctl_crash(f, &c);
 	al_is(f, &c, want);
 	ctl_stop(f, &c);
@@ -1117,6 +1342,10 @@ int main(void)
 		cmocka_unit_test(each_step_survives_a_crash),
 		cmocka_unit_test(failing_any_write_loses_nothing_acknowledged),
 		cmocka_unit_test(failing_any_read_is_reported),
+		cmocka_unit_test(failing_any_allocation_loses_nothing_acknowledged),
+		cmocka_unit_test(a_pool_that_is_looked_at_tells_what_the_log_has),
+		cmocka_unit_test(damaged_attributes_are_reported),
+		cmocka_unit_test(nothing_older_lands_after_a_fence),
 		cmocka_unit_test(random_calls_agree_with_arrays),
 		cmocka_unit_test(the_log_is_never_too_small),
 		cmocka_unit_test(calls_come_from_any_reactor),
