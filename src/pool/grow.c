@@ -102,6 +102,8 @@ static int add_check(struct fiber *f, struct pool *pool, void *arg)
 			       add->uri, disk->size_bytes, (unsigned long long)POOL_DISK_MIN);
 	else if (!add->force)
 		r = label_check_blank(f, pool->mem, disk);
+	if (r == 0)
+		r = rio_check_disk(f, pool, disk);
 	if (r < 0)
 		disk_close(f, disk);
 	return r;

@@ -52,8 +52,7 @@ struct rio_direct {
 	uint8_t generation;
 };
 
-_Static_assert(sizeof(struct rio_direct) + BIO_SCRATCH_ALIGN <= sizeof(struct rio_req),
-	       "what the disks' drivers need lies before it");
+_Static_assert(sizeof(struct rio_direct) <= sizeof(struct rio_req), "there is room behind");
 
 static void rio_direct_done(struct bio *bio, struct bio_remap *remap, int status)
 {
@@ -235,8 +234,7 @@ void rio_chan_init(struct bdev_chan *chan, struct replica *rep)
 	*bdev_chan_rio(chan) = (struct rio_chan){
 		.rep = rep,
 		.block_shift = (uint32_t)__builtin_ctz(chan->bdev->block_size),
-		.direct_at = (uint32_t)align_down_u64(chan->bdev->scratch_bytes -
-						      sizeof(struct rio_direct), BIO_SCRATCH_ALIGN),
+		.direct_at = rep->pool->rio.room,
 		.away = chan->reactor != rep->pool->home,
 	};
 }

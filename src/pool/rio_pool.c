@@ -325,6 +325,40 @@ static void rio_look_at_disks(struct pool *pool)
 		rio->is_volatile |= bdev->volatile_cache;
 		rio->room = max_u32(rio->room, bdev->scratch_bytes);
 	}
+	rio->room = (uint32_t)align_up_u64(rio->room, BIO_SCRATCH_ALIGN);
+}
+
+static uint32_t block_size_besides(const struct pool *pool, const struct pool_disk *disk)
+{
+	uint32_t size = BDEV_BLOCK_MIN;
+
+	for (unsigned i = 0; i < POOL_DISKS_MAX; i++)
+		if (pool->disks[i].bdev && &pool->disks[i] != disk)
+			size = max_u32(size, pool->disks[i].bdev->block_size);
+	return size;
+}
+
+int rio_check_disk(struct fiber *f, struct pool *pool, const struct pool_disk *disk)
+{
+	const struct bdev *bdev = disk->bdev;
+	bool differs = (bdev->volatile_cache && !pool->rio.is_volatile) ||
+		       bdev->block_size > block_size_besides(pool, disk);
+	struct map_iter iter = { 0 };
+
+	if (bdev->scratch_bytes > pool->rio.room)
+		return fiber_fail(f, -EINVAL,
+				  "disk '%s' needs %u bytes for each I/O, in this pool there are %u",
+				  disk->uri, bdev->scratch_bytes, pool->rio.room);
+	while (differs && map_u64_next(&pool->open, &iter)) {
+		const struct replica *rep = iter.value;
+
+		if (rep->rio.opens)
+			return fiber_fail(f, -EBUSY,
+					  "disk '%s' has a volatile cache or larger blocks: not while replica '%s' is in use",
+					  disk->uri, rep->rec.name);
+	}
+	pool->rio.is_volatile |= bdev->volatile_cache;
+	return 0;
 }
 
 static int rio_pool_init(struct pool *pool)
@@ -332,6 +366,7 @@ static int rio_pool_init(struct pool *pool)
 	struct rio_pool *rio = &pool->rio;
 
 	*rio = (struct rio_pool){ 0 };
+	rio->room = RIO_ROOM_MIN;
 	rio_look_at_disks(pool);
 	list_init(&rio->starved);
 	list_init(&rio->commit_wait);

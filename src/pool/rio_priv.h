@@ -49,12 +49,14 @@
 
 struct fiber;
 struct pool;
+struct pool_disk;
 struct replica;
 struct rio_change;
 
 #define RIO_PIECES 8u	       /* clusters of a step */
 #define RIO_CHILD_IOV 8u       /* iovecs of a child, unless it takes all of its parent's */
 #define RIO_BUF_ALIGN 512u     /* of a replica's bdev: so RIO_CHILD_IOV hold a block */
+#define RIO_ROOM_MIN 256u      /* in a bio, for drivers of disks that may be added later */
 #define RIO_CHILDREN_MAX 1024u /* beside those in the requests */
 #define RIO_CHANGES_MAX 4096u
 #define RIO_BUCKETS 4096u
@@ -130,6 +132,8 @@ struct rio_pool {
 
 /* Before the log is replayed; disks and superblock are known. */
 MUST_USE int rio_start(struct fiber *f, struct pool *pool);
+/* May it be added? Open bdevs have told what they are, and bios have the room they have. */
+MUST_USE int rio_check_disk(struct fiber *f, struct pool *pool, const struct pool_disk *disk);
 /* No bdev is open. */
 void rio_stop(struct fiber *f, struct pool *pool);
 
@@ -182,7 +186,7 @@ bool rio_is_busy(const struct replica *rep);
 struct rio_chan {
 	struct replica *rep;
 	uint32_t block_shift;
-	uint32_t direct_at; /* of a bio's scratch */
+	uint32_t direct_at; /* of a bio's scratch: behind the room of the disks' drivers */
 	bool away; /* not on the pool's reactor */
 };
 
