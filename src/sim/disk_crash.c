@@ -301,6 +301,7 @@ static uint64_t crash_mask(struct crash_iter *it)
 	uint32_t n = it->open_count - it->fresh;
 	uint64_t all = n ? UINT64_MAX >> (64 - n) : 0, mask = it->subset;
 
+	must(it->open_count >= it->fresh); /* a fresh one is open */
 	if (n > it->opts.all_max) {
 		uint64_t draw = prng_u64(&it->prng);
 		switch (it->subset) {
