@@ -31,7 +31,7 @@
 #define NVME_NSID_ALL  UINT32_C(0xffffffff)
 #define NVME_NSID_MAX  UINT32_C(0xfffffffe)
 
-/* Base 2.0, figure 138. */
+/* Base 2.0, section 5. */
 enum nvme_admin_opcode {
 	NVME_ADMIN_DELETE_SQ = 0x00,
 	NVME_ADMIN_CREATE_SQ = 0x01,
@@ -66,7 +66,7 @@ enum nvme_admin_opcode {
 	NVME_ADMIN_VENDOR = 0xc0, /* and above */
 };
 
-/* Base 2.0, figure 390; NVM Command Set 1.0, figure 16. */
+/* Base 2.0, section 7; NVM Command Set 1.0, section 3.2. */
 enum nvme_io_opcode {
 	NVME_IO_FLUSH = 0x00,
 	NVME_IO_WRITE = 0x01,
@@ -105,7 +105,7 @@ enum nvme_sqe_flag {
 };
 
 /*
- * Submission queue entry (Base 2.0, figure 87):
+ * Submission queue entry (Base 2.0, section 3.3.3):
  *	OFFSET SIZE FIELD
  *	0      1    opcode (OPC)
  *	1      1    FUSE (bits 1:0), PSDT (bits 7:6)
@@ -155,7 +155,7 @@ static inline uint64_t nvme_sqe_cdw10_11(const struct nvme_sqe *sqe)
 }
 
 /*
- * Completion queue entry (Base 2.0, figure 90):
+ * Completion queue entry (Base 2.0, section 3.3.3):
  *	OFFSET SIZE FIELD
  *	0      8    command specific result (dwords 0 and 1)
  *	8      2    submission queue head (SQHD)

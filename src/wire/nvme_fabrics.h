@@ -15,7 +15,7 @@
 #define NVME_HOST_ID_BYTES	16u
 #define NVME_DISCOVERY_NQN	"nqn.2014-08.org.nvmexpress.discovery"
 
-/* Figure 370. */
+/* Section 6. */
 enum nvme_fctype {
 	NVME_FABRICS_PROPERTY_SET = 0x00,
 	NVME_FABRICS_CONNECT = 0x01,
@@ -57,7 +57,7 @@ struct nvme_connect {
 	char hostnqn[NVME_NQN_MAX + 1];
 };
 
-/* Connect Invalid Parameters: what is wrong, in dword 0 of the completion (figure 379). */
+/* Connect Invalid Parameters: what is wrong, in dword 0 of the completion. */
 static inline uint32_t nvme_connect_bad(bool in_data, uint16_t offset)
 {
 	return (uint32_t)in_data << 16 | offset;
@@ -107,7 +107,7 @@ struct nvme_property {
 	uint64_t value;
 };
 
-/* Offsets of properties (figure 35). */
+/* Offsets of properties. */
 enum nvme_property_offset {
 	NVME_PROP_CAP = 0x00,
 	NVME_PROP_VS = 0x08,
@@ -127,7 +127,7 @@ void nvme_property_encode(const struct nvme_property *property, enum nvme_fctype
 MUST_USE uint16_t nvme_disconnect_decode(const struct nvme_sqe *sqe);
 void nvme_disconnect_encode(struct nvme_sqe *ret_sqe);
 
-/* CAP (figure 36). */
+/* CAP. */
 struct nvme_cap {
 	uint16_t mqes;	/* bits 15:0; entries of a queue, less one */
 	bool cqr;	/* 16 */
@@ -150,7 +150,7 @@ static inline uint32_t nvme_version(uint32_t major, uint32_t minor, uint32_t ter
 	return major << 16 | minor << 8 | tertiary;
 }
 
-/* CC (figure 46). */
+/* CC. */
 struct nvme_cc {
 	bool enable;	/* bit 0 */
 	uint8_t css;	/* 6:4 */
@@ -165,7 +165,7 @@ struct nvme_cc {
 uint32_t nvme_cc_encode(const struct nvme_cc *cc);
 struct nvme_cc nvme_cc_decode(uint32_t value);
 
-/* CSTS (figure 47). */
+/* CSTS. */
 enum nvme_csts {
 	NVME_CSTS_READY = 1 << 0,
 	NVME_CSTS_FATAL = 1 << 1,

@@ -25,7 +25,7 @@ enum nvme_sct {
 	NVME_SCT_VENDOR = 7,
 };
 
-/* Code, name, text: generic (figures 93, 94), of a command (95 to 97), of media (98), of a path (99). */
+/* Code, name, text: generic, of a command, of media, of a path. */
 #define NVME_STATUSES(X)                                                                           \
 	X(0x000, SUCCESS, "Successful Completion")                                                 \
 	X(0x001, INVALID_OPCODE, "Invalid Command Opcode")                                         \
