@@ -323,7 +323,7 @@ int nbd_failure_decode(const struct nbd_chunk *chunk, const uint8_t *body, size_
 		return -EBADMSG;
 	text_length = be16_get(body + 4);
 	/* an unknown kind of error may have more behind its text */
-	if (text_length > size - fixed ||
+	if (text_length > NBD_ERROR_TEXT_MAX || text_length > size - fixed ||
 	    (text_length < size - fixed && (has_offset || chunk->type == NBD_CHUNK_ERROR)))
 		return -EBADMSG;
 	*ret = (struct nbd_failure){

@@ -233,7 +233,7 @@ struct nbd_failure {
 };
 
 size_t nbd_failure_encode(const struct nbd_failure *failure, uint8_t *ret);
-/* -EBADMSG: cut, lengths do not agree, or the error is 0. */
+/* -EBADMSG: cut, lengths do not agree, a text too long, or the error is 0. */
 MUST_USE int nbd_failure_decode(const struct nbd_chunk *chunk, const uint8_t *body, size_t size,
 				struct nbd_failure *ret);
 

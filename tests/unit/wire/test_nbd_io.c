@@ -403,6 +403,22 @@ static void an_unknown_kind_of_failure_is_read_as_far_as_it_is_known(void **stat
 	assert_int_equal(back.text_length, 1);
 }
 
+static void the_text_of_a_failure_is_bounded(void **state)
+{
+	struct nbd_chunk chunk = { .type = NBD_CHUNK_ERROR };
+	uint8_t *body = test_calloc(1, NBD_ERROR_MAX);
+	struct nbd_failure back = { .error = 42 };
+
+	be32_put(body, NBD_EIO);
+	be16_put(body + 4, NBD_ERROR_TEXT_MAX + 1);
+	assert_int_equal(nbd_failure_decode(&chunk, body, 6 + NBD_ERROR_TEXT_MAX + 1, &back),
+			 -EBADMSG);
+	assert_int_equal(back.error, 42); /* W1 */
+	be16_put(body + 4, NBD_ERROR_TEXT_MAX);
+	assert_int_equal(nbd_failure_decode(&chunk, body, 6 + NBD_ERROR_TEXT_MAX, &back), 0);
+	test_free(body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +435,7 @@ int main(void)
 		cmocka_unit_test(data_and_holes_lie_within_the_request),
 		cmocka_unit_test(extents_survive_the_wire),
 		cmocka_unit_test(failures_survive_the_wire),
+		cmocka_unit_test(the_text_of_a_failure_is_bounded),
 		cmocka_unit_test(an_unknown_kind_of_failure_is_read_as_far_as_it_is_known),
 	};
 
