@@ -59,8 +59,10 @@ void replica_put(struct replica *rep)
 		replica_forget(rep);
 }
 
-static int catalog_read(struct fiber *f, struct pool *pool, const struct tree_root *root,
-			uint64_t object, struct record *ret)
+/* Not inlined: its value and the record together are too much for one frame. */
+static __attribute__((noinline)) int catalog_read(struct fiber *f, struct pool *pool,
+						  const struct tree_root *root, uint64_t object,
+						  struct record *ret)
 {
 	struct tree_root copy = *root;
 	const struct tree tree = { TREE_CATALOG, 0, &copy };
