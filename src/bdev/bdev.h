@@ -188,8 +188,10 @@ MUST_USE int bdev_find(struct fiber *f, const char *name, struct bdev **ret);
 int bdev_each(struct fiber *f, int (*fn)(void *ctx, struct bdev *bdev), void *ctx);
 
 /*
- * Claims. WRITE: I alone write, and others may read only through me. READ: others may read
- * too. -EBUSY names who has it. Opening without a claim is for looking (stat, check).
+ * Claims, of a disk or of some of its blocks. WRITE: I alone write, and others may read only
+ * through me. READ: others may read too. -EBUSY names who has it, and what, if that is not all.
+ * Opening without a claim is for looking (stat, check). That requests keep to the blocks
+ * claimed is the claimant's business.
  */
 enum bdev_claim_kind { BDEV_CLAIM_READ, BDEV_CLAIM_WRITE };
 
@@ -197,11 +199,20 @@ struct bdev_claim {
 	struct list_link link;
 	struct bdev *bdev;
 	enum bdev_claim_kind kind;
+	uint64_t first, blocks;
 	char who[64];
 };
 
 MUST_USE int bdev_claim(struct fiber *f, struct bdev *bdev, enum bdev_claim_kind kind,
 			const char *who, struct bdev_claim *claim);
+
+/* To the end of the disk, also when it grows. */
+#define BDEV_CLAIM_TO_END UINT64_MAX
+
+/* `blocks` (not 0) from `first` on; they need not exist yet. */
+MUST_USE int bdev_claim_range(struct fiber *f, struct bdev *bdev, enum bdev_claim_kind kind,
+			      const char *who, uint64_t first, uint64_t blocks,
+			      struct bdev_claim *claim);
 void bdev_unclaim(struct fiber *f, struct bdev_claim *claim);
 
 /* A place to submit from, on the fiber's reactor. */

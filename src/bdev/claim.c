@@ -2,10 +2,11 @@
 /*
  * claim - who may write to a disk, and who relies on it not changing.
  *
- * CL1. A WRITE claim is the only claim of its disk; READ claims stand beside each other.
+ * CL1. A WRITE claim is the only claim of its blocks; READ claims stand beside each other.
  * CL2. Claims live at home; the claim's memory is the claimant's until bdev_unclaim().
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/must.h"
@@ -17,34 +18,76 @@ struct claim_call {
 	bool is_busy;
 };
 
+/* The block after the last; UINT64_MAX: to the end. */
+static uint64_t claim_end(const struct bdev_claim *claim)
+{
+	return claim->blocks > UINT64_MAX - claim->first ? UINT64_MAX :
+							   claim->first + claim->blocks;
+}
+
+/* CL1. */
+static bool claims_clash(const struct bdev_claim *a, const struct bdev_claim *b)
+{
+	return (a->kind == BDEV_CLAIM_WRITE || b->kind == BDEV_CLAIM_WRITE) &&
+	       a->first < claim_end(b) && b->first < claim_end(a);
+}
+
 static void claim_home(void *arg)
 {
 	struct claim_call *call = arg;
 	struct bdev_core *core = call->claim->bdev->core;
-	const struct bdev_claim *first = list_first(&core->claims, struct bdev_claim, link);
+	const struct bdev_claim *other;
 
-	if (first && (first->kind == BDEV_CLAIM_WRITE || call->claim->kind == BDEV_CLAIM_WRITE)) {
-		call->is_busy = true; /* CL1 */
-		call->other = *first;
+	list_for_each(other, &core->claims, link) {
+		if (!claims_clash(call->claim, other))
+			continue;
+		call->is_busy = true;
+		call->other = *other;
 		return;
 	}
 	list_add_tail(&core->claims, &call->claim->link);
 }
 
-int bdev_claim(struct fiber *f, struct bdev *bdev, enum bdev_claim_kind kind, const char *who,
-	       struct bdev_claim *claim)
+static int claim_failed(struct fiber *f, const struct bdev *bdev, const struct bdev_claim *other)
+{
+	const char *what = other->kind == BDEV_CLAIM_WRITE ? "writing" : "reading";
+	uint64_t end = claim_end(other);
+
+	if (other->first == 0 && end == UINT64_MAX)
+		return fiber_fail(f, -EBUSY, "%s is claimed for %s by %s", bdev->name, what,
+				  other->who);
+	if (end == UINT64_MAX)
+		return fiber_fail(f, -EBUSY,
+				  "%s: block %" PRIu64 " to the end is claimed for %s by %s",
+				  bdev->name, other->first, what, other->who);
+	return fiber_fail(f, -EBUSY, "%s: blocks %" PRIu64 "..%" PRIu64 " are claimed for %s by %s",
+			  bdev->name, other->first, end - 1, what, other->who);
+}
+
+int bdev_claim_range(struct fiber *f, struct bdev *bdev, enum bdev_claim_kind kind, const char *who,
+		     uint64_t first, uint64_t blocks, struct bdev_claim *claim)
 {
 	struct claim_call call = { .claim = claim };
 
-	*claim = (struct bdev_claim){ .bdev = bdev, .kind = kind };
+	must(blocks > 0);
+	*claim = (struct bdev_claim){
+		.bdev = bdev,
+		.kind = kind,
+		.first = first,
+		.blocks = blocks,
+	};
 	snprintf(claim->who, sizeof(claim->who), "%s", who);
 	home_call(f, bdev->core->home, claim_home, NULL, &call);
 	if (!call.is_busy)
 		return 0;
 	claim->bdev = NULL;
-	return fiber_fail(f, -EBUSY, "%s is claimed for %s by %s", bdev->name,
-			  call.other.kind == BDEV_CLAIM_WRITE ? "writing" : "reading",
-			  call.other.who);
+	return claim_failed(f, bdev, &call.other);
+}
+
+int bdev_claim(struct fiber *f, struct bdev *bdev, enum bdev_claim_kind kind, const char *who,
+	       struct bdev_claim *claim)
+{
+	return bdev_claim_range(f, bdev, kind, who, 0, BDEV_CLAIM_TO_END, claim);
 }
 
 static void unclaim_home(void *arg)

@@ -56,6 +56,79 @@ static void writers_are_alone_and_readers_together(void **state)
 	rig_fini(&rig);
 }
 
+struct ranged {
+	struct rig_disk *d;
+	enum bdev_claim_kind kind;
+	uint64_t first, blocks;
+	struct bdev_claim claim;
+};
+
+static int ranged_fn(struct fiber *f, void *arg)
+{
+	struct ranged *c = arg;
+
+	return bdev_claim_range(f, c->d->bdev, c->kind, "me", c->first, c->blocks, &c->claim);
+}
+
+static int ranged_end_fn(struct fiber *f, void *arg)
+{
+	bdev_unclaim(f, &((struct ranged *)arg)->claim);
+	return 0;
+}
+
+/* CL1: each beside blocks 10..19 and 40 to the end, both being written. */
+static void ranges_clash_where_they_share_a_block(void **state)
+{
+	static const struct {
+		uint64_t first, blocks;
+		const char *words; /* NULL: no clash */
+	} cases[] = {
+		{ 0, 10, NULL },
+		{ 0, 11, "ram:///a: blocks 10..19 are claimed for writing by me" },
+		{ 19, 1, "ram:///a: blocks 10..19 are claimed for writing by me" },
+		{ 12, 3, "ram:///a: blocks 10..19 are claimed for writing by me" },
+		{ 20, 20, NULL },
+		{ 20, 21, "ram:///a: block 40 to the end is claimed for writing by me" },
+		{ 20, BDEV_CLAIM_TO_END, "ram:///a: block 40 to the end is claimed for writing by me" },
+		{ UINT64_MAX - 1, 1, "ram:///a: block 40 to the end is claimed for writing by me" },
+		{ 0, BDEV_CLAIM_TO_END, "ram:///a: blocks 10..19 are claimed for writing by me" },
+	};
+	struct rig rig;
+	struct rig_disk d;
+	struct ranged low = { &d, BDEV_CLAIM_WRITE, 10, 10, { { 0 } } };
+	struct ranged high = { &d, BDEV_CLAIM_WRITE, 40, BDEV_CLAIM_TO_END, { { 0 } } };
+	char words[ERR_WORDS_SIZE];
+
+	(void)state;
+	rig_init(&rig, 2);
+	rig_disk_open(&rig, &d, "ram:///a");
+	assert_int_equal(rig_fiber(&rig, 1, ranged_fn, &low, NULL), 0);
+	assert_int_equal(rig_fiber(&rig, 0, ranged_fn, &high, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		for (int kind = BDEV_CLAIM_READ; kind <= BDEV_CLAIM_WRITE; kind++) {
+			struct ranged c = { &d, (enum bdev_claim_kind)kind, cases[i].first,
+					    cases[i].blocks, { { 0 } } };
+			int r = rig_fiber(&rig, 0, ranged_fn, &c, words);
+
+			assert_int_equal(r, cases[i].words ? -EBUSY : 0);
+			if (cases[i].words)
+				assert_string_equal(words, cases[i].words);
+			else
+				rig_fiber(&rig, 0, ranged_end_fn, &c, NULL);
+		}
+	}
+	rig_fiber(&rig, 0, ranged_end_fn, &low, NULL);
+	rig_fiber(&rig, 0, ranged_end_fn, &high, NULL);
+	low.kind = high.kind = BDEV_CLAIM_READ;
+	high.first = 0;
+	assert_int_equal(rig_fiber(&rig, 0, ranged_fn, &low, NULL), 0);
+	assert_int_equal(rig_fiber(&rig, 0, ranged_fn, &high, NULL), 0); /* readers share */
+	rig_fiber(&rig, 0, ranged_end_fn, &low, NULL);
+	rig_fiber(&rig, 0, ranged_end_fn, &high, NULL);
+	rig_disk_close(&d);
+	rig_fini(&rig);
+}
+
 static void a_long_claimant_is_cut(void **state)
 {
 	struct rig rig;
@@ -81,6 +154,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writers_are_alone_and_readers_together),
+		cmocka_unit_test(ranges_clash_where_they_share_a_block),
 		cmocka_unit_test(a_long_claimant_is_cut),
 	};
 
