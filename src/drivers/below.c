@@ -5,7 +5,7 @@
  *   RESIZED below --> follower (a fiber, one at a time) --> bdev_resized(above)
  *   REMOVED below --> bdev_removed(above); by the follower while `above` is being opened
  *
- * BE1. While a stacking driver is open nobody else writes to the disk below.
+ * BE1. While a stacking driver is open nobody else writes to the disk below, or to its part of it.
  * BE2. A growth that is told while the follower runs is seen by its next round.
  * BE3. below_close() returns when the follower has ended and no event can come.
  */
@@ -62,33 +62,45 @@ static void below_told(struct bdev_watch *watch, struct bdev *bdev, enum bdev_ev
 	}
 }
 
-int below_open(struct fiber *f, const struct uri *uri, const struct uri *on, struct bdev *above,
-	       below_blocks_fn blocks, struct below *below)
+int below_open_unclaimed(struct fiber *f, const struct uri *on, struct bdev *above,
+			 below_blocks_fn blocks, struct below *below)
 {
-	enum bdev_claim_kind kind;
-	char who[sizeof(below->claim.who)];
 	int r;
 
 	*below = (struct below){.above = above, .blocks = blocks, .home = fiber_reactor(f)};
 	event_init(&below->idle);
 	event_set(&below->idle);
 	TRY(bdev_open_uri(f, on, &below->bdev));
-	snprintf(who, sizeof(who), "%s", uri_print(uri));
-	kind = below->bdev->read_only ? BDEV_CLAIM_READ : BDEV_CLAIM_WRITE;
-	r = bdev_claim(f, below->bdev, kind, who, &below->claim); /* BE1 */
-	if (r < 0)
-		goto out_close;
 	below->watch.fn = below_told;
 	r = bdev_watch_add(f, below->bdev, &below->watch);
-	if (r < 0)
-		goto out_unclaim;
-	return 0;
+	if (r < 0) {
+		bdev_close(f, below->bdev);
+		below->bdev = NULL;
+	}
+	return r;
+}
 
-out_unclaim:
-	bdev_unclaim(f, &below->claim);
-out_close:
-	bdev_close(f, below->bdev);
-	below->bdev = NULL;
+/* BE1. */
+int below_claim(struct fiber *f, const struct uri *uri, uint64_t first, uint64_t blocks,
+		struct below *below)
+{
+	bool read_only = below->bdev->read_only;
+	char who[sizeof(below->claim.who)];
+
+	snprintf(who, sizeof(who), "%s", uri_print(uri));
+	return bdev_claim_range(f, below->bdev, read_only ? BDEV_CLAIM_READ : BDEV_CLAIM_WRITE,
+				who, first, blocks, &below->claim);
+}
+
+int below_open(struct fiber *f, const struct uri *uri, const struct uri *on, struct bdev *above,
+	       below_blocks_fn blocks, struct below *below)
+{
+	int r;
+
+	TRY(below_open_unclaimed(f, on, above, blocks, below));
+	r = below_claim(f, uri, 0, BDEV_CLAIM_TO_END, below);
+	if (r < 0)
+		below_close(f, below);
 	return r;
 }
 
@@ -97,7 +109,8 @@ void below_close(struct fiber *f, struct below *below)
 	bdev_watch_del(f, &below->watch);
 	below->closing = true;
 	event_wait_always(f, &below->idle); /* BE3 */
-	bdev_unclaim(f, &below->claim);
+	if (below->claim.bdev)
+		bdev_unclaim(f, &below->claim);
 	bdev_close(f, below->bdev);
 	below->bdev = NULL;
 }

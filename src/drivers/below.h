@@ -31,9 +31,15 @@ struct below_chan {
 	struct bdev_chan *chan; /* owned: a channel of the disk below */
 };
 
-/* Open `on` for `above` and claim it (to write, unless it is read-only). uri names the claimant. */
+/* Open `on` for `above` and claim it whole (to write, unless it is read-only). uri names the claimant. */
 MUST_USE int below_open(struct fiber *f, const struct uri *uri, const struct uri *on,
 			struct bdev *above, below_blocks_fn blocks, struct below *below);
+
+/* The two halves of it, for who takes some of the blocks: after a failure of the second, close. */
+MUST_USE int below_open_unclaimed(struct fiber *f, const struct uri *on, struct bdev *above,
+				  below_blocks_fn blocks, struct below *below);
+MUST_USE int below_claim(struct fiber *f, const struct uri *uri, uint64_t first, uint64_t blocks,
+			 struct below *below);
 void below_close(struct fiber *f, struct below *below);
 
 /* Let the disk below look at its size, then take over what it says. */

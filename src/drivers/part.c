@@ -7,8 +7,12 @@
  *
  * PA1. start + blocks <= blocks of the disk below, at open and ever after: disks do
  *      not shrink. A window without a size reaches to the end and grows with it.
+ *      Between looking at the size and being told that it grew, no time passes: the watch
+ *      comes first.
  * PA2. What is submitted lies within the window (the layer checked it), so what goes
  *      down does.
+ * PA3. The window is claimed and no more: windows that share a block are refused, others are not.
+ *      One without a size claims all there will ever be behind its start.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -143,8 +147,12 @@ static int part_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 	if (!part)
 		return -ENOMEM;
 	TRY(uri_get_child(uri, "on", &on, fiber_err(f)));
-	TRY(below_open(f, uri, on, &part->bdev, part_blocks, &part->below));
+	TRY(below_open_unclaimed(f, on, &part->bdev, part_blocks, &part->below));
 	r = part_place(f, uri, part);
+	if (r == 0)
+		r = below_claim(f, uri, part->start,
+				part->to_the_end ? BDEV_CLAIM_TO_END : part->bdev.blocks,
+				&part->below); /* PA3 */
 	if (r < 0) {
 		below_close(f, &part->below);
 		return r;

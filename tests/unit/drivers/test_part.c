@@ -82,6 +82,61 @@ RIG_TEST(nobody_else_writes_below)
 	bdev_close(f, below);
 }
 
+RIG_TEST(windows_that_do_not_overlap_are_open_together)
+{
+	struct bdev *a = rig_open(f, "part:///a?num_blocks=1000&on=malloc:///m?size_mb=1");
+	struct bdev *b = rig_open(f, "part:///b?offset_blocks=1000&num_blocks=24&on=malloc:///m?size_mb=1");
+	struct bdev *c = rig_open(f, "part:///c?offset_blocks=1024&on=malloc:///m?size_mb=1");
+	struct bdev *all[] = {a, b, c}, *below;
+	uint8_t buf[512], got[3 * 512];
+	struct bdev_claim claim;
+
+	(void)rig;
+	for (unsigned i = 0; i < 3; i++) {
+		struct bdev_chan *chan = rig_chan(f, all[i]);
+
+		memset(buf, (int)i + 1, sizeof(buf));
+		assert_int_equal(bdev_write(f, chan, 0, 1, buf, 0), 0);
+		bdev_chan_close(f, chan);
+	}
+	assert_int_equal(bdev_find(f, "malloc:///m", &below), 0);
+	struct bdev_chan *chan = rig_chan(f, below);
+	assert_int_equal(bdev_read(f, chan, 0, 1, got), 0);
+	assert_int_equal(bdev_read(f, chan, 1000, 1, got + 512), 0);
+	assert_int_equal(bdev_read(f, chan, 1024, 1, got + 1024), 0);
+	assert_int_equal(got[0], 1);
+	assert_int_equal(got[512], 2);
+	assert_int_equal(got[1024], 3);
+	bdev_chan_close(f, chan);
+	bdev_close(f, b);
+	assert_int_equal(bdev_claim(f, below, BDEV_CLAIM_WRITE, "test", &claim), -EBUSY);
+	fiber_clear(f);
+	assert_int_equal(bdev_claim_range(f, below, BDEV_CLAIM_WRITE, "test", 1000, 24, &claim), 0);
+	bdev_unclaim(f, &claim);
+	bdev_close(f, below);
+	bdev_close(f, a);
+	bdev_close(f, c);
+}
+
+RIG_TEST(a_window_that_overlaps_another_is_refused)
+{
+	struct bdev *a = rig_open(f, "part:///a?offset_blocks=8&num_blocks=8&on=malloc:///m?size_mb=1");
+	struct bdev *b = rig_open(f, "part:///b?offset_blocks=100&on=malloc:///m?size_mb=1");
+
+	(void)rig;
+	rig_refused(f, "part:///c?offset_blocks=15&num_blocks=2&on=malloc:///m?size_mb=1", -EBUSY,
+		    "malloc:///m: blocks 8..15 are claimed for writing by part:///a?");
+	rig_refused(f, "part:///c?num_blocks=9&on=malloc:///m?size_mb=1", -EBUSY,
+		    "malloc:///m: blocks 8..15 are claimed for writing by part:///a?");
+	rig_refused(f, "part:///c?offset_blocks=16&on=malloc:///m?size_mb=1", -EBUSY,
+		    "malloc:///m: block 100 to the end is claimed for writing by part:///b?");
+	rig_refused(f, "delay:///d?on=malloc:///m?size_mb=1", -EBUSY, "blocks 8..15");
+	bdev_close(f, rig_open(f, "part:///c?offset_blocks=16&num_blocks=84&on=malloc:///m?size_mb=1"));
+	bdev_close(f, a);
+	bdev_close(f, b);
+	bdev_close(f, rig_open(f, "delay:///d?on=malloc:///m?size_mb=1")); /* nothing is left */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -90,6 +145,8 @@ int main(void)
 		cmocka_unit_test(its_end_is_the_end),
 		cmocka_unit_test(status_is_told_at_shifted_addresses),
 		cmocka_unit_test(nobody_else_writes_below),
+		cmocka_unit_test(windows_that_do_not_overlap_are_open_together),
+		cmocka_unit_test(a_window_that_overlaps_another_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
