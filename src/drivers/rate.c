@@ -6,14 +6,20 @@
  * before it has; the gate is then shut for as long as the request costs:
  *
  *   cost   = max(1 / iops, bytes / bandwidth)
- *   passed = max(now, shut until) + cost
- *   due    = max(passed, now + latency)
+ *   passed = max(asked, shut until) + cost
+ *   due    = max(passed, asked + latency)
  *
  * The request is done at the later of `due` and the moment the disk below has done it:
  * that disk's own time is hidden, not added. So with nothing else in flight a request
  * takes max(cost, latency); with many in flight they are done at exactly the given rate;
  * in between the depth decides, by Little's law: throughput = depth / latency. Time in
  * which the gate stood open is not saved up: there are no bursts.
+ *
+ * All of this is in ideal time, that of a loop which is never late (RA5): who waits for a
+ * request and then asks for the next has asked when the first was due, also if the loop
+ * told him later. So a late turn ends all that is due, what is asked for in it gets its
+ * slots in the past, as far as they were free, and nothing of the rate is lost. Only real idleness
+ * is: of whoever asks, or of a disk below that is slower than the rate.
  *
  *   submit --> at the home reactor: due --> timer at the channel --> both? --> complete
  *          \-> child bio --------------------------------------------/
@@ -23,6 +29,12 @@
  * RA2. A request completes when its parts are 0: child done, and due time passed.
  * RA3. The gate's time has the 2^-10 ns as its unit, so rounding loses < 0.01 % at 10^7 IOPS.
  * RA4. A request waits in `waiting` exactly while its timer runs. RESET ends those waits.
+ * RA5. A request was asked for when, in ideal time, the one ended that ended last in this
+ *      turn; if none did in this turn, now. The difference is its lag. It ends in ideal
+ *      time at the later of `due` and the end of its child; of the latter the lag is taken
+ *      away, and what the loop is late by now (the child may have ended that much earlier).
+ * RA6. A slot never begins before the end of the one before it: no lag makes it faster than
+ *      the rate, but when it catches up.
  */
 #include <errno.h>
 
@@ -51,13 +63,16 @@ struct rate {
 
 struct rate_chan {
 	struct below_chan below;
-	struct list waiting;	/* bios by their link (RA4) */
+	struct list waiting;	/* bios by their link, by and large in the order they are due (RA4) */
+	uint64_t ended_ns;	/* RA5: the ideal end of the last request ... */
+	uint64_t turn_ns;	/* ... in the turn of this time */
 };
 
 struct rate_req {
 	struct bio *parent;	/* borrowed until it completes */
 	struct timer timer;
 	struct mail mail;
+	uint64_t asked_ns, lag_ns, child_ns; /* RA5: when, how much before now, the child's end */
 	uint64_t due_ns;
 	unsigned parts;		/* RA2 */
 	struct bio child;	/* last */
@@ -65,13 +80,33 @@ struct rate_req {
 
 static void rate_part_done(struct rate_req *req)
 {
-	if (--req->parts == 0)
-		below_complete(req->parent, &req->child); /* RA2 */
+	struct rate_chan *chan = bdev_chan_priv(req->parent->chan);
+
+	if (--req->parts > 0)
+		return;
+	chan->ended_ns = max_u64(req->due_ns, req->child_ns);
+	chan->turn_ns = reactor_io(req->parent->chan->reactor)->turn_ns;
+	below_complete(req->parent, &req->child); /* RA2 */
+}
+
+/* How late this turn is, by the first timer that should have fired before it. */
+static uint64_t rate_late_ns(const struct rate_chan *chan, uint64_t turn_ns)
+{
+	struct bio *first = list_first(&chan->waiting, struct bio, link);
+	const struct rate_req *req = first ? bio_scratch(first) : NULL;
+
+	return req && req->due_ns < turn_ns ? turn_ns - req->due_ns : 0;
 }
 
 static void rate_child_done(struct bio *child)
 {
-	rate_part_done(container_of(child, struct rate_req, child));
+	struct rate_req *req = container_of(child, struct rate_req, child);
+	const struct rate_chan *chan = bdev_chan_priv(req->parent->chan);
+	uint64_t turn_ns = reactor_io(req->parent->chan->reactor)->turn_ns;
+	uint64_t behind_ns = req->lag_ns + rate_late_ns(chan, turn_ns);
+
+	req->child_ns = turn_ns > behind_ns ? turn_ns - behind_ns : 0; /* RA5 */
+	rate_part_done(req);
 }
 
 static void rate_timer_fired(struct timer *timer)
@@ -95,19 +130,18 @@ static void rate_wait(struct rate_req *req)
 /* Through the gate. Home reactor. */
 static void rate_pass(struct rate *rate, struct rate_req *req)
 {
-	uint64_t now_ns = io_now(reactor_io(rate->home));
 	uint64_t cost = rate->op_cost;
 
 	if (bio_op_has_data((enum bio_op)req->parent->op))
 		cost = max_u64(cost, rate->block_cost * req->parent->blocks);
-	if (rate->shut_ns < now_ns) {
-		rate->shut_ns = now_ns;
+	if (rate->shut_ns < req->asked_ns) {
+		rate->shut_ns = req->asked_ns;
 		rate->shut_part = 0;
 	}
 	cost += rate->shut_part;
 	rate->shut_ns += cost >> RATE_UNIT_SHIFT;
 	rate->shut_part = cost & ((1u << RATE_UNIT_SHIFT) - 1);
-	req->due_ns = max_u64(rate->shut_ns, now_ns + rate->latency_ns);
+	req->due_ns = max_u64(rate->shut_ns, req->asked_ns + rate->latency_ns);
 }
 
 static void rate_mail_back(struct mail *mail, struct reactor *at)
@@ -139,6 +173,16 @@ static void rate_reset(struct rate_chan *chan)
 	}
 }
 
+/* RA5. A request that RESET ended has ended before it was due. */
+static void rate_ask(struct rate_chan *chan, struct io *io, struct rate_req *req)
+{
+	uint64_t now_ns = io_now(io);
+
+	req->asked_ns = chan->turn_ns == io->turn_ns ? min_u64(chan->ended_ns, now_ns) : now_ns;
+	req->lag_ns = now_ns - req->asked_ns;
+	req->due_ns = req->asked_ns;
+}
+
 static void rate_submit(struct bio *bio)
 {
 	struct rate *rate = container_of(bio->chan->bdev, struct rate, bdev);
@@ -147,6 +191,7 @@ static void rate_submit(struct bio *bio)
 
 	req->parent = bio;
 	req->parts = bio->op == BIO_RESET ? 1 : 2;
+	rate_ask(chan, reactor_io(bio->chan->reactor), req);
 	if (bio->op == BIO_RESET) {
 		rate_reset(chan);
 	} else if (bio->chan->reactor == rate->home) {
