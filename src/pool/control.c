@@ -162,6 +162,48 @@ static int control_load(struct fiber *f, struct replica *rep, struct control **r
 	return 0;
 }
 
+/* One object: 0 also if it is damaged. */
+static int verify_object(struct fiber *f, struct pool *pool, uint64_t object,
+			 void (*bad)(void *ctx, const char *words), void *ctx)
+{
+	struct control *control;
+	struct replica *rep;
+	int r = replica_get(f, pool, object, &rep);
+
+	if (r == 0) {
+		r = control_load(f, rep, &control);
+		replica_put(rep);
+		if (r == -EILSEQ)
+			bad(ctx, fiber_words(f));
+	}
+	if (r != -EILSEQ && r != -ENOENT) /* a damaged record was seen by the walk */
+		return r;
+	fiber_clear(f);
+	return 0;
+}
+
+int control_verify(struct fiber *f, struct pool *pool, void (*bad)(void *ctx, const char *words),
+		   void *ctx)
+{
+	const struct tree tree = { TREE_CATALOG, 0, &pool->seen.catalog };
+
+	for (uint64_t object = 0;; object++) {
+		uint8_t value[CATALOG_VALUE_SIZE];
+		int r = tree_next(f, pool, &tree, object, &object, value);
+
+		if (r == 0)
+			r = verify_object(f, pool, object, bad, ctx);
+		if (r == -ENOENT)
+			return 0;
+		if (r == -EILSEQ) { /* damage that the walk has seen */
+			fiber_clear(f);
+			return 0;
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
 static int control_put(struct fiber *f, struct control *control)
 {
 	int r = region_set_settle(f, control->rep, ATTR_ACTIVITY, 0, &control->al);

@@ -59,6 +59,9 @@ struct control {
 MUST_USE int control_replay(struct fiber *f, struct pool *pool, const struct intent_entry *entry);
 /* In a transaction, after the cut: what changed goes to the attribute trees. */
 MUST_USE int control_settle(struct fiber *f, struct pool *pool);
+/* Check: the attributes of every object can be read; what is damaged is told to bad. */
+MUST_USE int control_verify(struct fiber *f, struct pool *pool,
+			    void (*bad)(void *ctx, const char *words), void *ctx);
 /* The replica may not be forgotten. */
 bool control_is_dirty(const struct replica *rep);
 void control_fini(struct replica *rep);

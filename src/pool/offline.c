@@ -10,10 +10,25 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "pool/catalog_priv.h"
 #include "pool/check_priv.h"
+#include "pool/control_priv.h"
 #include "pool/import_priv.h"
 #include "reactor/fiber.h"
+
+struct attr_say {
+	pool_check_say_fn say;
+	void *ctx;
+	struct pool_check_result *ret;
+};
+
+static void attr_bad(void *ctx, const char *words)
+{
+	const struct attr_say *as = ctx;
+
+	as->ret->errors++;
+	if (as->say)
+		as->say(as->ctx, words);
+}
 
 int pool_check(struct fiber *f, const char *const *disks, unsigned count, pool_check_say_fn say,
 	       void *ctx, struct pool_check_result *ret)
@@ -21,12 +36,15 @@ int pool_check(struct fiber *f, const char *const *disks, unsigned count, pool_c
 	const struct pool_import_args args = { .disks = disks,
 					       .disk_count = count,
 					       .read_only = true };
+	struct attr_say as = { say, ctx, ret };
 	struct pool *pool;
 	int r = pool_import(f, &args, &pool);
 
 	if (r < 0)
 		return r;
 	r = check_walk(f, pool, NULL, 0, say, ctx, ret);
+	if (r == 0)
+		r = control_verify(f, pool, attr_bad, &as);
 	if (r == 0 && pool->damaged) {
 		ret->errors++;
 		say(ctx, pool->why);

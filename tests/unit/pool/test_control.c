@@ -943,6 +943,28 @@ static int damage_run(struct fiber *f, struct pool *pool, void *arg)
 	return attr_put(f, damage->rep, damage->kind, damage->index, value);
 }
 
+static void say_once(void *ctx, const char *line)
+{
+	++*(unsigned *)ctx;
+	assert_non_null(strstr(line, "of 'r' is damaged"));
+}
+
+/* The offline check finds it, too. */
+static void damage_is_checked(struct fiber *f, struct ctl *c)
+{
+	const struct pool_import_args args = { .disks = c->pr.uris, .disk_count = 1 };
+	struct pool_check_result result;
+	unsigned lines = 0;
+
+	ctl_close(f, c);
+	pool_ok(f, pool_export(f, c->pr.pool));
+	pool_ok(f, pool_check(f, c->pr.uris, 1, say_once, &lines, &result));
+	assert_int_equal(result.errors, 1);
+	assert_int_equal(lines, 1);
+	pool_ok(f, pool_import(f, &args, &c->pr.pool));
+	ctl_open(f, c);
+}
+
 RIG_TEST(damaged_attributes_are_reported)
 {
 	static const struct damage damages[] = {
@@ -975,6 +997,7 @@ RIG_TEST(damaged_attributes_are_reported)
 		assert_non_null(strstr(fiber_words(f), "of 'r' is damaged"));
 		fiber_clear(f);
 		assert_int_equal(bio_do(f, &c, BIO_WRITE, 0, 0), 0); /* the data are well */
+		damage_is_checked(f, &c);
 		ctl_stop(f, &c);
 	}
 }
