@@ -39,7 +39,7 @@ struct check {
 	struct map_u64 pages, clusters; /* name -> how many pointers, as a pointer */
 	struct check_step *stack;	/* owned array */
 	uint32_t depth, room;
-	uint64_t replicas, snapshots, data_clusters, entries[TREE_KINDS];
+	uint64_t replicas, snapshots, data_clusters, meta_clusters, entries[TREE_KINDS];
 	uint64_t mapped; /* of the map just walked, only if it shares nothing */
 };
 
@@ -320,35 +320,55 @@ static void compare_pages_rest(struct check *c)
 			    iter.key_u64);
 }
 
+static int compare_cluster(struct check *c, uint64_t cluster)
+{
+	uint64_t want;
+	uint32_t count;
+	int r = space_count(c->f, c->pool, cluster, &count);
+
+	if (r < 0)
+		return r;
+	want = (uint64_t)(uintptr_t)map_u64_del(&c->clusters, cluster);
+	if (map_u64_get(&c->pool->refs.clusters, cluster)) {
+		want++;
+		c->meta_clusters++;
+	} else {
+		c->data_clusters++;
+	}
+	if (count == want)
+		return 0;
+	if (want == 0)
+		c->result.leaked_clusters++;
+	check_error(c, "cluster %#" PRIx64 ": counted %u times, used %" PRIu64 " times", cluster,
+		    count, want);
+	return 0;
+}
+
+/* Those that are counted; what is used and is not counted remains in c->clusters. */
 static int compare_group(struct check *c, uint64_t key, const struct space_value *value)
 {
+	const struct page_want want = { .type = PAGE_SPACE, .level = 0 };
 	uint64_t first = cluster_name(cluster_disk(key), cluster_index(key) * SPACE_GROUP);
-	uint32_t free = 0;
+	uint32_t free = SPACE_GROUP;
+	struct page *page = NULL;
+	int r = cache_get(c->f, c->pool, &value->page, &want, &page);
 
-	for (uint64_t i = 0; i < SPACE_GROUP; i++) {
-		uint64_t want, cluster = first + i;
-		uint32_t count;
-		int r = space_count(c->f, c->pool, cluster, &count);
+	for (uint64_t i = 0; r == 0 && i < SPACE_GROUP; i++) {
+		uint8_t four = page->bytes[PAGE_HEAD + i / 4];
 
-		if (r < 0)
-			return r;
-		want = (uint64_t)(uintptr_t)map_u64_del(&c->clusters, cluster);
-		free += count == 0;
-		if (map_u64_get(&c->pool->refs.clusters, cluster))
-			want++;
-		else
-			c->data_clusters += count > 0;
-		if (count == want)
+		if (four == 0)
+			i |= 3;
+		if (!(four >> (i % 4 * 2) & 3))
 			continue;
-		if (want == 0)
-			c->result.leaked_clusters++;
-		check_error(c, "cluster %#" PRIx64 ": counted %u times, used %" PRIu64 " times",
-			    cluster, count, want);
+		free--;
+		r = compare_cluster(c, first + i);
 	}
-	if (free != value->free)
+	if (page)
+		cache_put(&c->pool->cache, page);
+	if (r == 0 && free != value->free)
 		check_error(c, "group %#" PRIx64 ": %u clusters free, noted %u", key, free,
 			    value->free);
-	return 0;
+	return r;
 }
 
 static int compare_clusters(struct check *c)
@@ -396,6 +416,7 @@ static void compare_totals(struct check *c)
 	compare_number(c, "replicas", c->replicas, super->replicas);
 	compare_number(c, "snapshots", c->snapshots, super->snapshots);
 	compare_number(c, "data clusters", c->data_clusters, super->data_clusters);
+	compare_number(c, "counted metadata clusters", c->meta_clusters, super->meta_clusters);
 	compare_number(c, "metadata clusters", map_u64_count(&c->pool->refs.clusters),
 		       super->meta_clusters);
 	compare_number(c, "catalog entries", c->entries[TREE_CATALOG], super->catalog.entries);
