@@ -496,6 +496,11 @@ void disk_submit(struct sim_io *io, struct io_op *op)
 	list_add_tail(&req->disk->reqs, &req->link);
 	disk_stage(req, op);
 	disk_draw(req);
+	if (unlikely(req->disk->plant) && (op->code == IO_WRITE || op->code == IO_FSYNC) &&
+	    req->disk->plant(req->disk->plant_ctx, op)) {
+		req->skips = true;
+		req->flags &= ~(uint32_t)IO_DSYNC;
+	}
 	uint64_t ns = disk_latency(req);
 	/* DK2: one of four is seen at once */
 	if (req->write && !req->error && prng_below(&sim->prng[SIM_STREAM_DISK], 4) == 0)
@@ -612,6 +617,12 @@ void sim_disk_plant_skipped_flush(struct sim_disk *disk, bool on)
 void sim_disk_plant_lost_lock(struct sim_disk *disk, bool on)
 {
 	disk->plant_lost_lock = on;
+}
+
+void sim_disk_plant(struct sim_disk *disk, sim_disk_plant_fn fn, void *ctx)
+{
+	disk->plant = fn;
+	disk->plant_ctx = ctx;
 }
 
 void sim_disk_record(struct sim_disk *disk, struct disk_log *log)

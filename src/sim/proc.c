@@ -15,6 +15,7 @@
 
 #include "base/must.h"
 #include "io/stack.h"
+#include "pool/pool.h"
 #include "reactor/reactor.h"
 #include "sim/sim_priv.h"
 
@@ -141,6 +142,7 @@ static void proc_start_reactors(struct sim_proc *proc)
 		proc->env.drivers = proc->opts.drivers;
 		proc->env.home = reactors[0];
 		must(bdev_table_new(&proc->ios[0]->io, &proc->env.table) == 0);
+		must(pool_table_new(&proc->ios[0]->io, &proc->env.pools) == 0);
 	}
 	must(fiber_start(reactors[0], "main", proc_main, proc, NULL) == 0);
 }
@@ -252,8 +254,10 @@ static void proc_stop(struct sim_proc *proc)
 	struct sim *sim = proc->host->sim;
 
 	sim_trace(sim, "%s: stop, result %d", proc->name, proc->result);
-	if (proc->opts.drivers)
+	if (proc->opts.drivers) {
+		pool_table_free(proc->env.pools);
 		bdev_table_free(proc->env.table);
+	}
 	for (unsigned i = 0; i < proc->opts.reactors; i++)
 		reactor_free(proc->ios[i]->reactor);
 	proc_stop_loops(proc);

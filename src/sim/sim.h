@@ -247,6 +247,12 @@ unsigned sim_disk_inflight(const struct sim_disk *disk);
 void sim_disk_plant_skipped_flush(struct sim_disk *disk, bool on);
 /* Locks keep nobody out from now on: another. */
 void sim_disk_plant_lost_lock(struct sim_disk *disk, bool on);
+/*
+ * The same, chosen: asked of each write and flush as it is submitted. True: this flush is told done
+ * and skipped, this write is not durable though it asked for it.
+ */
+typedef bool (*sim_disk_plant_fn)(void *ctx, const struct io_op *op);
+void sim_disk_plant(struct sim_disk *disk, sim_disk_plant_fn fn, void *ctx);
 /* Everybody who records writes (disk_crash.h). */
 struct disk_log;
 void sim_disk_record(struct sim_disk *disk, struct disk_log *log);

@@ -135,6 +135,8 @@ struct sim_disk {
 	struct list reqs; /* struct disk_req in flight */
 	unsigned inflight;
 	bool plant_skip_flush, plant_lost_lock;
+	sim_disk_plant_fn plant;
+	void *plant_ctx;
 	uint64_t mtime_ns;
 	char path[48]; /* where it was made, for the trace; cut if long */
 	struct fs_dir dir;
