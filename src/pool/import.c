@@ -22,6 +22,8 @@
 #include "pool/label_priv.h"
 #include "reactor/fiber.h"
 
+#define IMPORT_SKIP_MAX (1u << 20) /* a head that is further ahead is rot */
+
 struct import {
 	const struct pool_import_args *args;
 	struct pool *pool;
@@ -29,6 +31,7 @@ struct import {
 	struct label *labels;	 /* of each */
 	struct super *newest;	 /* the highest transaction found below `below` */
 	uint64_t below;
+	uint64_t begun; /* the highest transaction in the head of any superblock, torn ones too */
 	uint8_t *ring;
 };
 
@@ -62,6 +65,18 @@ static int import_open(struct fiber *f, struct import *im)
 	return r;
 }
 
+/*
+ * A superblock that was begun, be it whole or not. Should a later one of the same number be written
+ * over it and be torn, sectors of both could be that of the one which never was: see
+ * import_skip().
+ */
+static void import_begun(struct import *im, const uint8_t *page, const struct page_head *head)
+{
+	if (le32_get(page) == PAGE_MAGIC && head->type == PAGE_SUPER &&
+	    memcmp(head->pool.bytes, im->labels[0].pool.bytes, 16) == 0)
+		im->begun = max_u64(im->begun, head->txg);
+}
+
 /* One slot of a ring: keep it if it is better than what we have. */
 static int import_slot(struct fiber *f, struct import *im, struct pool_disk *disk,
 		       const uint8_t *page)
@@ -70,6 +85,7 @@ static int import_slot(struct fiber *f, struct import *im, struct pool_disk *dis
 	int r;
 
 	page_head_get(page, &head);
+	import_begun(im, page, &head);
 	if (head.type != PAGE_SUPER || head.txg <= im->newest->txg || head.txg >= im->below ||
 	    memcmp(head.pool.bytes, im->labels[0].pool.bytes, 16) != 0 || !page_is_sealed(page))
 		return 0;
@@ -228,6 +244,20 @@ static int import_super(struct fiber *f, struct import *im)
 	return import_trees(f, pool);
 }
 
+/*
+ * How many transactions to leave out, so that the first one after the import has a number, and a
+ * slot of the ring, that no torn superblock bears. Even, so that the log goes on in the same half,
+ * and the slot of the newest superblock stays what it is.
+ */
+static uint64_t import_skip(const struct import *im)
+{
+	uint64_t newest = im->pool->super.txg;
+
+	if (im->begun <= newest || im->begun - newest > IMPORT_SKIP_MAX)
+		return 0;
+	return align_up_u64(im->begun - newest, 2);
+}
+
 static int import_do(struct fiber *f, struct import *im)
 {
 	struct pool *pool = im->pool;
@@ -247,6 +277,7 @@ static int import_do(struct fiber *f, struct import *im)
 			snprintf(pool->why, sizeof(pool->why), "%s",
 				 im->args->read_only ? "as asked" : "written by a later version");
 	}
+	pool->txg_skip = import_skip(im);
 	if (!(pool->super.flags & SUPER_CLEAN))
 		pool->super.incarnation++; /* R4 of bdev/replica.h */
 	space_size(pool);

@@ -90,6 +90,7 @@ int pool_start(struct fiber *f, struct pool *pool)
 	if (r < 0 || pool->state != POOL_ONLINE)
 		return r;
 	pool->super.flags &= ~(uint64_t)SUPER_CLEAN;
+	pool->super.txg += pool->txg_skip;
 	r = commit_start(f, pool);
 	return r < 0 ? r : commit_wait(f, pool);
 }

@@ -28,6 +28,7 @@ struct pool {
 	struct mem *mem;
 	enum pool_state state;
 	char why[128];
+	uint64_t txg_skip; /* transactions left out by the first commit (import.c) */
 	bool damaged; /* imported from an older transaction */
 
 	uint32_t cluster_shift;	     /* log2 of its bytes */
