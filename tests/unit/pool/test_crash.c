@@ -9,6 +9,7 @@
  *	POOL_CRASH_SEED		which variant: parameters of the operations, random sequences
  *	POOL_CRASH_PLAY		only the short sequence with these steps ("grow fua delete")
  *	POOL_CRASH_LONG		only the long one of this seed
+ *	POOL_CRASH_DEEP		every which state goes deep
  *	POOL_CRASH_TRACE	the number of the recovery (a failure tells it) to be traced; 0: the sequence
  *
  * Compiled with CRASH_MUTANT (the name of a planted bug, in a pool with one file changed), it
@@ -349,6 +350,13 @@ static void base_close(struct base *base)
 
 /* ---- which sequences ------------------------------------------------------------------------------------ */
 
+static uint64_t env_u64(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
 /* Number i of all of length 1, 2 and 3; each ends in crash points of its last step only. */
 static void short_sequence(struct crash *c, const struct base *base, unsigned i, uint64_t seed)
 {
@@ -359,6 +367,7 @@ static void short_sequence(struct crash *c, const struct base *base, unsigned i,
 			      .opts = { .torn = 1, .samples = 100 }, .deep_every = 401,
 			      .states_max = UINT64_MAX };
 
+	s.deep_every = (unsigned)env_u64("POOL_CRASH_DEEP", s.deep_every);
 	for (unsigned k = length; k > 0; k--, number /= STEPS_ASKED)
 		steps[k - 1] = number % STEPS_ASKED;
 	sequence_play(c, base, &s);
@@ -377,6 +386,7 @@ static void long_sequence(struct crash *c, uint64_t seed, uint64_t states_max)
 
 	prng_init(&prng, seed, 9);
 	s.count = (unsigned)prng_range(&prng, 4, LONG_STEPS_MAX);
+	s.deep_every = (unsigned)env_u64("POOL_CRASH_DEEP", s.deep_every);
 	s.first = s.count - min_u32(s.count, 12);
 	for (unsigned i = 0; i < s.count; i++)
 		steps[i] = prng_below(&prng, 3) ? prng_below(&prng, STEPS)
@@ -388,13 +398,6 @@ static void long_sequence(struct crash *c, uint64_t seed, uint64_t states_max)
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------------- */
-
-static uint64_t env_u64(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
-}
 
 static void crash_open(struct crash *c)
 {
