@@ -75,9 +75,12 @@ int disk_read(struct fiber *f, struct pool_disk *disk, uint64_t offset, void *bu
 int disk_write(struct fiber *f, struct pool_disk *disk, uint64_t offset, const void *buf,
 	       size_t len, uint16_t flags)
 {
-	disk->unflushed = true;
-	return bdev_write(f, disk->chan, offset >> disk->block_shift, len >> disk->block_shift, buf,
-			  flags);
+	int r = bdev_write(f, disk->chan, offset >> disk->block_shift, len >> disk->block_shift, buf,
+			   flags);
+
+	if (!(flags & BIO_FUA))
+		disk->unflushed = true; /* a flush begun before now does not cover it */
+	return r;
 }
 
 uint64_t disk_offset_of_cluster(const struct pool *pool, uint64_t cluster)
@@ -126,6 +129,7 @@ struct batch {
 struct batch_write {
 	struct batch *batch;
 	struct pool_disk *flushes; /* NULL: it is a write */
+	struct pool_disk *wrote;   /* NULL: it is a flush */
 	struct iovec iov[DISK_RUN_PAGES];
 	struct bio bio; /* last: room of the drivers follows */
 };
@@ -145,6 +149,8 @@ static void batch_write_done(struct bio *bio)
 		batch->status = bio->status;
 	if (write->flushes)
 		write->flushes->flushing--;
+	if (write->wrote)
+		write->wrote->unflushed = true; /* a flush begun before now does not cover it */
 	mem_free(write);
 	if (--batch->inflight <= batch->wake_at)
 		event_set(&batch->idle);
@@ -197,7 +203,7 @@ static void run_submit(struct batch *batch, struct pool *pool, struct page *cons
 	bio_prep(&write->bio, disk->chan, BIO_WRITE,
 		 disk_offset_of_page(pool, pages[0]->name) >> disk->block_shift,
 		 (n * POOL_PAGE) >> disk->block_shift, write->iov, (uint32_t)n, batch_write_done);
-	disk->unflushed = true;
+	write->wrote = disk;
 	bio_submit(&write->bio);
 }
 
