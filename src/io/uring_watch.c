@@ -6,7 +6,10 @@
  * level-triggered. Other events are had by cancelling the poll and arming another when
  * its last CQE has come; what comes meanwhile is filtered by the events wanted now.
  *
- * A signal is read from a signalfd of its own.
+ * A signal is read from a signalfd of its own, on this thread and when the poll says so. An
+ * IORING_OP_READ would do where the kernel can read a signalfd without waiting; an older one
+ * (6.1) gives it to a kernel worker. That is a thread of this process which waits for ever,
+ * and while it is being made a signal may find it and not the mask: the process was killed.
  */
 #include "io/uring_priv.h"
 
@@ -120,8 +123,7 @@ struct io_signal {
 	struct io *io;
 	int fd;
 	bool is_freed, is_in_call;
-	struct uring_event read;
-	struct signalfd_siginfo info;
+	struct uring_event poll;
 	io_signal_fn fn;
 	void *ctx;
 };
@@ -130,18 +132,19 @@ static void signal_arm(struct io_signal *s)
 {
 	struct io_uring_sqe *sqe = uring_sqe(uring_of(s->io));
 
-	io_uring_prep_read(sqe, s->fd, &s->info, sizeof(s->info), 0);
-	uring_sqe_event(sqe, &s->read);
+	io_uring_prep_poll_add(sqe, s->fd, POLLIN);
+	uring_sqe_event(sqe, &s->poll);
 }
 
 static void signal_event(struct uring *u, struct uring_event *ev, int res, unsigned flags)
 {
-	struct io_signal *s = container_of(ev, struct io_signal, read);
+	struct io_signal *s = container_of(ev, struct io_signal, poll);
+	struct signalfd_siginfo info;
 
-	if (!s->is_freed && res == (int)sizeof(s->info)) {
+	if (!s->is_freed && read(s->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		u->told++;
 		s->is_in_call = true;
-		s->fn(s->ctx, (int)s->info.ssi_signo);
+		s->fn(s->ctx, (int)info.ssi_signo);
 		s->is_in_call = false;
 	}
 	if (!s->is_freed) {
@@ -164,7 +167,7 @@ int uring_signal(struct io *io, int signo, io_signal_fn fn, void *ctx, struct io
 	s = mem_alloc(io->mem, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->fd = signalfd(-1, &set, SFD_CLOEXEC);
+	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->fd < 0) {
 		mem_free(s);
 		return -errno;
@@ -172,7 +175,7 @@ int uring_signal(struct io *io, int signo, io_signal_fn fn, void *ctx, struct io
 	s->io = io;
 	s->fn = fn;
 	s->ctx = ctx;
-	s->read.fn = signal_event;
+	s->poll.fn = signal_event;
 	signal_arm(s);
 	*ret = s;
 	return 0;
@@ -186,5 +189,5 @@ void uring_signal_free(struct io_signal *s)
 	s->is_freed = true;
 	u->closing++;
 	if (!s->is_in_call)
-		uring_cancel_event(u, &s->read);
+		uring_cancel_event(u, &s->poll);
 }

@@ -2,6 +2,7 @@
 /* Foreign descriptors, signals, child processes. */
 #include "pair.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -175,11 +176,24 @@ static void signalled_fn(void *ctx, int signo)
 		io_signal_free(s->signal);
 }
 
+/* Threads of this process, those of the kernel's making included. */
+static unsigned threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count - 2;
+}
+
 static void signals_come_through_the_loop(void **state)
 {
 	static const int block[] = { SIGUSR1, SIGUSR2, 0 };
 	struct world *w = *state;
 	struct signalled s = { 0 };
+	unsigned threads_before = threads();
 
 	io_block_signals(block);
 	assert_int_equal(io_signal_watch(w->io, SIGUSR1, signalled_fn, &s, &s.signal), 0);
@@ -189,6 +203,7 @@ static void signals_come_through_the_loop(void **state)
 		world_turn_for(w, 5000000);
 		assert_int_equal(s.calls, i);
 	}
+	assert_int_equal(threads(), threads_before); /* none waits for them in our stead */
 	io_signal_free(s.signal);
 	world_turn_for(w, 1000000);
 	s = (struct signalled){ .free_in_call = true };
