@@ -148,13 +148,19 @@ void history_acked(struct history *h, struct change *change, uint64_t events, bo
 	h->floor_valid = false;
 }
 
+void history_refused(struct history *h, struct change *change, uint64_t events)
+{
+	when_end(h, &change->when, events);
+	change->maybe = true;
+}
+
 void history_flushed(struct history *h, int object, const struct when *flush)
 {
 	for (unsigned i = 0; i < h->change_count; i++) {
 		struct change *c = &h->changes[i];
 
 		if ((object >= 0 && c->object != (unsigned)object) || c->durable.end != HISTORY_NEVER ||
-		    c->when.life != flush->life || c->when.end_at > flush->begin_at)
+		    c->maybe || c->when.life != flush->life || c->when.end_at > flush->begin_at)
 			continue;
 		c->durable = *flush;
 	}

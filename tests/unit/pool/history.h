@@ -52,7 +52,7 @@ struct object {
 struct change {
 	unsigned object;
 	uint32_t first, count, serial; /* 0: zeros */
-	bool maybe;		       /* of an earlier life, and not durable then */
+	bool maybe;		       /* it failed; or was of an earlier life, and not durable then */
 	struct when when, durable;     /* durable: begin unused */
 };
 
@@ -93,6 +93,8 @@ struct change *history_change(struct history *h, unsigned object, uint32_t first
 			      bool zeros, struct when when);
 /* It is acked; durable: for good. */
 void history_acked(struct history *h, struct change *change, uint64_t events, bool durable);
+/* It failed: it may have happened, in part. */
+void history_refused(struct history *h, struct change *change, uint64_t events);
 /* A flush of an object (-1: of all) that began at `flush` has ended. */
 void history_flushed(struct history *h, int object, const struct when *flush);
 

@@ -2,6 +2,7 @@
 /* player - see player.h. */
 #include "player.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "sim/check.h"
 
 #define CACHE_BYTES   (256u << 10)
+#define BLOCK_SECTORS 8u
 #define BURST_BIOS    3u
 #define BURST_SECTORS (HISTORY_SECTORS / BURST_BIOS / 8 * 8)
 #define OBJECT_CLUSTERS 4u
@@ -45,6 +47,18 @@ static bool ok(struct fiber *f, struct player *p, const char *what, const char *
 		return true;
 	sim_fail(p->sim, "%s %s: %d %s", what, name, r, fiber_words(f));
 	fiber_clear(f);
+	return false;
+}
+
+/* -ENOSPC of a full pool is an answer, too: *ret_full. */
+static bool ok_or_full(struct fiber *f, struct player *p, const char *what, const char *name, int r,
+		       bool *ret_full)
+{
+	*ret_full = r == -ENOSPC && p->ballast;
+	if (!*ret_full)
+		return ok(f, p, what, name, r);
+	fiber_clear(f);
+	sim_trace(p->sim, "play: %s %s: full", what, name);
 	return false;
 }
 
@@ -192,6 +206,7 @@ static void step_write(struct fiber *f, struct player *p, bool fua)
 	struct change *c;
 	struct open open;
 	uint32_t first, count;
+	bool full;
 
 	if (!o || !open_object(f, p, o, &open))
 		return;
@@ -199,9 +214,12 @@ static void step_write(struct fiber *f, struct player *p, bool fua)
 	c = history_change(p->h, history_index(p->h, o), first, count, false, begin(p));
 	fill(p->buf, first, count, c->serial);
 	sim_trace(p->sim, "play: write%s %s %u+%u = %u", fua ? " fua" : "", o->name, first, count, c->serial);
-	if (ok(f, p, "write", o->name, bdev_write(f, open.chan, first / open.per, count / open.per, p->buf,
-						  fua ? BIO_FUA : 0)))
+	if (ok_or_full(f, p, "write", o->name,
+		       bdev_write(f, open.chan, first / open.per, count / open.per, p->buf, fua ? BIO_FUA : 0),
+		       &full))
 		history_acked(p->h, c, events(p), fua);
+	else if (full)
+		history_refused(p->h, c, events(p));
 	close_object(f, &open);
 }
 
@@ -212,6 +230,7 @@ static void step_unmap(struct fiber *f, struct player *p)
 	struct change *c;
 	struct open open;
 	uint32_t first, count;
+	bool full;
 	int r;
 
 	if (!o || !open_object(f, p, o, &open))
@@ -222,8 +241,13 @@ static void step_unmap(struct fiber *f, struct player *p)
 		  count);
 	r = unmap ? bdev_unmap(f, open.chan, first / open.per, count / open.per)
 		  : bdev_zeroes(f, open.chan, first / open.per, count / open.per, fua ? BIO_FUA : 0);
-	if (ok(f, p, "unmap", o->name, r))
+	/* Freeing needs no space (P7), but a part of a block that is shared must be zeroed in a copy. */
+	full = false;
+	if ((first | count) % BLOCK_SECTORS ? ok_or_full(f, p, "unmap", o->name, r, &full)
+					    : ok(f, p, "unmap", o->name, r))
 		history_acked(p->h, c, events(p), fua);
+	else if (full)
+		history_refused(p->h, c, events(p));
 	close_object(f, &open);
 }
 
@@ -327,7 +351,9 @@ static void burst_done(struct bio *bio)
 	struct burst_bio *b = bio->layer_priv;
 	struct player *p = b->burst->p;
 
-	if (bio->status < 0) {
+	if (bio->status == -ENOSPC && p->ballast && !b->flush) {
+		history_refused(p->h, b->change, events(p));
+	} else if (bio->status < 0) {
 		sim_fail(p->sim, "%s: %d", bio_op_name(bio->op), bio->status);
 	} else if (b->flush) {
 		when_end(p->h, &b->when, events(p));
@@ -381,18 +407,75 @@ static void step_burst(struct fiber *f, struct player *p)
 	if (!o || !open_object(f, p, o, &open))
 		return;
 	event_init(&burst.ended);
+	burst.busy = 1; /* while they are made */
 	burst.object = history_index(p->h, o);
-	for (unsigned i = 0; i < BURST_BIOS; i++)
-		burst_add(&burst, i, o, &open, p->buf + (size_t)i * BURST_SECTORS * HISTORY_SECTOR);
 	if (prng_below(&p->prng, 2)) /* a commit at the same time */
 		must(fiber_start(fiber_reactor(f), "sync", sync_main, p, &sync) == 0);
-	for (unsigned i = 0; i < BURST_BIOS; i++)
+	for (unsigned i = 0; i < BURST_BIOS; i++) {
+		if (sync && fiber_sleep(f, prng_below(&p->prng, SIM_MS)) < 0)
+			break;
+		burst_add(&burst, i, o, &open, p->buf + (size_t)i * BURST_SECTORS * HISTORY_SECTOR);
 		bio_submit(burst.bios[i].bio);
-	event_wait_always(f, &burst.ended);
+	}
+	if (--burst.busy)
+		event_wait_always(f, &burst.ended);
 	if (sync)
 		(void)fiber_join(f, sync);
 	for (unsigned i = 0; i < BURST_BIOS; i++)
 		mem_free(burst.bios[i].bio);
+	close_object(f, &open);
+}
+
+/* ---- ballast --------------------------------------------------------------------------------------- */
+
+#define BALLAST "ballast"
+#define BALLAST_BLOCK 4096u
+#define BALLAST_SERIAL 7u
+#define BALLAST_LOOKS 4u
+
+void player_fill(struct fiber *f, struct player *p)
+{
+	struct replica_create_args args = { .name = BALLAST };
+	struct object o = { .name = BALLAST };
+	struct pool_info info;
+	struct open open;
+	uint64_t used;
+
+	pool_info(p->pool, &info);
+	used = info.used_bytes + info.metadata_bytes + info.reserved_bytes + (uint64_t)p->spare * p->cluster_bytes;
+	p->ballast = (uint32_t)((info.capacity_bytes - used) / p->cluster_bytes);
+	args.size_bytes = (uint64_t)p->ballast * p->cluster_bytes;
+	if (!ok(f, p, "create", BALLAST, replica_create(f, p->pool, &args)) || !open_object(f, p, &o, &open))
+		return;
+	for (uint32_t i = 0; i < p->ballast; i++) {
+		uint64_t first = (uint64_t)i * p->cluster_bytes / HISTORY_SECTOR;
+
+		fill(p->buf, (uint32_t)first, BALLAST_BLOCK / HISTORY_SECTOR, BALLAST_SERIAL);
+		if (!ok(f, p, "write", BALLAST, bdev_write(f, open.chan, first / open.per,
+							   BALLAST_BLOCK / HISTORY_SECTOR / open.per, p->buf, 0)))
+			break;
+	}
+	ok(f, p, "flush", BALLAST, bdev_flush(f, open.chan));
+	close_object(f, &open);
+}
+
+/* A few places of it: nobody has written there. */
+static void ballast_look(struct fiber *f, struct player *p)
+{
+	struct object o = { .name = BALLAST };
+	struct open open;
+
+	if (!p->ballast || !open_object(f, p, &o, &open))
+		return;
+	for (unsigned i = 0; i < BALLAST_LOOKS; i++) {
+		uint64_t first = prng_below(&p->prng, p->ballast) * p->cluster_bytes / HISTORY_SECTOR, serial = 0;
+
+		if (ok(f, p, "read", BALLAST, bdev_read(f, open.chan, first / open.per,
+							BALLAST_BLOCK / HISTORY_SECTOR / open.per, p->buf)) &&
+		    (pattern_look(p->buf, PLAYER_SEED, first, 0, &serial) != PATTERN_GOOD ||
+		     serial != BALLAST_SERIAL))
+			sim_fail(p->sim, BALLAST " is overwritten at sector %u", (unsigned)first);
+	}
 	close_object(f, &open);
 }
 
@@ -403,6 +486,7 @@ static void step_create(struct fiber *f, struct player *p)
 	struct replica_create_args args = { .size_bytes = (uint64_t)OBJECT_CLUSTERS * p->cluster_bytes,
 					    .thick = prng_below(&p->prng, 4) == 0 };
 	struct object *o;
+	bool full;
 
 	if (args.size_bytes > PLAYER_BUF)
 		args.size_bytes = PLAYER_BUF;
@@ -414,8 +498,10 @@ static void step_create(struct fiber *f, struct player *p)
 		return;
 	args.name = o->name;
 	sim_trace(p->sim, "play: create %s", o->name);
-	if (ok(f, p, "create", o->name, replica_create(f, p->pool, &args)))
+	if (ok_or_full(f, p, "create", o->name, replica_create(f, p->pool, &args), &full))
 		when_end(p->h, &o->created, events(p));
+	else if (full)
+		o->created.begin = HISTORY_NEVER;
 }
 
 static void step_derive(struct fiber *f, struct player *p, bool clone)
@@ -475,14 +561,18 @@ static void step_resize(struct fiber *f, struct player *p)
 {
 	struct object *o = pick(p, can_grow);
 	uint32_t sectors;
+	bool full;
 
 	if (!o)
 		return;
 	sectors = object_sectors(o) + p->cluster_bytes / HISTORY_SECTOR;
 	object_resize(o, sectors, begin(p));
 	sim_trace(p->sim, "play: resize %s", o->name);
-	if (ok(f, p, "resize", o->name, replica_resize(f, p->pool, o->name, (uint64_t)sectors * HISTORY_SECTOR)))
+	if (ok_or_full(f, p, "resize", o->name,
+		       replica_resize(f, p->pool, o->name, (uint64_t)sectors * HISTORY_SECTOR), &full))
 		when_end(p->h, &o->sizes[o->size_count - 1].when, events(p));
+	else if (full)
+		o->size_count--;
 }
 
 static void step_grow(struct fiber *f, struct player *p)
@@ -569,6 +659,8 @@ static int judge_object(void *ctx, const struct replica_stat *stat)
 	struct object *o = history_find(j->p->h, stat->name);
 	uint32_t sectors = (uint32_t)(stat->size_bytes / HISTORY_SECTOR);
 
+	if (j->p->ballast && strcmp(stat->name, BALLAST) == 0)
+		return 0;
 	if (!o || !history_may_be(o, j->at)) {
 		sim_fail(sim, "%s is there, and should not", stat->name);
 		return -1;
@@ -598,6 +690,7 @@ static void judge_bytes(struct fiber *f, struct judge *j)
 	for (unsigned i = 0; i < j->p->h->object_count && !sim_failed(j->p->sim); i++)
 		if (j->found[i].sectors)
 			read_object(f, j->p, &j->p->h->objects[i], j->found[i].sectors, j->at);
+	ballast_look(f, j->p);
 }
 
 static void judge_say(void *ctx, const char *line)

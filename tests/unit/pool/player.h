@@ -53,6 +53,8 @@ struct player {
 	uint64_t disk_bytes;	/* it is grown to this */
 	uint64_t grown_at;	/* event; NEVER */
 	unsigned replicas_max;	/* alive objects at most */
+	uint32_t spare;		/* clusters left free of a full pool; 0: it is not full */
+	uint32_t ballast;	/* clusters it is full of */
 	uint8_t *buf;		/* PLAYER_BUF */
 	struct found found[HISTORY_OBJECTS]; /* by the last judge */
 };
@@ -63,6 +65,8 @@ struct player {
 /* The pool is created, or imported: fails the world if that fails. */
 int player_create(struct fiber *f, struct player *p);
 int player_import(struct fiber *f, struct player *p);
+/* Fill it up to `spare` clusters: what is freed is soon used again. Sets ballast. */
+void player_fill(struct fiber *f, struct player *p);
 /* One step; the world fails if it does. */
 void player_step(struct fiber *f, struct player *p, enum step step);
 int player_export(struct fiber *f, struct player *p);

@@ -29,14 +29,33 @@
 #include "pool/format.h"
 #include "reactor/fiber.h"
 
-#define DISK_BYTES (64u << 20)
+#define DISK_BYTES     (64u << 20)
 #define LONG_STEPS_MAX 200u
+#define LONG_SEEDS     1200u /* seeds of long sequences to a seed of ours */
+
+#ifdef CRASH_MUTANT /* soon the long ones where space is used again */
+#define SHORT_STATES 2500u
+#define LONG_FIRST   LONG_CHURN
+#define LONG_STEP    LONG_KINDS
+#else
+#define SHORT_STATES (c.want / 2)
+#define LONG_FIRST   LONG_ANY
+#define LONG_STEP    1u
+#endif
+
+/* Kinds of long sequences, by the seed. */
+enum long_kind {
+	LONG_ANY,
+	LONG_FULL,  /* in a pool nearly full */
+	LONG_CHURN, /* space comes and goes while commits run */
+	LONG_KINDS
+};
 #define NAME_MAX_ 4096
 
 #if defined(__SANITIZE_ADDRESS__)
 #define STATES_DEFAULT 3000u
 #else
-#define STATES_DEFAULT 50000u
+#define STATES_DEFAULT 52000u
 #endif
 
 /* A pool at rest, from which sequences begin. */
@@ -44,6 +63,7 @@ struct base {
 	struct sim_image *image;
 	struct history *h;
 	uint32_t cluster_bytes;
+	uint32_t spare, ballast; /* clusters; see player.h */
 	bool is_volatile;
 };
 
@@ -87,11 +107,19 @@ static void world_open(struct world *w, struct crash *c, const struct base *base
 		       const struct sim_image *image, uint64_t disk_bytes, uint64_t seed)
 {
 	*w = (struct world){ .c = c, .base = base };
-	w->sim = sim_new(&(struct sim_opts){ .seed = seed, .mem = &c->heap.mem, .stacks = c->stacks,
+	w->sim = sim_new(&(struct sim_opts){ .seed = seed,
+					     .mem = &c->heap.mem,
+					     .stacks = c->stacks,
 					     .trace = c->no == c->trace ? print_line : NULL });
 	w->host = sim_host_add(w->sim, "a");
-	w->p = (struct player){ .sim = w->sim, .h = base->h, .cluster_bytes = base->cluster_bytes,
-				.disk_bytes = disk_bytes, .grown_at = HISTORY_NEVER, .replicas_max = 6 };
+	w->p = (struct player){ .sim = w->sim,
+				.h = base->h,
+				.cluster_bytes = base->cluster_bytes,
+				.disk_bytes = disk_bytes,
+				.grown_at = HISTORY_NEVER,
+				.replicas_max = 6,
+				.spare = base->spare,
+				.ballast = base->ballast };
 	prng_init(&w->p.prng, seed, 3);
 	w->p.buf = c->buf;
 	w->p.disk = sim_disk_add(w->host, "/dev/sda",
@@ -116,8 +144,9 @@ static bool proc_has_ended(void *ctx)
 
 static void world_run(struct world *w, fiber_fn fn)
 {
-	w->proc = sim_proc_add(w->host, &(struct sim_proc_opts){ .name = "pool", .main = fn, .arg = w,
-								 .drivers = engine_drivers });
+	w->proc = sim_proc_add(
+		w->host, &(struct sim_proc_opts){
+				 .name = "pool", .main = fn, .arg = w, .drivers = engine_drivers });
 	if (!sim_run_until(w->sim, proc_has_ended, w, 3600 * SIM_S))
 		sim_fail(w->sim, "it hangs");
 }
@@ -134,8 +163,9 @@ static void world_close(struct world *w)
 
 /* ---- a state: recover, judge ----------------------------------------------------------------- */
 
-static const enum step after_steps[] = { STEP_WRITE, STEP_FUA, STEP_UNMAP, STEP_SNAPSHOT, STEP_FLUSH,
-					 STEP_DELETE, STEP_CREATE, STEP_SYNC, STEP_BURST, STEP_WRITE };
+static const enum step after_steps[] = { STEP_WRITE, STEP_FUA,	  STEP_UNMAP,  STEP_SNAPSHOT,
+					 STEP_FLUSH, STEP_DELETE, STEP_CREATE, STEP_SYNC,
+					 STEP_BURST, STEP_WRITE };
 
 static int recover_main(struct fiber *f, void *arg)
 {
@@ -149,7 +179,8 @@ static int recover_main(struct fiber *f, void *arg)
 			p->life = 1;
 		}
 		for (unsigned i = 0; i < w->after; i++)
-			player_step(f, p, after_steps[prng_below(&p->prng, ARRAY_LEN(after_steps))]);
+			player_step(f, p,
+				    after_steps[prng_below(&p->prng, ARRAY_LEN(after_steps))]);
 		player_export(f, p);
 	}
 	return 0;
@@ -308,24 +339,29 @@ static void sequence_play(struct crash *c, const struct base *base, const struct
 
 static int base_main(struct fiber *f, void *arg)
 {
-	static const enum step steps[] = { STEP_CREATE, STEP_WRITE, STEP_WRITE, STEP_SNAPSHOT, STEP_WRITE };
+	static const enum step steps[] = { STEP_CREATE, STEP_WRITE, STEP_WRITE, STEP_SNAPSHOT,
+					   STEP_WRITE };
 	struct world *w = arg;
 
 	if (player_create(f, &w->p) == 0) {
 		for (unsigned i = 0; i < ARRAY_LEN(steps); i++)
 			player_step(f, &w->p, steps[i]);
+		if (w->p.spare)
+			player_fill(f, &w->p);
 		player_export(f, &w->p);
 	}
 	return 0;
 }
 
 static void base_open(struct crash *c, struct base *base, uint32_t cluster_bytes, bool is_volatile,
-		      uint64_t seed)
+		      uint32_t spare, uint64_t seed)
 {
 	struct crash_iter *it;
 	struct world w;
 
-	*base = (struct base){ .cluster_bytes = cluster_bytes, .is_volatile = is_volatile };
+	*base = (struct base){ .cluster_bytes = cluster_bytes,
+			       .is_volatile = is_volatile,
+			       .spare = spare };
 	base->h = mem_alloc(&c->heap.mem, sizeof(*base->h));
 	must(base->h);
 	base->h->is_volatile = is_volatile;
@@ -333,10 +369,12 @@ static void base_open(struct crash *c, struct base *base, uint32_t cluster_bytes
 	world_record(&w, NULL);
 	world_run(&w, base_main);
 	world_close(&w);
+	base->ballast = w.p.ballast;
 	history_freeze(base->h);
-	it = crash_iter_new(w.p.log,
-			    &(struct crash_opts){ .first_point = disk_log_events(w.p.log) });
-	must(crash_iter_next(it));
+	it = crash_iter_new(w.p.log, &(struct crash_opts){ .first_point = disk_log_events(w.p.log),
+							   .samples = 2 });
+	while (crash_iter_next(it)) /* the last has all writes */
+		;
 	base->image = sim_image_copy(&c->heap.mem, crash_iter_image(it));
 	crash_iter_free(it);
 	disk_log_free(w.p.log);
@@ -361,10 +399,15 @@ static uint64_t env_u64(const char *name, uint64_t otherwise)
 static void short_sequence(struct crash *c, const struct base *base, unsigned i, uint64_t seed)
 {
 	unsigned length = i < STEPS_ASKED ? 1 : i < STEPS_ASKED + STEPS_ASKED * STEPS_ASKED ? 2 : 3;
-	unsigned number = i - (length > 1 ? STEPS_ASKED : 0) - (length > 2 ? STEPS_ASKED * STEPS_ASKED : 0);
+	unsigned number =
+		i - (length > 1 ? STEPS_ASKED : 0) - (length > 2 ? STEPS_ASKED * STEPS_ASKED : 0);
 	enum step steps[3];
-	struct sequence s = { .steps = steps, .count = length, .first = length - 1, .seed = seed,
-			      .opts = { .torn = 1, .samples = 100 }, .deep_every = 401,
+	struct sequence s = { .steps = steps,
+			      .count = length,
+			      .first = length - 1,
+			      .seed = seed,
+			      .opts = { .torn = 1, .samples = 100 },
+			      .deep_every = 401,
 			      .states_max = UINT64_MAX };
 
 	s.deep_every = (unsigned)env_u64("POOL_CRASH_DEEP", s.deep_every);
@@ -373,25 +416,48 @@ static void short_sequence(struct crash *c, const struct base *base, unsigned i,
 	sequence_play(c, base, &s);
 }
 
-#define SHORT_SEQUENCES (STEPS_ASKED + STEPS_ASKED * STEPS_ASKED + STEPS_ASKED * STEPS_ASKED * STEPS_ASKED)
+#define SHORT_SEQUENCES \
+	(STEPS_ASKED + STEPS_ASKED * STEPS_ASKED + STEPS_ASKED * STEPS_ASKED * STEPS_ASKED)
+
+static enum step long_step(struct prng *prng, enum long_kind kind)
+{
+	static const enum step churn[] = { STEP_WRITE,	  STEP_BURST,  STEP_UNMAP, STEP_BURST,
+					   STEP_DELETE,	  STEP_CREATE, STEP_BURST, STEP_UNMAP,
+					   STEP_SNAPSHOT, STEP_BURST };
+
+	if (kind == LONG_CHURN)
+		return churn[prng_below(prng, ARRAY_LEN(churn))];
+	return prng_below(prng, 3) ? prng_below(prng, STEPS) :
+				     after_steps[prng_below(prng, ARRAY_LEN(after_steps))];
+}
 
 static void long_sequence(struct crash *c, uint64_t seed, uint64_t states_max)
 {
 	enum step steps[LONG_STEPS_MAX];
-	struct sequence s = { .steps = steps, .seed = seed, .deep_every = 307, .states_max = states_max,
+	struct sequence s = { .steps = steps,
+			      .seed = seed,
+			      .deep_every = 307,
+			      .states_max = states_max,
 			      .opts = { .all_max = 2, .samples = 3, .torn = 1 } };
 	uint32_t clusters[] = { 16 << 10, 16 << 10, 64 << 10, 256 << 10 };
 	struct base base;
 	struct prng prng;
+	enum long_kind kind = seed % LONG_KINDS;
+	uint32_t cluster_bytes, spare = 0;
+	bool is_volatile;
 
 	prng_init(&prng, seed, 9);
 	s.count = (unsigned)prng_range(&prng, 4, LONG_STEPS_MAX);
 	s.deep_every = (unsigned)env_u64("POOL_CRASH_DEEP", s.deep_every);
 	s.first = s.count - min_u32(s.count, 12);
 	for (unsigned i = 0; i < s.count; i++)
-		steps[i] = prng_below(&prng, 3) ? prng_below(&prng, STEPS)
-						: after_steps[prng_below(&prng, ARRAY_LEN(after_steps))];
-	base_open(c, &base, clusters[prng_below(&prng, ARRAY_LEN(clusters))], prng_below(&prng, 4) != 0, seed);
+		steps[i] = long_step(&prng, kind);
+	cluster_bytes = kind == LONG_FULL ? 128 << 10 :
+					    clusters[prng_below(&prng, ARRAY_LEN(clusters))];
+	if (kind == LONG_FULL)
+		spare = (uint32_t)prng_range(&prng, 4, 16);
+	is_volatile = prng_below(&prng, 4) != 0;
+	base_open(c, &base, cluster_bytes, is_volatile, spare, seed);
 	if (!c->failed)
 		sequence_play(c, &base, &s);
 	base_close(&base);
@@ -422,9 +488,10 @@ static void crash_close(struct crash *c, const char *what, clock_t began)
 	sim_stacks_free(c->stacks);
 	mem_free(c->buf);
 	mem_heap_fini(&c->heap);
-	print_message("# %s: %llu states (%llu in recoveries) of %llu sequences, %.3f ms CPU a state\n", what,
-		      (unsigned long long)c->states, (unsigned long long)c->deep,
-		      (unsigned long long)c->sequences, c->states ? ms / (double)c->states : 0);
+	print_message(
+		"# %s: %llu states (%llu in recoveries) of %llu sequences, %.3f ms CPU a state\n",
+		what, (unsigned long long)c->states, (unsigned long long)c->deep,
+		(unsigned long long)c->sequences, c->states ? ms / (double)c->states : 0);
 }
 
 static unsigned number_of_names(const char *names)
@@ -440,23 +507,32 @@ static unsigned number_of_names(const char *names)
 			step++;
 		number = number * STEPS_ASKED + step;
 	}
-	return number + (length > 1 ? STEPS_ASKED : 0) + (length > 2 ? STEPS_ASKED * STEPS_ASKED : 0);
+	return number + (length > 1 ? STEPS_ASKED : 0) +
+	       (length > 2 ? STEPS_ASKED * STEPS_ASKED : 0);
 }
 
-/* Up to so many states, in an order that has all lengths and steps early. */
-static void crash_short(struct crash *c, uint64_t states)
+/* All of a seed, or up to so many states, in an order that has all lengths and steps early. */
+static void crash_short_seed(struct crash *c, uint64_t states, uint64_t seed)
 {
 	const char *play = getenv("POOL_CRASH_PLAY");
 	struct base base;
 
-	base_open(c, &base, 16 << 10, true, c->seed);
-	if (play) {
-		short_sequence(c, &base, number_of_names(play), c->seed);
-		states = 0;
-	}
-	for (uint64_t i = 0; i < SHORT_SEQUENCES && !c->failed && c->states < states; i++)
-		short_sequence(c, &base, (unsigned)(i < 110 ? i : 110 + (i - 110) * 387 % 1000), c->seed);
+	base_open(c, &base, 16 << 10, true, 0, seed);
+	if (play)
+		short_sequence(c, &base, number_of_names(play), seed);
+	for (uint64_t i = 0; !play && i < SHORT_SEQUENCES && !c->failed && c->states < states; i++)
+		short_sequence(c, &base, (unsigned)(i < 110 ? i : 110 + (i - 110) * 387 % 1000),
+			       seed);
 	base_close(&base);
+}
+
+static void crash_short(struct crash *c, uint64_t states)
+{
+	bool once = getenv("POOL_CRASH_PLAY") != NULL;
+
+	for (uint64_t seed = c->seed;
+	     seed == c->seed || (!once && !c->failed && c->states < states); seed++)
+		crash_short_seed(c, states, seed);
 }
 
 static void crash_long(struct crash *c)
@@ -465,7 +541,8 @@ static void crash_long(struct crash *c)
 
 	if (only != UINT64_MAX)
 		long_sequence(c, only, UINT64_MAX);
-	for (uint64_t seed = c->seed * 1000; only == UINT64_MAX && !c->failed && c->states < c->want; seed++)
+	for (uint64_t seed = c->seed * LONG_SEEDS + LONG_FIRST;
+	     only == UINT64_MAX && !c->failed && c->states < c->want; seed += LONG_STEP)
 		long_sequence(c, seed, 400);
 }
 
@@ -477,7 +554,7 @@ static void every_crash_of_short_sequences_is_survived(void **state)
 	struct crash c;
 
 	crash_open(&c);
-	crash_short(&c, c.want / 2);
+	crash_short(&c, SHORT_STATES);
 	crash_close(&c, "short sequences", began);
 	if (c.failed)
 		fail_msg("%s", c.words);
@@ -514,7 +591,7 @@ static void a_planted_bug_is_caught(void **state)
 	struct crash c;
 
 	crash_open(&c);
-	crash_short(&c, c.want / 2);
+	crash_short(&c, SHORT_STATES);
 	if (!c.failed)
 		crash_long(&c);
 	crash_close(&c, CRASH_MUTANT, began);

@@ -1,0 +1,2 @@
+# txn.c: the superblock is written though its pages may not be durable (FM1).
+s/r = disk_flush_all(f, pool);/r = 0;/
