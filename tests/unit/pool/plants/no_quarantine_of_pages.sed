@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # refs.c: a page is free at once when its last pointer is gone (P3).
 s/int r = names_add(&refs->freed, pool->mem, page);/int r = 0;\
 \
