@@ -36,19 +36,19 @@ static void the_command_survives_the_wire(void **state)
 }
 
 /* Any bytes that are understood mean the same after they were written anew. */
-#define assert_stable(type, bytes)                                                                \
-	do {                                                                                      \
-		struct type one_, two_;                                                           \
-		uint8_t again_[NVME_IDENTIFY_BYTES];                                              \
-                                                                                                  \
-		memset(&one_, 0, sizeof(one_));                                                   \
-		memset(&two_, 0, sizeof(two_));                                                   \
-		assert_int_equal(type##_decode(bytes, NVME_IDENTIFY_BYTES, &one_), 0);            \
-		memset(again_, 0xee, sizeof(again_));                                             \
-		type##_encode(&one_, again_);                                                     \
-		assert_int_equal(type##_decode(again_, NVME_IDENTIFY_BYTES, &two_), 0);           \
-		assert_memory_equal(&one_, &two_, sizeof(one_));                                  \
-		assert_int_equal(type##_decode(bytes, NVME_IDENTIFY_BYTES - 1, &one_), -EBADMSG); \
+#define assert_stable(type, bytes)                                                       \
+	do {                                                                             \
+		uint8_t one_[NVME_IDENTIFY_BYTES], two_[NVME_IDENTIFY_BYTES];            \
+		struct type thing_;                                                      \
+                                                                                         \
+		memset(one_, 0xee, sizeof(one_));                                        \
+		assert_int_equal(type##_decode(bytes, NVME_IDENTIFY_BYTES, &thing_), 0); \
+		type##_encode(&thing_, one_);                                            \
+		assert_int_equal(type##_decode(one_, NVME_IDENTIFY_BYTES, &thing_), 0);  \
+		type##_encode(&thing_, two_);                                            \
+		assert_memory_equal(one_, two_, sizeof(one_));                           \
+		assert_int_equal(type##_decode(bytes, NVME_IDENTIFY_BYTES - 1, &thing_), \
+				 -EBADMSG);                                              \
 	} while (0)
 
 static void structures_survive_the_wire(void **state)

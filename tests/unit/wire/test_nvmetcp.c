@@ -14,7 +14,7 @@
 
 static const uint8_t aligns[] = { 4, 8, 12, 64, 72, 128 };
 
-/* Decodes as bytes arrive one by one: nothing but the head is asked for, and never less than is there. */
+/* Decodes as bytes arrive one by one: only the head is asked for, never less than is there. */
 static void decode_slowly(const struct nvmetcp_rules *rules, const uint8_t *bytes, unsigned head,
 			  struct nvmetcp_pdu *ret)
 {
