@@ -11,6 +11,7 @@
 #include "bin/commands.h"
 
 static const struct command commands[] = {
+	{ "export", "offer disks to NBD clients, until interrupted", command_export },
 	{ "pool", "create, list, check and dump pools on this machine's disks", command_pool },
 };
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * export_door - what the doors of `mayastor export` have in common, and what each brings.
+ *
+ * The dispatcher (command_export.c) reads the options all doors know, starts reactors, imports
+ * pools, opens the door, waits for a signal, and undoes it all.
+ */
+#ifndef BIN_EXPORT_DOOR_H
+#define BIN_EXPORT_DOOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fiber;
+
+#define EXPORT_SHARES_MAX 256u
+#define EXPORT_POOLS_MAX  16u
+#define EXPORT_DISKS_MAX  32u /* of a pool */
+#define EXPORT_ADDRS_MAX  16u
+
+struct export_share {
+	const char *name; /* NULL: none was given */
+	const char *uri;
+	const char *description;
+	bool read_only;
+};
+
+struct export_pool {
+	unsigned disk_count;
+	char *disks[EXPORT_DISKS_MAX];
+};
+
+struct export_command {
+	const struct export_door *door;
+	unsigned reactors;
+	bool pin;
+	bool pools_read_only;
+	unsigned share_count, pool_count, addr_count;
+	struct export_share shares[EXPORT_SHARES_MAX];
+	struct export_pool pools[EXPORT_POOLS_MAX];
+	const char *addrs[EXPORT_ADDRS_MAX]; /* of the door: where it listens */
+};
+
+struct export_door {
+	const char *name, *help;
+	const char *options; /* lines of its help text */
+	/* An option of the door's own: 1 taken with its value, 0 unknown, -1 wrong (told). */
+	int (*option)(struct export_command *cmd, const char *name, const char *value);
+	/* Is all there that it needs? Says what is not. */
+	bool (*check)(struct export_command *cmd);
+	int (*open)(struct fiber *f, struct export_command *cmd, void **ret);
+	void (*print)(const struct export_command *cmd, void *opened);
+	void (*hangup)(struct fiber *f, void *opened); /* SIGHUP */
+	void (*close)(struct fiber *f, void *opened);
+};
+
+extern const struct export_door export_nbd;
+
+#endif
