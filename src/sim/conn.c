@@ -128,8 +128,8 @@ static uint64_t conn_latency(struct conn *conn, unsigned from)
 
 	if (conn->local)
 		return sim_delay(prng, CONN_LOCAL_NS);
-	uint64_t ns =
-		sim_delay(prng, sim->net_median_ns) + prng_below(prng, sim->net_jitter_ns + 1);
+	uint64_t ns = sim_delay(prng, sim->net_median_ns);
+	ns += prng_below(prng, sim->net_jitter_ns + 1);
 	if (sim_fault(sim, SIM_NET_SLOW, where))
 		ns += prng_range(prng, SIM_MS, 200 * SIM_MS);
 	if (sim_fault(sim, SIM_NET_STALL, where))

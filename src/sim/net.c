@@ -217,7 +217,8 @@ static uint64_t dial_latency(struct net_dial *dial)
 
 	if (dial->to == dial->io->proc->host)
 		return sim_delay(prng, CONN_LOCAL_NS);
-	return sim_delay(prng, sim->net_median_ns) + prng_below(prng, sim->net_jitter_ns + 1);
+	uint64_t ns = sim_delay(prng, sim->net_median_ns);
+	return ns + prng_below(prng, sim->net_jitter_ns + 1);
 }
 
 static void dial_fail_later(struct net_dial *dial, int error, uint64_t ns)

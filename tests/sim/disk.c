@@ -419,7 +419,7 @@ static bool disk_is_idle(void *ctx)
 
 static void make_disk(struct world *w, struct prng *prng)
 {
-	bool cache = prng_below(prng, 4) != 0;
+	bool cache = prng_below(prng, 4) != 0, discard = prng_below(prng, 2), small = prng_below(prng, 2);
 
 	w->atomic_bytes = prng_below(prng, 2) ? 512 : 4096;
 	w->path = "/dev/sda";
@@ -429,8 +429,8 @@ static void make_disk(struct world *w, struct prng *prng)
 			     .size_bytes = w->cells * CELL_BYTES,
 			     .volatile_cache = cache,
 			     .atomic_bytes = w->atomic_bytes,
-			     .discard_bytes = prng_below(prng, 2) ? 4096 : 0,
-			     .cache_bytes = prng_below(prng, 2) ? 64 << 10 : 0,
+			     .discard_bytes = discard ? 4096 : 0,
+			     .cache_bytes = small ? 64 << 10 : 0,
 		     });
 }
 

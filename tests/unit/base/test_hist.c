@@ -55,7 +55,8 @@ static void any_value_is_within_the_error_bound(void **state)
 
 	prng_init(&prng, 1, 0);
 	for (int i = 0; i < 20000; i++) {
-		uint64_t v = prng_u64(&prng) >> (64 - HIST_BITS + prng_below(&prng, HIST_BITS));
+		unsigned shift = 64 - HIST_BITS + (unsigned)prng_below(&prng, HIST_BITS);
+		uint64_t v = prng_u64(&prng) >> shift;
 		uint64_t q;
 
 		hist_reset(&hist);

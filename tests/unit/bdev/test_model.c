@@ -387,15 +387,16 @@ static void random_uri(struct prng *p, char *uri, size_t size)
 	unsigned boundary = prng_below(p, 2) ? (unsigned)prng_range(p, 1, 5) * grain : 0;
 	unsigned maxz = prng_below(p, 2) ? (unsigned)prng_range(p, 8, 20) : 0;
 	unsigned ops = (unsigned)prng_below(p, 128) | 7;
-	bool vc = prng_below(p, 2);
+	unsigned bs = bss[prng_below(p, ARRAY_LEN(bss))], iov = (unsigned)prng_below(p, 5);
+	unsigned align = aligns[prng_below(p, ARRAY_LEN(aligns))], depth = (unsigned)prng_below(p, 4);
+	unsigned nofua = (unsigned)prng_below(p, 128), mode = (unsigned)prng_below(p, 4);
+	unsigned seed = (unsigned)prng_below(p, 1000);
+	bool vc = prng_below(p, 2), uz = prng_below(p, 2);
 
 	snprintf(uri, size,
 		 "ram:///m?blocks=%d&bs=%u&max=%u&maxz=%u&boundary=%u&iov=%u&align=%u&depth=%u"
 		 "&unit=%u&ops=%u&nofua=%u&vc=%d&uz=%d&mode=%u&seed=%u",
-		 BLOCKS, bss[prng_below(p, ARRAY_LEN(bss))], max, maxz, boundary,
-		 (unsigned)prng_below(p, 5), aligns[prng_below(p, ARRAY_LEN(aligns))],
-		 (unsigned)prng_below(p, 4), unit, ops, (unsigned)prng_below(p, 128), vc,
-		 (int)prng_below(p, 2), (unsigned)prng_below(p, 4), (unsigned)prng_below(p, 1000));
+		 BLOCKS, bs, max, maxz, boundary, iov, align, depth, unit, ops, nofua, vc, uz, mode, seed);
 }
 
 static void model_seeds(uint64_t first, uint64_t count, bool errors)

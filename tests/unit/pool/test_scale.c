@@ -265,8 +265,8 @@ struct large {
 static uint64_t cluster_take(struct large *l)
 {
 	for (;;) {
-		uint64_t cluster = l->groups[prng_below(&l->prng, SPREAD)] +
-				   prng_below(&l->prng, SPACE_GROUP);
+		uint64_t group = l->groups[prng_below(&l->prng, SPREAD)];
+		uint64_t cluster = group + prng_below(&l->prng, SPACE_GROUP);
 
 		if (space_claim_this(l->f, l->pool, cluster) == 0)
 			return cluster;
@@ -314,10 +314,12 @@ static int batch_run(struct fiber *f, struct pool *pool, void *arg)
 	int r = 0;
 
 	l->f = f;
-	for (unsigned i = 0; i < SPREAD; i++)
-		l->groups[i] = cluster_name((unsigned)prng_below(&l->prng, DISKS),
-					    prng_below(&l->prng, pool->disks[0].clusters / SPACE_GROUP) *
-						    SPACE_GROUP);
+	for (unsigned i = 0; i < SPREAD; i++) {
+		unsigned disk = (unsigned)prng_below(&l->prng, DISKS);
+		uint64_t group = prng_below(&l->prng, pool->disks[0].clusters / SPACE_GROUP);
+
+		l->groups[i] = cluster_name(disk, group * SPACE_GROUP);
+	}
 	for (unsigned i = 0; r == 0 && i < BATCH; i++)
 		r = replica_make(f, l, l->next++);
 	return r;
