@@ -13,6 +13,7 @@
 #include "bdev/bdev.h"
 #include "bdev/resv.h"
 #include "nvmf/tgt.h"
+#include "nvmf/tgt_admin_priv.h"
 #include "nvmf/tgt_cmd_priv.h"
 #include "reactor/reactor.h"
 #include "reactor/timer.h"
@@ -138,6 +139,10 @@ struct tgt_ns {
 	bool is_removing;     /* admin */
 	unsigned pause_count; /* admin */
 	struct latch lock;    /* admin: one change of rules or reservation at a time */
+	struct event changed; /* admin: the lock was released, or a user went */
+	unsigned users;	      /* admin: fibers that hold it or wait to */
+	bool is_added;	      /* admin: has been shown */
+	uint8_t shift;	      /* admin: log2 of a block's bytes */
 
 	struct tgt_ns_rules rules;	     /* admin writes, then calls tgt_view_publish() */
 	struct tgt_view *view[REACTORS_MAX]; /* core */
@@ -152,28 +157,6 @@ struct tgt_ns {
 enum tgt_ctrl_state {
 	TGT_CTRL_LIVE,
 	TGT_CTRL_CLOSING, /* no new command or connection; its connections are being drained */
-};
-
-struct tgt_event { /* admin: an asynchronous event that nobody asked for yet */
-	struct list_link link;
-	uint32_t dword0;
-};
-
-#define TGT_CHANGED_MAX 1024u
-
-/* What the admin half keeps for a controller; zero at the start, then tgt_ctrl_admin_init(). */
-struct tgt_ctrl_admin {
-	struct list aers; /* tgt_cmd.link: parked */
-	unsigned aer_count;
-	uint32_t event_config;			    /* Set Features 0Bh */
-	uint32_t events_pending;		    /* admin's own bits: one a kind of event */
-	uint32_t events_masked;			    /* reported, not yet read by Get Log Page */
-	uint32_t changed[TGT_CHANGED_MAX / 32 + 1]; /* namespaces changed since the log was read */
-	bool changed_overflow;
-	uint32_t features[32];	    /* admin's own */
-	uint8_t host_behavior[512]; /* Set Features 16h */
-	uint16_t queues_granted;    /* Set Features 07h; 0: not asked */
-	bool vendor_negotiated;
 };
 
 struct tgt_ctrl {
