@@ -74,6 +74,10 @@ MUST_USE int uri_bool(const struct uri *uri, const char *name, bool *ret);
 MUST_USE int uri_f64(const struct uri *uri, const char *name, double *ret); /* finite */
 MUST_USE int uri_uuid(const struct uri *uri, const char *name, struct uuid *ret);
 
+/* The same of any text, as that of a command line. */
+MUST_USE int uri_text_u64(const char *text, uint64_t *ret);
+MUST_USE int uri_text_size(const char *text, uint64_t *ret_bytes);
+
 /*
  * The same with a default for an absent one, a permitted range, and words that
  * name scheme, parameter, value given and what was expected.

@@ -44,7 +44,7 @@ const char *uri_param_value(const struct uri *uri, uint32_t i)
 }
 
 /* Digits, decimal or after 0x; *ret_end is what follows them. */
-static int uri_text_u64(const char *text, uint64_t *ret, const char **ret_end)
+static int uri_text_digits(const char *text, uint64_t *ret, const char **ret_end)
 {
 	uint64_t base = text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? 16 : 10;
 	const char *digits = base == 16 ? "0123456789abcdefABCDEF" : "0123456789";
@@ -94,32 +94,46 @@ int uri_str(const struct uri *uri, const char *name, const char **ret)
 	return 0;
 }
 
-int uri_u64(const struct uri *uri, const char *name, uint64_t *ret)
+int uri_text_u64(const char *text, uint64_t *ret)
 {
-	const char *text, *end;
+	const char *end;
 	uint64_t value;
 
-	TRY(uri_str(uri, name, &text));
-	TRY(uri_text_u64(text, &value, &end));
+	TRY(uri_text_digits(text, &value, &end));
 	if (*end)
 		return -EINVAL;
 	*ret = value;
 	return 0;
 }
 
-int uri_size(const struct uri *uri, const char *name, uint64_t *ret_bytes)
+int uri_u64(const struct uri *uri, const char *name, uint64_t *ret)
 {
-	const char *text, *end;
+	const char *text;
+
+	TRY(uri_str(uri, name, &text));
+	return uri_text_u64(text, ret);
+}
+
+int uri_text_size(const char *text, uint64_t *ret_bytes)
+{
+	const char *end;
 	uint64_t value;
 	int shift;
 
-	TRY(uri_str(uri, name, &text));
-	TRY(uri_text_u64(text, &value, &end));
+	TRY(uri_text_digits(text, &value, &end));
 	TRY(shift = uri_text_suffix(end));
 	if (value > UINT64_MAX >> shift)
 		return -ERANGE;
 	*ret_bytes = value << shift;
 	return 0;
+}
+
+int uri_size(const struct uri *uri, const char *name, uint64_t *ret_bytes)
+{
+	const char *text;
+
+	TRY(uri_str(uri, name, &text));
+	return uri_text_size(text, ret_bytes);
 }
 
 int uri_bool(const struct uri *uri, const char *name, bool *ret)

@@ -14,5 +14,6 @@ struct command {
 
 int command_export(int argc, char **argv);
 int command_pool(int argc, char **argv);
+int command_replica(int argc, char **argv);
 
 #endif

@@ -12,7 +12,10 @@
 
 static const struct command commands[] = {
 	{ "export", "offer disks to NBD clients, until interrupted", command_export },
-	{ "pool", "create, list, check and dump pools on this machine's disks", command_pool },
+	{ "pool", "create, list, grow, check and dump pools on this machine's disks",
+	  command_pool },
+	{ "replica", "create, list, snapshot, clone and destroy what is in a pool",
+	  command_replica },
 };
 
 static void usage(FILE *to)

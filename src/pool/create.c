@@ -27,9 +27,9 @@ static int create_check_args(struct fiber *f, const struct pool_create_args *arg
 
 	if (r < 0)
 		return r;
-	if (args->disk_count == 0 || args->disk_count > POOL_DISKS_MAX)
-		return fiber_fail(f, -EINVAL, "pool '%s': 1 to %u disks are wanted, not %u",
-				  args->name, POOL_DISKS_MAX, args->disk_count);
+	r = disk_check_uris(f, args->disks, args->disk_count);
+	if (r < 0)
+		return r;
 	if (args->cluster_bytes &&
 	    (args->cluster_bytes < POOL_CLUSTER_MIN || args->cluster_bytes > POOL_CLUSTER_MAX ||
 	     !is_pow2_u64(args->cluster_bytes)))

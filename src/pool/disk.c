@@ -13,6 +13,18 @@
 #define DISK_RUN_PAGES	64u /* pages of one write */
 #define DISK_WRITES_MAX 32u /* writes in flight during a commit */
 
+int disk_check_uris(struct fiber *f, const char *const *uris, unsigned count)
+{
+	if (count == 0 || count > POOL_DISKS_MAX)
+		return fiber_fail(f, -EINVAL, "1 to %u disks are wanted, not %u", POOL_DISKS_MAX,
+				  count);
+	for (unsigned i = 1; i < count; i++)
+		for (unsigned j = 0; j < i; j++)
+			if (strcmp(uris[i], uris[j]) == 0)
+				return fiber_fail(f, -EINVAL, "disk '%s' is named twice", uris[i]);
+	return 0;
+}
+
 int disk_open(struct fiber *f, const char *uri, bool look_only, struct pool_disk *ret)
 {
 	struct pool_disk disk = { 0 };

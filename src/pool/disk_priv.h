@@ -24,6 +24,9 @@ struct pool_disk {
 	struct uuid uuid;
 };
 
+/* As many as a pool can have, and none twice (under one name): -EINVAL, worded. */
+MUST_USE int disk_check_uris(struct fiber *f, const char *const *uris, unsigned count);
+
 /* Open, claim (unless only to look) and open a channel. Words name the URI. */
 MUST_USE int disk_open(struct fiber *f, const char *uri, bool look_only, struct pool_disk *ret);
 void disk_close(struct fiber *f, struct pool_disk *disk);

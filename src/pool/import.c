@@ -310,9 +310,9 @@ int pool_import(struct fiber *f, const struct pool_import_args *args, struct poo
 	struct import im = { .args = args, .below = UINT64_MAX };
 	int r;
 
-	if (args->disk_count == 0 || args->disk_count > POOL_DISKS_MAX)
-		return fiber_fail(f, -EINVAL, "1 to %u disks are wanted, not %u", POOL_DISKS_MAX,
-				  args->disk_count);
+	r = disk_check_uris(f, args->disks, args->disk_count);
+	if (r < 0)
+		return r;
 	r = pool_new(f, "", &im.pool);
 	if (r < 0)
 		return r;

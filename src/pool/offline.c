@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * offline - looking at a pool that no node has imported: check and dump.
+ * offline - looking at disks and a pool that no node has imported: look, check and dump.
  *
  * The pool is imported read-only, log and all, in a table beside others; nothing is written.
  */
@@ -13,7 +13,29 @@
 #include "pool/check_priv.h"
 #include "pool/control_priv.h"
 #include "pool/import_priv.h"
+#include "pool/label_priv.h"
 #include "reactor/fiber.h"
+
+int pool_look(struct fiber *f, const char *uri, struct pool_label *ret)
+{
+	struct pool_disk disk = { 0 };
+	struct label label;
+	int r = disk_open(f, uri, true, &disk);
+
+	if (r < 0)
+		return r;
+	r = label_read(f, fiber_io(f)->mem, &disk, &label);
+	disk_close(f, &disk);
+	if (r < 0)
+		return r;
+	*ret = (struct pool_label){ .pool = label.pool,
+				    .disk = label.disk,
+				    .disk_number = label.disk_number,
+				    .cluster_bytes = label.cluster_bytes,
+				    .size_bytes = label.size_bytes };
+	memcpy(ret->name, label.name, sizeof(ret->name));
+	return 0;
+}
 
 struct attr_say {
 	pool_check_say_fn say;

@@ -60,6 +60,18 @@ struct pool_create_args {
 /* Errors: -EINVAL, -EEXIST (name in use), -EBUSY (disk in use), -EMEDIUMTYPE (disk bears something: what is said), -ENOSPC (too small). */
 MUST_USE int pool_create(struct fiber *f, const struct pool_create_args *args, struct pool **ret);
 
+/* What a disk says of the pool that it belongs to. */
+struct pool_label {
+	char name[POOL_NAME_LEN_MAX + 1]; /* of the pool, when the disk joined */
+	struct uuid pool, disk;
+	unsigned disk_number;
+	uint32_t cluster_bytes;
+	uint64_t size_bytes; /* so much of the disk is used */
+};
+
+/* Only looks. -ENOMSG: the disk bears no pool; -EILSEQ: a damaged label; -EPROTO: a later version. */
+MUST_USE int pool_look(struct fiber *f, const char *uri, struct pool_label *ret);
+
 struct pool_import_args {
 	const char *const *disks; /* URIs, in any order */
 	unsigned disk_count;

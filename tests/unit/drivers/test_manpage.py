@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every page of docs/drivers/ becomes a manual page that groff has nothing to say about."""
+"""Every page of docs/drivers/ and docs/commands/ becomes a manual page that groff has nothing to say about."""
 import glob
 import os
 import shutil
@@ -8,14 +8,16 @@ import subprocess
 import sys
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
-pages = sorted(glob.glob(os.path.join(ROOT, "docs", "drivers", "*.md")))
+pages = sorted(glob.glob(os.path.join(ROOT, "docs", "drivers", "*.md")) +
+               glob.glob(os.path.join(ROOT, "docs", "commands", "*.md")))
+SECTION = {"drivers": '.SH "PARAMETERS"', "commands": '.SH "VERBS"'}
 groff = shutil.which("groff")
 failed = 0
 print(f"1..{len(pages)}")
 for number, path in enumerate(pages, 1):
-    name = os.path.basename(path)
+    folder, name = path.split(os.sep)[-2:]
     made = subprocess.run([os.path.join(ROOT, "tools", "manpage"), path], capture_output=True, text=True)
-    good = made.returncode == 0 and ".SH NAME" in made.stdout and '.SH "PARAMETERS"' in made.stdout
+    good = made.returncode == 0 and ".SH NAME" in made.stdout and SECTION[folder] in made.stdout
     words = made.stderr
     if good and groff:
         shown = subprocess.run([groff, "-man", "-ww", "-z", "-Tutf8"], input=made.stdout,
