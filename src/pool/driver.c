@@ -14,6 +14,7 @@
 #include "bdev/bdev_driver.h"
 #include "pool/control_priv.h"
 #include "pool/import_priv.h"
+#include "pool/status_priv.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 
@@ -144,4 +145,5 @@ const struct bdev_driver pool_driver = {
 	.submit = rio_submit,
 	.replica = &control_ops,
 	.resv = &resv_ops,
+	.status = &status_ops,
 };
