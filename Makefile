@@ -2,7 +2,7 @@
 # The door: the few commands a person types. The build itself is meson's (meson.build).
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help quickstart check check-all build tidy bench coverage format clean
+.PHONY: help quickstart check check-all build tidy models bench coverage format clean
 
 help: ## this text
 	@echo "Mayastor. Commands (each installs the Debian packages it lacks):"
@@ -29,6 +29,10 @@ tidy: ## the house rules only: floors, globals, banned calls, and figures
 	@tools/bootstrap build check
 	@tools/build release
 	@tools/tidy --build build/release
+
+models: ## the models of the safety protocol, whole state spaces (half an hour, 12 GiB)
+	@tools/bootstrap check
+	@models/run --large -v
 
 bench: ## compare with fio on the same file
 	@tools/bootstrap build bench
