@@ -7,11 +7,15 @@
 #include "wire/nvme_fabrics.h"
 #include "wire/nvme_status.h"
 
+/* Linux refuses every command over fabrics whose PSDT does not say SGL, also those without data. */
 static void fabrics_start(enum nvme_fctype type, struct nvme_sqe *ret_sqe)
 {
-	uint16_t cid = ret_sqe->cid;
-
-	*ret_sqe = (struct nvme_sqe){ .opcode = NVME_FABRICS, .cid = cid, .nsid = type };
+	*ret_sqe = (struct nvme_sqe){
+		.opcode = NVME_FABRICS,
+		.flags = NVME_PSDT_SGL,
+		.cid = ret_sqe->cid,
+		.nsid = type,
+	};
 }
 
 /* A name of 1..223 bytes that ends in its field. */

@@ -179,18 +179,18 @@ static void fabrics_commands(void **state)
 
 	nvme_connect_encode(&connect, &sqe, data);
 	nvme_sqe_encode(&sqe, bytes);
-	assert_golden(bytes, sizeof(bytes), "0: 7f 00 07 00 01; 42: 01 00 7f 00 04 00 44 33 22 11");
+	assert_golden(bytes, sizeof(bytes), "0: 7f 40 07 00 01; 42: 01 00 7f 00 04 00 44 33 22 11");
 	assert_golden(data, sizeof(data), "0: aa bb; 16: ff ff; 256: 73 75 62; 512: 68 6f 73 74");
 	nvme_property_encode(&property, NVME_FABRICS_PROPERTY_SET, &sqe);
 	nvme_sqe_encode(&sqe, bytes);
-	assert_golden(bytes, sizeof(bytes), "0: 7f 00 07; 44: 14 00 00 00 01 00 46");
+	assert_golden(bytes, sizeof(bytes), "0: 7f 40 07; 44: 14 00 00 00 01 00 46");
 	property = (struct nvme_property){ NVME_PROP_CAP, 8, 0 };
 	nvme_property_encode(&property, NVME_FABRICS_PROPERTY_GET, &sqe);
 	nvme_sqe_encode(&sqe, bytes);
-	assert_golden(bytes, sizeof(bytes), "0: 7f 00 07 00 04; 40: 01");
+	assert_golden(bytes, sizeof(bytes), "0: 7f 40 07 00 04; 40: 01");
 	nvme_disconnect_encode(&sqe);
 	nvme_sqe_encode(&sqe, bytes);
-	assert_golden(bytes, sizeof(bytes), "0: 7f 00 07 00 08");
+	assert_golden(bytes, sizeof(bytes), "0: 7f 40 07 00 08");
 }
 
 static void properties_of_a_controller(void **state)
