@@ -42,7 +42,7 @@ MUST_USE int catalog_settle(struct fiber *f, struct pool *pool);
 /* The transaction is published: readers see the new maps; unused objects are forgotten. */
 void catalog_publish(struct pool *pool);
 
-/* ---- replica.c, by the commit fiber in a transaction ------------------------------------- */
+/* ---- replica.c, snapshot.c, by the commit fiber in a transaction ------------------------------------- */
 
 /* May there be another snapshot, with this name and uuid? May the replica have this size? */
 MUST_USE int snapshot_may_be(struct fiber *f, struct replica *source, const char *name,
