@@ -78,6 +78,7 @@ static inline uint64_t tgt_port_bit(const struct tgt_port *port)
 
 /* ---- subsystems ----------------------------------------------------------------- */
 
+#define TGT_VERSION	   nvme_version(1, 4, 0) /* VS, VER */
 #define TGT_ANA_GROUPS_MAX 16u
 
 /* One name on the allow-list. */
@@ -149,7 +150,7 @@ struct tgt_ns {
 
 	struct resv_state resv; /* admin: the truth; in the bdev too, where it keeps it */
 	bool resv_is_loaded;
-	uint64_t resv_lost; /* admin: spare */
+	uint64_t fence; /* admin: the greatest token that took it since we started */
 };
 
 /* ---- controllers ------------------------------------------------------------------ */
