@@ -15,6 +15,7 @@
 #include "nvmf/tgt.h"
 #include "nvmf/tgt_admin_priv.h"
 #include "nvmf/tgt_cmd_priv.h"
+#include "reactor/fiber.h"
 #include "reactor/reactor.h"
 #include "reactor/timer.h"
 #include "reactor/wait.h"
@@ -106,6 +107,7 @@ struct tgt_subsys {
 	unsigned ctrl_count;
 	uint16_t cntlid_next;	    /* core */
 	struct event ctrls_changed; /* core: set whenever a controller is gone */
+	unsigned connecting;	    /* core: Connects that look at it now */
 
 	struct tgt_ns *ns[TGT_NAMESPACES_MAX]; /* admin: [nsid - 1]; NULL: none */
 	unsigned ns_count;
@@ -227,6 +229,13 @@ void tgt_view_publish(struct fiber *f, struct tgt_ns *ns);
 void tgt_view_drain(struct fiber *f, struct tgt_ns *ns);
 /* Publishes "not visible", drains, closes the channels. */
 void tgt_view_close(struct fiber *f, struct tgt_ns *ns);
+
+/*
+ * The tables of a subsystem that has just been made, before any host can find it; and their end,
+ * without a namespace or a connection.
+ */
+MUST_USE int tgt_view_tables(struct fiber *f, struct tgt_subsys *subsys);
+void tgt_view_tables_free(struct tgt_subsys *subsys);
 
 struct tgt_view_stats { /* since it was opened; for the SMART log */
 	uint64_t reads, writes, read_blocks, written_blocks, errors;
