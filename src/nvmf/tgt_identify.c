@@ -36,8 +36,13 @@ static void id_ctrl_common(const struct tgt_ctrl *ctrl, struct nvme_id_ctrl *id)
 {
 	const struct tgt_subsys *subsys = ctrl->subsys;
 
-	snprintf(id->sn, sizeof(id->sn), "%s", subsys->serial);
-	snprintf(id->mn, sizeof(id->mn), "%s", subsys->model);
+	if (subsys->is_discovery) { /* nobody gave it names */
+		tgt_subsys_serial(subsys->nqn, id->sn);
+		snprintf(id->mn, sizeof(id->mn), "%s", TGT_MODEL_DEFAULT);
+	} else {
+		snprintf(id->sn, sizeof(id->sn), "%s", subsys->serial);
+		snprintf(id->mn, sizeof(id->mn), "%s", subsys->model);
+	}
 	snprintf(id->fr, sizeof(id->fr), "%s", TGT_FIRMWARE);
 	snprintf(id->subnqn, sizeof(id->subnqn), "%s", subsys->nqn);
 	id->mdts = TGT_MDTS;

@@ -54,6 +54,7 @@ void tgt_ns_drop(struct fiber *f, struct tgt_ns *ns);
 
 /* What a namespace is called if nobody says (tgt_ns.c): the same for ever. */
 struct uuid tgt_ns_name(const char *subnqn, const struct bdev *bdev);
+#define TGT_MODEL_DEFAULT "Mayastor"
 /* 20 hexadecimal digits. */
 void tgt_subsys_serial(const char *nqn, char ret[TGT_SERIAL_MAX + 1]);
 /* nqn.yyyy-mm.domain[:text]; printable, at most 223 bytes. */

@@ -15,8 +15,6 @@
 #include "nvmf/tgt_page_priv.h"
 #include "reactor/fiber.h"
 
-#define MODEL_DEFAULT "Mayastor"
-
 /* 6d617961-7374-6f72-8000-7375-6273797374 in letters: "mayastor" "subsys". */
 static const struct uuid subsys_space = { { 'm', 'a', 'y', 'a', 's', 't', 'o', 'r', 0x80, 0, 's',
 					    'u', 'b', 's', 'y', 's' } };
@@ -118,7 +116,7 @@ static void args_take(struct tgt_subsys *subsys, const struct tgt_subsys_args *a
 	else
 		tgt_subsys_serial(args->nqn, subsys->serial);
 	snprintf(subsys->model, sizeof(subsys->model), "%s",
-		 args->model ? args->model : MODEL_DEFAULT);
+		 args->model ? args->model : TGT_MODEL_DEFAULT);
 	subsys->cntlid_min = args->cntlid_min ? args->cntlid_min : 1;
 	subsys->cntlid_max = args->cntlid_max ? args->cntlid_max : NVME_CNTLID_MAX;
 	subsys->cntlid_next = subsys->cntlid_min;
@@ -144,6 +142,14 @@ int tgt_subsys_add(struct fiber *f, struct tgt *tgt, const struct tgt_subsys_arg
 	if (!subsys)
 		return fiber_fail(f, -ENOMEM, "no memory for subsystem %s", args->nqn);
 	args_take(subsys, args);
+	r = tgt_view_tables(f, subsys);
+	if (r == 0 && tgt_subsys_find(tgt, args->nqn)) /* meanwhile */
+		r = fiber_fail(f, -EEXIST, "subsystem %s exists", args->nqn);
+	if (r < 0) {
+		tgt_view_tables_free(subsys);
+		tgt_subsys_free(subsys);
+		return r;
+	}
 	list_add_tail(&tgt->subsystems, &subsys->link);
 	tgt->subsystem_count++;
 	tgt_discovery_changed(tgt);
@@ -167,6 +173,7 @@ void tgt_subsys_remove(struct fiber *f, struct tgt_subsys *subsys)
 		mem_free(host);
 	list_del(&subsys->link);
 	tgt->subsystem_count--;
+	tgt_view_tables_free(subsys);
 	tgt_subsys_free(subsys);
 	tgt_discovery_changed(tgt);
 }
