@@ -251,6 +251,7 @@ struct nbd_side {
 	struct list views, conns;
 	struct list starved; /* connections that wait for memory, first come */
 	struct task feed;
+	struct timer retry;
 	struct list slow; /* requests for a fiber */
 	unsigned slow_fibers;
 	struct event slow_idle, conns_idle;

@@ -3,7 +3,8 @@
  * nbd_side - what the server has on one reactor: connections, views of the shares, memory.
  *
  * ND1. Everything here is of one reactor; the server calls by fibers, connections come by mail.
- * ND2. Who waits for memory is woken in a task, never from where it was given back.
+ * ND2. Who waits for memory is woken in a task, never from where it was given back; and now and
+ *      then, since the memory may be somebody else's.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,9 +15,18 @@
 
 /* ---- those who wait for memory -------------------------------------------------------- */
 
+#define RETRY_NS 10000000u
+
+static void side_retry(struct timer *timer)
+{
+	nbd_side_feed(container_of(timer, struct nbd_side, retry));
+}
+
 void nbd_side_starve(struct nbd_side *side, struct nbd_conn *conn)
 {
 	conn->blocked = true;
+	if (!timer_is_armed(&side->retry))
+		timer_start(side->reactor, &side->retry, RETRY_NS, side_retry);
 	if (list_is_linked(&conn->starved_link))
 		return;
 	side->stats.starved++;
@@ -132,6 +142,7 @@ int nbd_side_new(struct fiber *f, struct nbd_server *server, struct nbd_side **r
 	list_init(&side->starved);
 	list_init(&side->slow);
 	task_init(&side->feed, side_feed);
+	timer_init(&side->retry);
 	event_init(&side->slow_idle);
 	event_set(&side->slow_idle);
 	event_init(&side->conns_idle);
@@ -162,6 +173,7 @@ void nbd_side_free(struct fiber *f, struct nbd_side *side)
 	side_drain(f, side);
 	must(list_empty(&side->views) && list_empty(&side->slow));
 	reactor_unpost(&side->feed);
+	timer_stop(&side->retry);
 	nbd_bufs_fini(&side->bufs);
 	mem_free(side);
 }
