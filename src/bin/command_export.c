@@ -19,7 +19,7 @@
 #include "pool/pool.h"
 #include "reactor/wait.h"
 
-static const struct export_door *const doors[] = { &export_nbd };
+static const struct export_door *const doors[] = { &export_nbd, &export_nvmf };
 
 /* ---- help ------------------------------------------------------------------------------ */
 

@@ -17,12 +17,21 @@ struct fiber;
 #define EXPORT_POOLS_MAX  16u
 #define EXPORT_DISKS_MAX  32u /* of a pool */
 #define EXPORT_ADDRS_MAX  16u
+#define EXPORT_NQNS_MAX   64u
+#define EXPORT_HOSTS_MAX  256u
 
 struct export_share {
 	const char *name; /* NULL: none was given */
 	const char *uri;
 	const char *description;
 	bool read_only;
+	unsigned group; /* of the door: the subsystem it belongs to */
+};
+
+/* A host that may connect to a subsystem. */
+struct export_host {
+	const char *nqn;
+	unsigned group;
 };
 
 struct export_pool {
@@ -39,6 +48,12 @@ struct export_command {
 	struct export_share shares[EXPORT_SHARES_MAX];
 	struct export_pool pools[EXPORT_POOLS_MAX];
 	const char *addrs[EXPORT_ADDRS_MAX]; /* of the door: where it listens */
+
+	/* of the NVMe/TCP door */
+	unsigned nqn_count, host_count;
+	const char *nqns[EXPORT_NQNS_MAX];
+	struct export_host hosts[EXPORT_HOSTS_MAX];
+	const char *digest;
 };
 
 struct export_door {
@@ -55,5 +70,6 @@ struct export_door {
 };
 
 extern const struct export_door export_nbd;
+extern const struct export_door export_nvmf;
 
 #endif

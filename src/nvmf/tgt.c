@@ -3,6 +3,7 @@
  * tgt - the target as a whole: its shards, its beginning and its end. N1..N6 stand in tgt.h.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/must.h"
@@ -66,6 +67,31 @@ static int shards_open(struct fiber *f, struct tgt *tgt)
 		r = fiber_call_on(f, reactor, "nvmf-shard", shard_open, tgt);
 	}
 	return r;
+}
+
+/* ---- subsystems: what the core has of them ------------------------------------------------- */
+
+struct tgt_subsys *tgt_subsys_new(struct tgt *tgt, const char *nqn)
+{
+	struct tgt_subsys *subsys = mem_new(tgt->io, sizeof(*subsys));
+
+	if (!subsys)
+		return NULL;
+	subsys->tgt = tgt;
+	snprintf(subsys->nqn, sizeof(subsys->nqn), "%s", nqn);
+	subsys->cntlid_min = subsys->cntlid_next = 1;
+	subsys->cntlid_max = NVME_CNTLID_MAX;
+	list_init(&subsys->hosts);
+	list_init(&subsys->ctrls);
+	event_init(&subsys->ctrls_changed);
+	return subsys;
+}
+
+void tgt_subsys_free(struct tgt_subsys *subsys)
+{
+	must(list_empty(&subsys->ctrls) && !subsys->connecting && !subsys->ns_count);
+	tgt_view_tables_free(subsys);
+	mem_free(subsys);
 }
 
 /* ---- beginning and end ----------------------------------------------------------------- */
