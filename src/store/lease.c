@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * lease - kept by a fiber, waited out by another. See lease.h.
+ *
+ * The value is "<ttl in ms> <renewals>" in decimal.
+ *
+ * LC1. A renewal is tried four times in a ttl; while it fails, eight times.
+ * LC2. After a put whose outcome is unknown (ST4) the record is read: if it says what we wanted
+ *	to write, that was ours.
+ */
+#include "store/lease.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/must.h"
+#include "reactor/fiber.h"
+#include "reactor/reactor.h"
+
+#define NS_PER_MS	 UINT64_C(1000000)
+#define LEASE_VALUE_MAX	 48
+#define LEASE_KEY_PREFIX "lease/"
+
+static void lease_key(const struct uuid *holder, char key[STORE_KEY_MAX + 1])
+{
+	char text[UUID_TEXT_SIZE];
+
+	snprintf(key, STORE_KEY_MAX + 1, LEASE_KEY_PREFIX "%s", uuid_print(holder, text));
+}
+
+static uint64_t lease_ttl_ns(const struct lease *lease)
+{
+	return lease->ttl_ms * NS_PER_MS;
+}
+
+/* LE1, LE3. */
+static void lease_renewed(struct fiber *f, struct lease *lease, uint64_t began_ns)
+{
+	if (!lease_holds(lease, io_now(fiber_io(f))))
+		lease->term++;
+	lease->renewals++;
+	lease->good_until_ns = began_ns + lease_ttl_ns(lease) / 3 * 2;
+}
+
+/* LC2. */
+static int lease_settle(struct fiber *f, struct lease *lease, const char *key, const char *value)
+{
+	CLEANUP(cleanup_mem)
+	struct store_record *now = mem_new(fiber_io(f), sizeof(*now));
+	int r = now ? store_get(f, lease->store, key, now) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	if (strcmp(now->value, value) == 0)
+		lease->revision = now->revision;
+	else if (now->revision != lease->revision)
+		return fiber_fail(f, -ESTALE, "lease '%s' was written by somebody else", key);
+	else
+		return -EIO; /* it was not done, as yet */
+	return 0;
+}
+
+/* One renewal, or the first. */
+static int lease_renew(struct fiber *f, struct lease *lease)
+{
+	char key[STORE_KEY_MAX + 1], value[LEASE_VALUE_MAX];
+	uint64_t began_ns = io_now(fiber_io(f));
+
+	lease_key(&lease->holder, key);
+	int len = snprintf(value, sizeof(value), "%" PRIu32 " %" PRIu64, lease->ttl_ms,
+			   lease->renewals + 1);
+	int r = store_put(f, lease->store, key, lease->revision, value, (uint32_t)len,
+			  &lease->revision);
+	if (r < 0 && r != -ECANCELED) {
+		fiber_clear(f);
+		r = lease_settle(f, lease, key, value);
+	}
+	if (r == 0)
+		lease_renewed(f, lease, began_ns);
+	return r;
+}
+
+static int lease_keep(struct fiber *f, void *arg)
+{
+	struct lease *lease = arg;
+	uint64_t wait_ns = lease_ttl_ns(lease) / 4; /* LC1 */
+
+	while (fiber_sleep(f, wait_ns) == 0 && !lease->is_usurped) {
+		int r = lease_renew(f, lease);
+
+		lease->failures += r < 0;
+		lease->is_usurped = r == -ESTALE || r == -ENOENT;
+		if (lease->is_usurped)
+			lease->good_until_ns = 0;
+		wait_ns = lease_ttl_ns(lease) / (r < 0 ? 8 : 4);
+		fiber_clear(f);
+	}
+	return 0;
+}
+
+int lease_start(struct fiber *f, struct store *store, const struct uuid *holder, uint32_t ttl_ms,
+		struct lease *lease)
+{
+	if (ttl_ms < LEASE_TTL_MS_MIN || ttl_ms > LEASE_TTL_MS_MAX)
+		return fiber_fail(f, -EINVAL, "lease: a ttl is %u to %u ms, not %u",
+				  LEASE_TTL_MS_MIN, LEASE_TTL_MS_MAX, ttl_ms);
+	*lease = (struct lease){ .store = store, .holder = *holder, .ttl_ms = ttl_ms };
+	int r = lease_renew(f, lease);
+	if (r == 0)
+		r = fiber_start(fiber_reactor(f), "lease", lease_keep, lease, &lease->keeper);
+	return r;
+}
+
+void lease_stop(struct fiber *f, struct lease *lease)
+{
+	char key[STORE_KEY_MAX + 1];
+
+	fiber_cancel(lease->keeper);
+	(void)fiber_join(f, lease->keeper);
+	lease->good_until_ns = 0;
+	lease_key(&lease->holder, key);
+	if (!lease->is_usurped && store_del(f, lease->store, key, lease->revision) < 0)
+		fiber_clear(f); /* others will have to wait it out */
+}
+
+/* ---- waiting one out ----------------------------------------------------------- */
+
+static int lease_ttl_of(struct fiber *f, const struct store_record *record, uint64_t *ret_ns)
+{
+	uint32_t ttl_ms;
+	uint64_t renewals;
+
+	if (sscanf(record->value, "%" SCNu32 " %" SCNu64, &ttl_ms, &renewals) != 2 ||
+	    ttl_ms < LEASE_TTL_MS_MIN || ttl_ms > LEASE_TTL_MS_MAX)
+		return fiber_fail(f, -EUCLEAN, "'%s' is no lease: \"%.40s\"", record->key,
+				  record->value);
+	*ret_ns = ttl_ms * NS_PER_MS;
+	return 0;
+}
+
+int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder)
+{
+	CLEANUP(cleanup_mem)
+	struct store_record *record = mem_new(fiber_io(f), sizeof(*record));
+	char key[STORE_KEY_MAX + 1];
+	uint64_t seen = STORE_ABSENT, since_ns = 0, ttl_ns = LEASE_TTL_MS_MIN * NS_PER_MS;
+	int r;
+
+	if (!record)
+		return fiber_fail(f, -ENOMEM, "no memory to wait for a lease");
+	lease_key(holder, key);
+	for (;;) {
+		uint64_t asked_ns = io_now(fiber_io(f));
+
+		r = store_get(f, store, key, record);
+		if (r == -ENOENT || r == -ECANCELED)
+			break;
+		if (r == 0 && record->revision != seen) {
+			seen = record->revision;
+			since_ns = io_now(fiber_io(f));
+			r = lease_ttl_of(f, record, &ttl_ns);
+			if (r < 0)
+				return r;
+		} else if (r == 0 && asked_ns >= since_ns + ttl_ns) {
+			return 0; /* LE2 */
+		}
+		fiber_clear(f);
+		r = fiber_sleep(f, ttl_ns / 16);
+		if (r < 0)
+			return r;
+	}
+	if (r == -ENOENT) {
+		fiber_clear(f);
+		r = 0;
+	}
+	return r;
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Leases: kept, lost, usurped, waited out; on a clock of our own. */
+#include "store/lease.h"
+#include "unit/store/ram_store.h"
+
+#define MS  UINT64_C(1000000)
+#define TTL 1200u /* ms: serves for 800, renews every 300 */
+
+static const struct uuid holder = { { 1, 2, 3 } };
+
+struct place {
+	struct one one;
+	struct store *store;
+	struct ram_store *ram;
+	int (*body)(struct fiber *f, struct place *p);
+};
+
+static int place_main(struct fiber *f, void *arg)
+{
+	struct place *p = arg;
+
+	assert_int_equal(store_open(f, ram_drivers, "ram:///", &p->store), 0);
+	p->ram = ram_of(p->store);
+	assert_int_equal(p->body(f, p), 0);
+	store_close(f, p->store);
+	return 0;
+}
+
+static void place_run(int (*body)(struct fiber *f, struct place *p))
+{
+	struct place p = { .body = body };
+
+	one_init(&p.one);
+	assert_int_equal(one_fiber(&p.one, place_main, &p, NULL), 0);
+	one_fini(&p.one);
+}
+
+static void pass(struct fiber *f, uint64_t ms)
+{
+	assert_int_equal(fiber_sleep(f, ms * MS), 0);
+}
+
+static bool holds(struct fiber *f, const struct lease *lease)
+{
+	return lease_holds(lease, io_now(fiber_io(f)));
+}
+
+static int kept(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(holds(f, &lease));
+		pass(f, 77);
+	}
+	assert_in_range(lease.renewals, 25, 27);
+	assert_int_equal(lease.term, 1);
+	lease_stop(f, &lease);
+	assert_false(holds(f, &lease));
+	/* nobody waits for one who stopped */
+	uint64_t now = io_now(fiber_io(f));
+	assert_int_equal(lease_wait_out(f, p->store, &holder), 0);
+	assert_int_equal(io_now(fiber_io(f)), now);
+	return 0;
+}
+
+static void it_is_kept_while_the_store_answers(void **state)
+{
+	(void)state;
+	place_run(kept);
+}
+
+/* LE1, LE3. */
+static int lapses(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	p->ram->fail_before = -ETIMEDOUT;
+	pass(f, 790);
+	assert_true(holds(f, &lease));
+	pass(f, 20);
+	assert_false(holds(f, &lease));
+	assert_true(lease.failures >= 3);
+	pass(f, 5000);
+	assert_int_equal(lease.term, 1);
+	p->ram->fail_before = 0;
+	pass(f, 200);
+	assert_true(holds(f, &lease));
+	assert_int_equal(lease.term, 2);
+	lease_stop(f, &lease);
+	return 0;
+}
+
+static void it_ends_with_the_store_and_begins_a_new_term(void **state)
+{
+	(void)state;
+	place_run(lapses);
+}
+
+/* A slow answer counts from its question. */
+static int slow(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+
+	p->ram->delay_ns = 500 * MS;
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	assert_true(holds(f, &lease));
+	pass(f, 301); /* 801 since it was asked for */
+	assert_false(holds(f, &lease));
+	p->ram->delay_ns = 0;
+	lease_stop(f, &lease);
+	return 0;
+}
+
+static void time_runs_from_the_question(void **state)
+{
+	(void)state;
+	place_run(slow);
+}
+
+/* LC2. */
+static int unknown(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	p->ram->fail_after = -EIO; /* written, but we are told it failed */
+	pass(f, 5000);
+	assert_true(holds(f, &lease));
+	assert_int_equal(lease.term, 1);
+	p->ram->fail_after = 0;
+	lease_stop(f, &lease);
+	assert_int_equal(p->ram->record[0].revision, 0);
+	return 0;
+}
+
+static void an_unknown_outcome_is_settled_by_reading(void **state)
+{
+	(void)state;
+	place_run(unknown);
+}
+
+static int usurped(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	strcpy(p->ram->record[0].value, "600 7");
+	p->ram->record[0].revision = ++p->ram->counter;
+	pass(f, 310);
+	assert_true(lease.is_usurped);
+	assert_false(holds(f, &lease));
+	lease_stop(f, &lease);
+	assert_int_not_equal(p->ram->record[0].revision, 0); /* not ours to delete */
+	return 0;
+}
+
+static void whose_record_was_written_by_another_is_out(void **state)
+{
+	(void)state;
+	place_run(usurped);
+}
+
+/* ---- waiting ---------------------------------------------------------------------- */
+
+struct wait {
+	struct place *p;
+	uint64_t ended_ns;
+};
+
+static int wait_main(struct fiber *f, void *arg)
+{
+	struct wait *wait = arg;
+	int r = lease_wait_out(f, wait->p->store, &holder);
+
+	wait->ended_ns = io_now(fiber_io(f));
+	return r;
+}
+
+/* LE2: the waiter goes on after the holder has stopped, however they interleave. */
+static int outwaited(struct fiber *f, struct place *p)
+{
+	for (unsigned phase = 0; phase < 300; phase += 13) {
+		struct wait wait = { .p = p };
+		struct fiber *waiter;
+		struct lease lease;
+
+		assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+		pass(f, phase);
+		assert_int_equal(fiber_start(fiber_reactor(f), "wait", wait_main, &wait, &waiter),
+				 0);
+		pass(f, 3000);
+		assert_int_equal(wait.ended_ns, 0);
+		/* it dies: it cannot renew, nor delete */
+		uint64_t dies_ns = io_now(fiber_io(f));
+		uint64_t serves_until_ns = lease.good_until_ns;
+		fiber_cancel(lease.keeper);
+		assert_int_equal(fiber_join(f, lease.keeper), 0);
+		assert_int_equal(fiber_join(f, waiter), 0);
+		assert_true(wait.ended_ns > serves_until_ns);
+		assert_true(wait.ended_ns <= dies_ns + 2 * TTL * MS);
+		p->ram->record[0].revision = 0;
+	}
+	return 0;
+}
+
+static void a_dead_one_is_waited_out_after_it_stopped_serving(void **state)
+{
+	(void)state;
+	place_run(outwaited);
+}
+
+/* A store that does not answer proves nothing. */
+static int blind(struct fiber *f, struct place *p)
+{
+	struct wait wait = { .p = p };
+	struct fiber *waiter;
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	assert_int_equal(fiber_start(fiber_reactor(f), "wait", wait_main, &wait, &waiter), 0);
+	p->ram->fail_before = -EIO;
+	pass(f, 20000);
+	assert_int_equal(wait.ended_ns, 0);
+	fiber_cancel(waiter);
+	assert_int_equal(fiber_join(f, waiter), -ECANCELED);
+	fiber_clear(f);
+	p->ram->fail_before = 0;
+	lease_stop(f, &lease);
+	return 0;
+}
+
+static void a_silent_store_ends_no_lease(void **state)
+{
+	(void)state;
+	place_run(blind);
+}
+
+static int bad(struct fiber *f, struct place *p)
+{
+	static const char *const values[] = { "", "x", "1200", "99 1", "600001 1", "{}" };
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, LEASE_TTL_MS_MIN - 1, &lease), -EINVAL);
+	assert_non_null(strstr(fiber_words(f), "100 to 600000 ms, not 99"));
+	fiber_clear(f);
+	for (unsigned i = 0; i < ARRAY_LEN(values); i++) {
+		assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+		strcpy(p->ram->record[0].value, values[i]);
+		assert_int_equal(lease_wait_out(f, p->store, &holder), -EUCLEAN);
+		assert_non_null(strstr(fiber_words(f), "is no lease"));
+		fiber_clear(f);
+		lease_stop(f, &lease);
+	}
+	return 0;
+}
+
+static void what_is_no_lease_is_refused(void **state)
+{
+	(void)state;
+	place_run(bad);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_is_kept_while_the_store_answers),
+		cmocka_unit_test(it_ends_with_the_store_and_begins_a_new_term),
+		cmocka_unit_test(time_runs_from_the_question),
+		cmocka_unit_test(an_unknown_outcome_is_settled_by_reading),
+		cmocka_unit_test(whose_record_was_written_by_another_is_out),
+		cmocka_unit_test(a_dead_one_is_waited_out_after_it_stopped_serving),
+		cmocka_unit_test(a_silent_store_ends_no_lease),
+		cmocka_unit_test(what_is_no_lease_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
