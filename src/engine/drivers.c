@@ -13,6 +13,7 @@
 #include "drivers/part.h"
 #include "drivers/rate.h"
 #include "engine/drivers.h"
+#include "nvmf/ini.h"
 #include "pool/pool.h"
 
 const struct bdev_driver *const engine_drivers[] = {
@@ -25,5 +26,6 @@ const struct bdev_driver *const engine_drivers[] = {
 	&rate_driver,
 	&fault_driver,
 	&pool_driver,
+	&ini_driver,
 	NULL,
 };

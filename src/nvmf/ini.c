@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ini - the driver nvmf://host:port/nqn: a namespace behind NVMe/TCP as a disk.
+ *
+ * Opening connects the admin queue and looks at the namespace; each channel has a connection and
+ * an I/O queue of its own, on its reactor. See ini_priv.h for the parts.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/cursor.h"
+#include "nvmf/ini_priv.h"
+#include "wire/nvme_io.h"
+
+#define INI_ZEROES_BYTES_MAX (32u << 20) /* of one command: it should not take too long */
+
+/* One entry is never used (Q2), and one is for commands that are no bios. */
+static uint32_t ini_slots(const struct ini *ini)
+{
+	return min_u32(ini->opts.depth + 1, ini->ctrl.entries - 1u);
+}
+
+static uint64_t ini_zeroes_blocks(const struct ini *ini)
+{
+	uint64_t bytes = min_u64(INI_ZEROES_BYTES_MAX, ini->ctrl.max_zeroes_bytes);
+	uint64_t blocks = min_u64(bytes / ini->ns.block_size, NVME_RW_BLOCKS_MAX);
+
+	return max_u64(1, min_u64(blocks, ini->ctrl.max_unmap_blocks));
+}
+
+static uint32_t ini_ops(const struct ini *ini)
+{
+	uint32_t ops = 1u << BIO_READ | 1u << BIO_WRITE;
+
+	if (ini->ctrl.volatile_cache)
+		ops |= 1u << BIO_FLUSH;
+	if (ini->ctrl.oncs & NVME_ONCS_WRITE_ZEROES)
+		ops |= 1u << BIO_ZEROES;
+	if (ini->ctrl.oncs & NVME_ONCS_DATASET_MANAGEMENT)
+		ops |= 1u << BIO_UNMAP;
+	if (ini->ctrl.oncs & NVME_ONCS_COMPARE)
+		ops |= 1u << BIO_COMPARE;
+	return ops;
+}
+
+static void ini_describe(struct ini *ini)
+{
+	const struct ini_ns *ns = &ini->ns;
+	struct bdev *bdev = &ini->bdev;
+	uint64_t max_bytes = min_u64(ini->opts.max_io_bytes, ini->ctrl.max_io_bytes);
+	uint64_t max_blocks = min_u64(max_bytes / ns->block_size, NVME_RW_BLOCKS_MAX);
+	struct bdev_limits limits = {
+		.max_blocks = max_u64(1, max_blocks),
+		.max_zeroes_blocks = ini_zeroes_blocks(ini),
+		.iov_max = INI_IOV_MAX,
+		.buf_align = 1,
+		.queue_depth = ini_slots(ini) - 1,
+		.ops = ini_ops(ini),
+	};
+
+	bdev->driver = &ini_driver;
+	bdev->uuid = uuid_is_nil(&ns->uuid) ? ns->nguid : ns->uuid;
+	bdev->blocks = ns->blocks;
+	bdev->block_size = ns->block_size;
+	bdev->physical_block_size = ns->physical_block_size;
+	bdev->optimal_io_blocks = ns->optimal_io_blocks;
+	bdev->read_only = ns->read_only;
+	bdev->volatile_cache = ini->ctrl.volatile_cache;
+	bdev->can_unmap = limits.ops >> BIO_UNMAP & 1;
+	bdev->can_zeroes = limits.ops >> BIO_ZEROES & 1;
+	bdev->scratch_bytes = sizeof(struct ini_req);
+	bdev_set_limits(bdev, &limits);
+}
+
+/* ---- channels ------------------------------------------------------------------------- */
+
+static int ini_chan_open(struct fiber *f, struct bdev_chan *chan)
+{
+	struct ini *ini = container_of(chan->bdev, struct ini, bdev);
+	struct ini_queue *q;
+	int r = ini_queue_new(fiber_reactor(f), ini, ini_slots(ini), &q);
+
+	if (r < 0)
+		return fiber_fail(f, r, "%s: no memory for an I/O queue", ini->bdev.name);
+	q->timeout_ns = ini->opts.timeout_ns;
+	r = ini_assoc_join(f, ini, q);
+	if (r < 0) {
+		ini_queue_free(q);
+		return r;
+	}
+	*(struct ini_queue **)bdev_chan_priv(chan) = q;
+	return 0;
+}
+
+static void ini_chan_close(struct fiber *f, struct bdev_chan *chan)
+{
+	struct ini *ini = container_of(chan->bdev, struct ini, bdev);
+	struct ini_queue *q = *(struct ini_queue **)bdev_chan_priv(chan);
+
+	ini_assoc_leave(f, ini, q);
+	ini_queue_free(q);
+}
+
+/* ---- the disk ---------------------------------------------------------------------------- */
+
+static int ini_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
+{
+	CLEANUP(cleanup_mem) struct ini *ini = mem_new(fiber_io(f), sizeof(*ini));
+	int r;
+
+	if (!ini)
+		return fiber_fail(f, -ENOMEM, "nvmf: no memory for a disk");
+	TRY(ini_opts_get(f, uri, &ini->opts));
+	ini->home = fiber_reactor(f);
+	r = ini_assoc_open(f, ini);
+	if (r < 0) {
+		if (fiber_err(f)->code)
+			err_prefix(fiber_err(f), "nvmf: %s: ", ini->opts.subnqn);
+		return r;
+	}
+	ini_describe(ini);
+	*ret = &steal(ini)->bdev;
+	return 0;
+}
+
+static void ini_close(struct fiber *f, struct bdev *bdev)
+{
+	struct ini *ini = container_of(bdev, struct ini, bdev);
+
+	ini_assoc_close(f, ini);
+	mem_free(ini);
+}
+
+static int ini_rescan(struct fiber *f, struct bdev *bdev)
+{
+	return ini_assoc_rescan(f, container_of(bdev, struct ini, bdev));
+}
+
+static const char *const ini_aliases[] = { "nvmf+tcp", "nvme+tcp", NULL };
+
+const struct bdev_driver ini_driver = {
+	.scheme = "nvmf",
+	.aliases = ini_aliases,
+	.help = "a namespace behind NVMe/TCP",
+	.params = ini_params,
+	.open = ini_open,
+	.close = ini_close,
+	.rescan = ini_rescan,
+	.chan_bytes = sizeof(struct ini_queue *),
+	.chan_open = ini_chan_open,
+	.chan_close = ini_chan_close,
+	.submit = ini_bio_submit,
+};
