@@ -25,10 +25,10 @@ _Static_assert(NBD_CHUNK_BYTES + 6 + sizeof(ERROR_TEXT) <= HEAD_MAX, "so does an
 
 static void gather_iov(struct nbd_gather *gather, void *base, size_t len)
 {
-	struct iovec *last = &gather->iov[gather->iov_count - 1];
+	struct iovec *last = gather->iov_count ? &gather->iov[gather->iov_count - 1] : NULL;
 
 	gather->bytes += len;
-	if (gather->iov_count && (uint8_t *)last->iov_base + last->iov_len == base) {
+	if (last && (uint8_t *)last->iov_base + last->iov_len == base) {
 		last->iov_len += len;
 		return;
 	}

@@ -269,6 +269,41 @@ def fio_verifies(mayastor):
              "--verify_fatal=1", "--output-format=terse", f"--aux-path={door.room}"], cwd=door.room)
 
 
+def thin_volumes_snapshots_and_clones_are_mapped(mayastor):
+    need("nbdinfo", "qemu-io", "nbdcopy")
+    hole, data = 3, 0
+
+    def mapped(uri):
+        return [(e["offset"], e["length"], e["type"]) for e in json.loads(run(["nbdinfo", "--map", "--json", uri]).stdout)]
+
+    with tempfile.TemporaryDirectory(prefix="nbd.") as room:
+        disk = f"{room}/disk"
+        run([mayastor, "pool", "create", "p", f"file://{disk}?size=128m"])
+        run([mayastor, "replica", "create", "p/v", "--size", "64MiB", disk])
+        with Door(mayastor, ["--pool", disk, "--uri", "pool:///p/v", "--name", "v"], room) as door:
+            assert mapped(door.uri("v")) == [(0, 64 * MIB, hole)]
+            run(["qemu-io", "-f", "raw", "-c", "write -P 1 1M 1M", "-c", "write -P 2 8M 4k", "-c", "flush", door.uri("v")])
+            # a cluster of 64 KiB is allocated, one block of it written
+            old = [(0, MIB, hole), (MIB, MIB, data), (2 * MIB, 6 * MIB, hole), (8 * MIB, 4096, data),
+                   (8 * MIB + 4096, 61440, 2), (8 * MIB + 65536, 56 * MIB - 65536, hole)]
+            assert mapped(door.uri("v")) == old, mapped(door.uri("v"))
+        run([mayastor, "replica", "snapshot", "p/v", "s", disk])
+        run([mayastor, "replica", "clone", "p/s", "c", disk])
+        options = [w for name in "vsc" for w in ("--uri", f"pool:///p/{name}", "--name", name)]
+        with Door(mayastor, ["--pool", disk, "--reactors", "2", *options], room) as door:
+            run(["qemu-io", "-f", "raw", "-c", "discard 1M 512k", "-c", "write -P 3 32M 64k", door.uri("v")])
+            run(["qemu-io", "-f", "raw", "-c", "write -z -u 8M 64k", door.uri("c")])
+            assert mapped(door.uri("s")) == old
+            assert mapped(door.uri("v")) == [(0, 3 * MIB // 2, hole), (3 * MIB // 2, MIB // 2, data), *old[2:5],
+                                             (8 * MIB + 65536, 24 * MIB - 65536, hole), (32 * MIB, 65536, data),
+                                             (32 * MIB + 65536, 32 * MIB - 65536, hole)], mapped(door.uri("v"))
+            assert mapped(door.uri("c"))[-1][0] == 2 * MIB, mapped(door.uri("c"))
+            assert run(["qemu-io", "-r", "-f", "raw", "-c", "read -P 1 1M 1M", "-c", "read -P 2 8M 4k", "-c", "read -P 0 8196k 60k",
+                        door.uri("s")])
+            assert json.loads(run(["nbdinfo", "--json", door.uri("s")]).stdout)["exports"][0]["is_read_only"]
+        assert "no errors" in run([mayastor, "pool", "check", disk]).stdout
+
+
 def read_only_is_read_only(mayastor):
     need_libnbd()
     script = ("h.set_strict_mode(0)\nassert h.is_read_only()\n"
@@ -339,7 +374,8 @@ if __name__ == "__main__":
     sys.exit(main([
         nbdinfo_tells_exports, nbdinfo_maps_what_is_written, nbdcopy_goes_both_ways, nbdcopy_between_two_exports,
         nbdsh_script_of_all_commands, two_hundred_requests_in_flight, connections_of_all_kinds,
-        qemu_img_converts_and_compares, qemu_io_reads_what_it_wrote, fio_verifies, read_only_is_read_only,
+        qemu_img_converts_and_compares, qemu_io_reads_what_it_wrote, fio_verifies,
+        thin_volumes_snapshots_and_clones_are_mapped, read_only_is_read_only,
         size_is_told_on_reconnect, tcp_and_several_sockets, requests_in_flight_are_answered_at_the_end,
         wrong_usage_is_told,
     ]))
