@@ -84,7 +84,6 @@ static void failure_note(const struct tgt_cmd *cmd, uint16_t status)
 						.status = status,
 						.at = 0xffff,
 						.nsid = cmd->sqe.nsid,
-						.trtype = 3,
 					});
 }
 

@@ -93,8 +93,8 @@ static uint64_t group_put(const struct tgt_subsys *subsys, uint32_t group, bool 
 }
 
 /* Groups without namespaces are not told: a host would wait for what never comes. */
-uint64_t tgt_ana_page(const struct tgt_subsys *subsys, bool groups_only,
-		      const struct tgt_window *window)
+void tgt_ana_page(const struct tgt_subsys *subsys, bool groups_only,
+		  const struct tgt_window *window)
 {
 	uint8_t bytes[NVME_ANA_HEAD_BYTES] = { 0 };
 	uint64_t at = sizeof(bytes);
@@ -110,5 +110,4 @@ uint64_t tgt_ana_page(const struct tgt_subsys *subsys, bool groups_only,
 	builder_init(&builder, bytes, sizeof(bytes));
 	must(nvme_ana_head_put(&builder, subsys->ana_count, groups) == 0);
 	tgt_window_put(window, 0, bytes, sizeof(bytes));
-	return at;
 }

@@ -17,9 +17,12 @@
 #include "wire/nvme_log.h"
 #include "wire/nvme_status.h"
 
-#define BAD	      (NVME_INVALID_FIELD | NVME_DNR)
-#define SMART_UNIT    (1000u * 512) /* bytes that DATA UNITS READ counts */
-#define NS_PER_HOUR   (3600ull * 1000 * 1000 * 1000)
+#define BAD	    (NVME_INVALID_FIELD | NVME_DNR)
+#define SMART_UNIT  (1000u * 512) /* bytes that DATA UNITS READ counts */
+#define NS_PER_HOUR (3600ull * 1000 * 1000 * 1000)
+#define ANA_PAGE_MAX                                                                 \
+	(NVME_ANA_HEAD_BYTES + TGT_ANA_GROUPS_MAX * (uint64_t)NVME_ANA_GROUP_BYTES + \
+	 TGT_NAMESPACES_MAX * UINT64_C(4))
 #define SPARE_PERCENT 100u
 #define SPARE_LEAST   10u
 
@@ -193,8 +196,8 @@ static uint16_t page_of_changed_ns(struct fiber *f, struct tgt_cmd *cmd, struct 
 
 static uint16_t page_of_ana(struct fiber *f, struct tgt_cmd *cmd, struct page_ask *ask)
 {
-	ask->size = tgt_ana_page(cmd->ctrl->subsys, ask->log.lsp & NVME_LSP_ANA_GROUPS_ONLY,
-				 &ask->window);
+	tgt_ana_page(cmd->ctrl->subsys, ask->log.lsp & NVME_LSP_ANA_GROUPS_ONLY, &ask->window);
+	ask->size = ANA_PAGE_MAX; /* hosts read as much as there might be */
 	if (!ask->log.retain && ask->log.offset <= ask->size)
 		tgt_aer_read(cmd->ctrl, TGT_EVENT_ANA, false);
 	return NVME_SUCCESS;

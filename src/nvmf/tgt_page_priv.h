@@ -72,8 +72,7 @@ struct tgt_window {
 /* These bytes of the page, as far as they lie in the window. */
 void tgt_window_put(const struct tgt_window *window, uint64_t at, const void *bytes, size_t size);
 
-/* Returns the bytes of the whole page. */
-uint64_t tgt_ana_page(const struct tgt_subsys *subsys, bool groups_only,
+void tgt_ana_page(const struct tgt_subsys *subsys, bool groups_only,
 		      const struct tgt_window *window);
 /* A status. */
 MUST_USE uint16_t tgt_discovery_page(const struct tgt_ctrl *ctrl, const struct tgt_window *window,

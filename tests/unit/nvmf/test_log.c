@@ -243,6 +243,22 @@ RIG_TEST(what_nobody_waits_for_is_told_when_somebody_does)
 	admin_rig_stop(&ar);
 }
 
+/* nvme-cli reads room for all groups and namespaces there might be, in parts. */
+RIG_TEST(the_ana_page_is_as_long_as_it_might_get)
+{
+	struct nvme_get_log log = { .lid = NVME_LID_ANA, .length = 528, .offset = 4096 };
+	struct admin_rig ar;
+	struct admin_cmd cmd;
+
+	admin_rig_start(f, rig, &ar, NULL);
+	admin_ns(&ar, 1, "malloc:///a?size_mb=8");
+	assert_int_equal(get_log(&ar, ar.a, &cmd, log), 0);
+	log = (struct nvme_get_log){ .lid = NVME_LID_ANA, .length = 48, .lsp = 1 };
+	assert_int_equal(get_log(&ar, ar.a, &cmd, log), 0);
+	assert_int_equal(le32_get(cmd.data + 16 + 4), 0); /* groups only */
+	admin_rig_stop(&ar);
+}
+
 RIG_TEST(event_requests_are_limited_and_end_with_a_reset)
 {
 	struct admin_cmd cmds[TGT_AERS_MAX + 1];
@@ -345,6 +361,7 @@ int main(void)
 		cmocka_unit_test(commands_told_are_those_that_are_there),
 		cmocka_unit_test(a_change_is_told_once_until_its_page_is_read),
 		cmocka_unit_test(what_nobody_waits_for_is_told_when_somebody_does),
+		cmocka_unit_test(the_ana_page_is_as_long_as_it_might_get),
 		cmocka_unit_test(event_requests_are_limited_and_end_with_a_reset),
 		cmocka_unit_test(a_host_discovers_what_it_may_connect_to),
 	};
