@@ -81,7 +81,7 @@ static bool take_pool(struct mem *mem, struct export_command *cmd, const char *d
 
 static bool take_share(struct export_command *cmd, const char *name, const char *value)
 {
-	struct export_share *share = &cmd->shares[cmd->share_count - 1];
+	struct export_share *share;
 
 	if (strcmp(name, "--uri") == 0) {
 		if (cmd->share_count == EXPORT_SHARES_MAX)
@@ -91,6 +91,7 @@ static bool take_share(struct export_command *cmd, const char *name, const char 
 	}
 	if (cmd->share_count == 0)
 		return usage_error("an export begins with --uri: ", name);
+	share = &cmd->shares[cmd->share_count - 1];
 	if (strcmp(name, "--name") == 0)
 		share->name = value;
 	else if (strcmp(name, "--description") == 0)
