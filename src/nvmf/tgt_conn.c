@@ -189,6 +189,7 @@ void tgt_conn_admitted(struct tgt_conn *conn)
 {
 	conn->state = TGT_CONN_LIVE;
 	conn->admit_due_ns = 0;
+	conn->sqhd = 1; /* Connect itself */
 	if (conn->is.qid)
 		conn->rules.capsule_data_max = TGT_CAPSULE_DATA;
 	conn_make_cids(conn); /* without: duplicates of CIDs go unnoticed, and Abort finds none */

@@ -166,6 +166,7 @@ struct tgt_admission {
 	uint16_t qid;
 	uint16_t entries;
 	bool no_flow_control;
+	bool vendor; /* replica control may be negotiated */
 };
 
 struct tgt_conn {

@@ -31,6 +31,7 @@ static void connect_admit(struct tgt_cmd *cmd, struct tgt_ctrl *ctrl,
 		.qid = connect->qid,
 		.entries = (uint16_t)(connect->sqsize + 1),
 		.no_flow_control = connect->cattr & NVME_CATTR_NO_FLOW_CONTROL,
+		.vendor = ctrl->subsys->vendor,
 	};
 	cmd->result = ctrl->cntlid;
 	tgt_cmd_done(cmd);

@@ -218,6 +218,17 @@ bool tgt_req_take_memory(struct tgt_req *req)
 
 /* ---- arrival ---------------------------------------------------------------------------- */
 
+/* No data is asked for that an unknown command would bring. The rest home sees (tgt_admin.c). */
+static uint16_t admin_check(const struct tgt_req *req)
+{
+	uint8_t opcode = req->cmd.sqe.opcode;
+
+	if (req->dir != NVME_DIR_TO_CONTROLLER || opcode == NVME_ADMIN_SET_FEATURES ||
+	    (opcode >= NVME_ADMIN_VENDOR && req->conn->is.vendor))
+		return 0;
+	return NVME_INVALID_OPCODE | NVME_DNR;
+}
+
 /* Where its data is, and whether it may be executed at all. */
 static uint16_t req_decode(struct tgt_req *req, uint32_t capsule_bytes, struct nvme_sgl *sgl)
 {
@@ -243,8 +254,10 @@ static uint16_t req_decode(struct tgt_req *req, uint32_t capsule_bytes, struct n
 						  0 :
 						  NVME_DATA_SGL_LENGTH_INVALID | NVME_DNR) :
 			       (uint16_t)(NVME_COMMAND_SEQUENCE_ERROR | NVME_DNR);
-	if (conn->is.qid == 0 || req->cmd.sqe.opcode == NVME_FABRICS)
+	if (req->cmd.sqe.opcode == NVME_FABRICS)
 		return 0;
+	if (conn->is.qid == 0)
+		return admin_check(req);
 	return tgt_io_check(req); /* RQ1 */
 }
 
@@ -317,7 +330,7 @@ void tgt_req_arrived(struct tgt_conn *conn, const struct nvmetcp_pdu *pdu)
 		return;
 	}
 	req_reset(req, pdu->sqe);
-	if (++conn->sqhd >= conn->is.entries)
+	if (++conn->sqhd == conn->is.entries)
 		conn->sqhd = 0;
 	if (tgt_req_by_cid(conn, req->cmd.sqe.cid))
 		req->status = NVME_CID_CONFLICT | NVME_DNR;

@@ -120,6 +120,7 @@ void tgt_view_tables_free(struct tgt_subsys *subsys)
 		if (subsys->table[i])
 			mem_free(subsys->table[i]->at);
 		mem_free(subsys->table[i]);
+		subsys->table[i] = NULL;
 	}
 }
 
