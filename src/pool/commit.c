@@ -209,20 +209,28 @@ static bool round_needed(const struct pool *pool)
 	       pool->intent.used > pool->intent.room / 2 || pool->commit.forced;
 }
 
+static int round_allowed(struct fiber *f, const struct pool *pool)
+{
+	if (pool->state == POOL_ONLINE)
+		return 0;
+	return fiber_fail(f, -EROFS, "pool '%s' is read-only: %s", pool->super.name, pool->why);
+}
+
 static void round_do(struct fiber *f, struct pool *pool)
 {
 	struct list ops;
-	int r = pool->state == POOL_ONLINE ? 0 :
-					     fiber_fail(f, -EROFS, "pool '%s' is read-only: %s",
-							pool->super.name, pool->why);
+	int r;
 
 	pool->commit.rounds_begun++;
 	pool->commit.forced = false;
 	timer_stop(&pool->commit.timer);
 	ops_take(&pool->commit, &ops);
+	r = round_allowed(f, pool);
 	if (r == 0) {
 		gates_close(f, &ops);
-		r = round_run(f, pool, &ops);
+		r = round_allowed(f, pool); /* while we waited, somebody may have stopped the pool */
+		if (r == 0)
+			r = round_run(f, pool, &ops);
 		if (r < 0) {
 			pool_fault(pool, fiber_words(f));
 			txn_abandon(pool);

@@ -27,7 +27,7 @@ int disk_check_uris(struct fiber *f, const char *const *uris, unsigned count)
 
 int disk_open(struct fiber *f, const char *uri, bool look_only, struct pool_disk *ret)
 {
-	struct pool_disk disk = { 0 };
+	struct pool_disk disk = { .unflushed = true }; /* by whoever had it before us */
 	int r = bdev_open(f, uri, &disk.bdev);
 
 	if (r < 0)

@@ -146,7 +146,10 @@ int pool_export(struct fiber *f, struct pool *pool)
 		return r;
 	if (pool->state == POOL_ONLINE) {
 		r = commit_stop(f, pool);
-		if (r == 0 && pool->state == POOL_ONLINE) {
+		if (r == 0 && pool->state != POOL_ONLINE) { /* what was not flushed is not there */
+			r = fiber_fail(f, -EIO, "pool '%s' stopped while it was exported: %s", pool->super.name,
+				       pool->why);
+		} else if (r == 0) {
 			pool->super.flags |= SUPER_CLEAN;
 			txn_begin(pool);
 			r = txn_settle(f, pool);

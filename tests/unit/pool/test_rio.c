@@ -424,7 +424,8 @@ RIG_TEST(every_nth_write_may_fail)
 	bool ended = false;
 
 	for (unsigned nth = 1; !ended; nth++) {
-		struct fault_rule rule = { .ops = 1u << BIO_WRITE, .nth = nth, .status = -EIO };
+		struct fault_rule rule = { .ops = 1u << BIO_WRITE, .last = UINT64_MAX, .nth = nth,
+					   .status = -EIO };
 		uint8_t value[24] = { 0 };
 		bool sure[24] = { 0 };
 		uint64_t fired[FAULT_RULES_MAX];
@@ -442,6 +443,7 @@ RIG_TEST(every_nth_write_may_fail)
 		for (unsigned i = 0; i < 24; i++)
 			assert_true(!sure[i] || hand_holds(f, &h, i * 16384 + 4096, 4096, value[i]));
 		hand_stop(f, &h);
+		assert_true(!ended || nth > 24);
 	}
 }
 
