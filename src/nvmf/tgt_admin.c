@@ -41,9 +41,9 @@ static const struct command commands[] = {
 	{ NVME_ADMIN_KEEP_ALIVE, OF_IO | OF_DISCOVERY, 0, keep_alive },
 	{ NVME_ADMIN_ABORT, OF_IO | OF_DISCOVERY | ENDS_ELSEWHERE, 0, NULL },
 	{ NVME_ADMIN_ASYNC_EVENT, OF_IO | OF_DISCOVERY | ENDS_ELSEWHERE, 0, NULL },
-	{ TGT_VENDOR_CALL, OF_IO | OF_VENDOR, 0, tgt_vendor_execute },
-	{ TGT_VENDOR_SEND, OF_IO | OF_VENDOR, 0, tgt_vendor_execute },
-	{ TGT_VENDOR_RECEIVE, OF_IO | OF_VENDOR, 0, tgt_vendor_execute },
+	{ NVME_VENDOR_CALL, OF_IO | OF_VENDOR, 0, tgt_vendor_execute },
+	{ NVME_VENDOR_SEND, OF_IO | OF_VENDOR, 0, tgt_vendor_execute },
+	{ NVME_VENDOR_RECV, OF_IO | OF_VENDOR, 0, tgt_vendor_execute },
 };
 
 static const struct command *command_find(const struct tgt_subsys *subsys, uint8_t opcode)

@@ -350,7 +350,7 @@ static const struct feature features[] = {
 	{ NVME_FID_HOST_ID, OF_IO | OF_DISCOVERY, 0, host_id_get, host_id_set },
 	{ NVME_FID_RESV_MASK, OF_IO | CHANGES | PER_NS, 0, resv_mask_get, resv_mask_set },
 	{ NVME_FID_RESV_PERSIST, OF_IO | CHANGES | PER_NS, 0, resv_persist_get, resv_persist_set },
-	{ TGT_FID_VENDOR, OF_IO | CHANGES, 0, tgt_vendor_feature_get, tgt_vendor_feature_set },
+	{ NVME_VENDOR_FID, OF_IO | CHANGES, 0, tgt_vendor_feature_get, tgt_vendor_feature_set },
 };
 
 static const struct feature *feature_find(const struct tgt_subsys *subsys, uint8_t fid)
@@ -360,7 +360,7 @@ static const struct feature *feature_find(const struct tgt_subsys *subsys, uint8
 
 		if (feature->fid != fid)
 			continue;
-		if (fid == TGT_FID_VENDOR && !subsys->vendor)
+		if (fid == NVME_VENDOR_FID && !subsys->vendor)
 			return NULL;
 		if ((feature->kind & PER_NS) && subsys->no_reservations)
 			return NULL;

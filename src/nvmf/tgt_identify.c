@@ -108,7 +108,7 @@ static uint16_t cns_ctrl(struct tgt_cmd *cmd, const struct nvme_identify *asked)
 	tgt_id_ctrl(cmd->ctrl, &id);
 	nvme_id_ctrl_encode(&id, cmd->data);
 	if (cmd->ctrl->subsys->vendor)
-		tgt_vendor_advertise(cmd->data);
+		nvme_vendor_advertise(cmd->data);
 	return NVME_SUCCESS;
 }
 

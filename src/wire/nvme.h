@@ -10,7 +10,7 @@
  *	nvme_identify    identify data                 nvme_list      lists of numbers and names
  *	nvme_log         log pages                     nvme_feature   features, events
  *	nvme_fabrics     connect, properties           nvme_discovery the discovery log page
- *	nvme_resv        reservations
+ *	nvme_resv        reservations                  nvme_vendor      replica control
  *	nvmetcp          PDUs of the TCP transport     nvmetcp_parser a stream into PDUs
  *	nbd_option       NBD handshake                 nbd_io         NBD transmission
  *
