@@ -248,21 +248,22 @@ static int walk_all(struct check *c)
 	return r;
 }
 
+/* Those below a damaged page are not known. */
+static int tally_known(struct check *c, const struct refs_place *place)
+{
+	return !place->ptr.name || tally(&c->pages, place->ptr.name) ? 0 : -ENOMEM;
+}
+
 static int walk_refs(struct check *c)
 {
 	const struct refs *refs = &c->pool->refs;
+	int r = tally_known(c, &refs->root);
 
-	if (!refs->root.ptr.name)
-		return 0;
-	if (!tally(&c->pages, refs->root.ptr.name))
-		return -ENOMEM;
-	for (uint32_t i = 0; i < refs->index_count; i++)
-		if (!tally(&c->pages, refs->index[i].ptr.name))
-			return -ENOMEM;
-	for (uint32_t i = 0; i < refs->page_count; i++)
-		if (!tally(&c->pages, refs->pages[i].ptr.name))
-			return -ENOMEM;
-	return 0;
+	for (uint32_t i = 0; r == 0 && i < refs->index_count; i++)
+		r = tally_known(c, &refs->index[i]);
+	for (uint32_t i = 0; r == 0 && i < refs->page_count; i++)
+		r = tally_known(c, &refs->pages[i]);
+	return r;
 }
 
 static int walk_roots(struct check *c, const struct tree_root *extra, unsigned extra_count)
@@ -381,7 +382,7 @@ static int compare_clusters(struct check *c)
 	for (;; key++) {
 		uint8_t bytes[SPACE_VALUE_SIZE];
 		struct space_value value;
-		int r = tree_next(c->f, c->pool, &tree, key, &key, bytes);
+		int found = tree_next(c->f, c->pool, &tree, key, &key, bytes), r = found;
 
 		if (r == -ENOENT)
 			break;
@@ -395,6 +396,8 @@ static int compare_clusters(struct check *c)
 		} else if (r < 0) {
 			return r;
 		}
+		if (found < 0) /* what lies behind cannot be reached */
+			break;
 	}
 	c->result.clusters = c->data_clusters + c->pool->super.meta_clusters;
 	while (map_u64_next(&c->clusters, &iter))

@@ -77,7 +77,7 @@ void delta_unpromise(struct pool *pool);
 
 /* A mapping to be put. */
 struct delta_put {
-	struct replica *rep; /* NULL: replay */
+	struct replica *rep; /* NULL: a test: nobody counts */
 	uint64_t object, lcluster;
 	uint64_t cluster; /* 0: a hole */
 	uint32_t valid;

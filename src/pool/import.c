@@ -8,7 +8,8 @@
  * is read does not depend on the size of the pool nor on how it stopped: 2 labels and 16
  * slots a disk, the counts of metadata pages in use, at most two halves of a log.
  *
- * If the newest superblock leads to damaged pages, the one before it is tried, read-only.
+ * If the newest superblock leads to damaged pages, the one before it is tried, read-only; if that
+ * does, too, the newest is taken without what is damaged.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -29,6 +30,7 @@ struct import {
 	struct pool *pool;
 	struct pool_disk *given; /* as the caller named them; owned array */
 	struct label *labels;	 /* of each */
+	struct super *first;	 /* the one looked at first */
 	struct super *newest;	 /* the highest transaction found below `below` */
 	uint64_t below;
 	uint64_t begun; /* the highest transaction in the head of any superblock, torn ones too */
@@ -187,28 +189,61 @@ static int root_look(struct fiber *f, struct pool *pool, enum tree_kind kind,
 	return r == -ENOENT ? 0 : r;
 }
 
+/* What is damaged is left out, if it shall be borne: it costs what it holds (P6). */
+static int import_bear(struct fiber *f, bool bear, int r)
+{
+	if (!bear || r != -EILSEQ)
+		return r;
+	fiber_clear(f);
+	return 0;
+}
+
 /* Load the counts of pages, look at each root. */
-static int import_trees(struct fiber *f, struct pool *pool)
+static int import_trees(struct fiber *f, struct pool *pool, bool bear)
 {
 	struct super *super = &pool->super;
+	struct tree_root *const roots[] = { &super->catalog, &super->names, &super->space,
+					    &super->many, &super->dead };
+	static const enum tree_kind kinds[] = { TREE_CATALOG, TREE_NAMES, TREE_SPACE, TREE_MANY,
+						TREE_DEAD };
 	int r = 0;
 
 	if (super->refs_root.name)
-		r = refs_load(f, pool, &super->refs_root, super->refs_pages);
-	if (r == 0)
-		r = root_look(f, pool, TREE_CATALOG, &super->catalog);
-	if (r == 0)
-		r = root_look(f, pool, TREE_NAMES, &super->names);
-	if (r == 0)
-		r = root_look(f, pool, TREE_SPACE, &super->space);
-	if (r == 0)
-		r = root_look(f, pool, TREE_MANY, &super->many);
-	if (r == 0)
-		r = root_look(f, pool, TREE_DEAD, &super->dead);
+		r = import_bear(f, bear, refs_load(f, pool, &super->refs_root, super->refs_pages));
+	for (unsigned i = 0; r == 0 && i < ARRAY_LEN(roots); i++)
+		r = import_bear(f, bear, root_look(f, pool, kinds[i], roots[i]));
 	return r;
 }
 
-/* The newest superblock, and if that leads nowhere the one before it. */
+/* The superblock before the newest one. */
+static int import_older(struct fiber *f, struct import *im)
+{
+	struct pool *pool = im->pool;
+	int r = 0;
+
+	im->below = pool->super.txg;
+	for (unsigned i = 0; r == 0 && i < im->args->disk_count;
+	     i++) /* the rings are read once more */
+		if (!im->given[i].bdev)
+			r = disk_open(f, im->args->disks[i], true, &im->given[i]);
+	if (r == 0)
+		r = import_rings(f, im);
+	for (unsigned i = 0; i < im->args->disk_count; i++)
+		disk_close(f, &im->given[i]);
+	if (r < 0)
+		return r;
+	pool_engine_init(pool, im->args->cache_bytes);
+	return import_trees(f, pool, false);
+}
+
+static void import_engine_fini(struct pool *pool)
+{
+	if (pool->pages_per_cluster)
+		pool_engine_fini(pool);
+	pool->pages_per_cluster = 0;
+}
+
+/* The newest superblock; if that leads nowhere the one before it; else what can be had of the newest. */
 static int import_super(struct fiber *f, struct import *im)
 {
 	struct pool *pool = im->pool;
@@ -218,30 +253,21 @@ static int import_super(struct fiber *f, struct import *im)
 		r = import_place(f, im);
 	if (r < 0)
 		return r;
+	*im->first = pool->super;
 	pool_engine_init(pool, im->args->cache_bytes);
-	r = import_trees(f, pool);
+	r = import_trees(f, pool, false);
 	if (r != -EILSEQ)
 		return r;
-	snprintf(pool->why, sizeof(pool->why), "%s", fiber_words(f));
-	fiber_clear(f);
-	pool_engine_fini(pool);
-	pool->pages_per_cluster = 0;
-	im->below = pool->super.txg;
-	for (unsigned i = 0; i < im->args->disk_count; i++) /* the rings are read once more */
-		if (!im->given[i].bdev) {
-			r = disk_open(f, im->args->disks[i], true, &im->given[i]);
-			if (r < 0)
-				return r;
-		}
-	r = import_rings(f, im);
-	for (unsigned i = 0; i < im->args->disk_count; i++)
-		disk_close(f, &im->given[i]);
-	if (r < 0)
+	pool_damaged(f, pool);
+	import_engine_fini(pool);
+	r = import_older(f, im);
+	if (r != -EILSEQ)
 		return r;
-	pool->state = POOL_READ_ONLY;
-	pool->damaged = true;
+	fiber_clear(f);
+	import_engine_fini(pool);
+	pool->super = *im->first;
 	pool_engine_init(pool, im->args->cache_bytes);
-	return import_trees(f, pool);
+	return import_trees(f, pool, true);
 }
 
 /*
@@ -290,6 +316,7 @@ static void import_fini(struct fiber *f, struct import *im)
 		disk_close(f, &im->given[i]);
 	mem_free(im->given);
 	mem_free(im->labels);
+	mem_free(im->first);
 	mem_free(im->newest);
 	mem_free(im->ring);
 }
@@ -318,9 +345,10 @@ int pool_import(struct fiber *f, const struct pool_import_args *args, struct poo
 		return r;
 	im.given = mem_alloc_array(mem, args->disk_count, sizeof(*im.given));
 	im.labels = mem_alloc_array(mem, args->disk_count, sizeof(*im.labels));
+	im.first = mem_alloc(mem, sizeof(*im.first));
 	im.newest = mem_alloc(mem, sizeof(*im.newest));
 	im.ring = mem_alloc_aligned(mem, POOL_PAGE, POOL_RING_SLOTS * POOL_PAGE);
-	if (!im.given || !im.labels || !im.newest || !im.ring)
+	if (!im.given || !im.labels || !im.first || !im.newest || !im.ring)
 		r = fiber_fail(f, -ENOMEM, "no memory to import a pool");
 	if (r == 0)
 		r = import_do(f, &im);

@@ -11,6 +11,9 @@ MUST_USE int pool_new(struct fiber *f, const char *name, struct pool **ret);
 /* Disks, super and counts are there: start the log, the commit fiber, and commit once (marks it unclean). */
 MUST_USE int pool_start(struct fiber *f, struct pool *pool);
 
+/* Read-only for good, and check says why: the words of the fiber, which are taken. */
+void pool_damaged(struct fiber *f, struct pool *pool);
+
 /* Whatever was done so far is undone; nothing is written. */
 void pool_close(struct fiber *f, struct pool *pool);
 

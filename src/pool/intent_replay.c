@@ -8,6 +8,9 @@
  * record of these transactions claims that it was written after the missing one was durable
  * (IN3: its `owner`); otherwise something that was acknowledged is gone.
  *
+ * A byte of the very last record that has rotted since cannot be told from a write that was cut
+ * short, and so never acknowledged: that needs the second copy of a log, on another disk.
+ *
  * IR1. Nothing is written. The first commit brings what was replayed into the trees; until it
  *      is durable the halves stay as they are: a crash meanwhile finds the same.
  * IR2. A mapping to a cluster that the object does not map yet claims it: it must be free.
@@ -33,7 +36,8 @@ struct replay {
 	uint32_t buf_first, buf_count;
 	uint64_t seq;		 /* the next record */
 	uint32_t crc;
-	uint64_t object;	 /* looked up last; 0: none */
+	struct replica *rep;	 /* owned use: of the object looked up last; NULL: none */
+	uint64_t object;
 	struct tree_root root;	 /* its map */
 	uint64_t lclusters;	 /* its size */
 };
@@ -112,22 +116,30 @@ static int entry_fail(struct fiber *f, const struct replay *r, const struct inte
 			  r->pool->super.name, r->seq, entry->object, entry->first, what);
 }
 
+static void object_leave(struct replay *r)
+{
+	if (r->rep)
+		replica_put(r->rep);
+	r->rep = NULL;
+}
+
 static int object_find(struct fiber *f, struct replay *r, const struct intent_entry *entry)
 {
 	struct replica *rep;
 	int status;
 
-	if (r->object == entry->object && r->object)
+	if (r->rep && r->object == entry->object)
 		return 0;
 	status = replica_get(f, r->pool, entry->object, &rep);
 	if (status == -ENOENT)
 		return entry_fail(f, r, entry, "there is no such replica");
 	if (status < 0)
 		return status;
+	object_leave(r);
+	r->rep = rep;
 	r->object = entry->object;
 	r->root = rep->seen;
 	r->lclusters = rep->rec.size_bytes >> r->pool->cluster_shift;
-	replica_put(rep);
 	return 0;
 }
 
@@ -153,7 +165,7 @@ static int mapping_now(struct fiber *f, struct replay *r, uint64_t lcluster, str
 static int replay_put(struct fiber *f, struct replay *r, uint64_t lcluster,
 		      const struct map_value *was, uint64_t cluster, uint32_t valid, uint32_t flags)
 {
-	const struct delta_put put = { .object = r->object, .lcluster = lcluster, .cluster = cluster,
+	const struct delta_put put = { .rep = r->rep, .object = r->object, .lcluster = lcluster, .cluster = cluster,
 				       .valid = valid, .flags = flags,
 				       .was_mapped = was->cluster != 0,
 				       .frees = was->cluster && was->cluster != cluster };
@@ -306,6 +318,7 @@ int intent_replay(struct fiber *f, struct pool *pool, intent_fn fn)
 	else
 		status = fiber_fail(f, -ENOMEM, "pool '%s': no memory to replay the log",
 				    pool->super.name);
+	object_leave(&r);
 	if (r.buf)
 		io_buf_free(io, r.buf, (size_t)READ_PAGES * POOL_PAGE);
 	if (r.page)

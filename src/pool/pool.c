@@ -77,6 +77,15 @@ int pool_new(struct fiber *f, const char *name, struct pool **ret)
 	return 0;
 }
 
+void pool_damaged(struct fiber *f, struct pool *pool)
+{
+	if (!pool->damaged)
+		snprintf(pool->why, sizeof(pool->why), "%s", fiber_words(f));
+	pool->damaged = true;
+	pool->state = POOL_READ_ONLY;
+	fiber_clear(f);
+}
+
 int pool_start(struct fiber *f, struct pool *pool)
 {
 	int r = rio_start(f, pool);
@@ -87,6 +96,10 @@ int pool_start(struct fiber *f, struct pool *pool)
 		r = intent_replay(
 			f, pool,
 			control_replay); /* in memory: a read-only pool is read as it was, too */
+	if (r == -EILSEQ) { /* what it tells up to there is told */
+		pool_damaged(f, pool);
+		r = 0;
+	}
 	if (r < 0 || pool->state != POOL_ONLINE)
 		return r;
 	pool->super.flags &= ~(uint64_t)SUPER_CLEAN;
