@@ -14,6 +14,8 @@
  * IR1. Nothing is written. The first commit brings what was replayed into the trees; until it
  *      is durable the halves stay as they are: a crash meanwhile finds the same.
  * IR2. A mapping to a cluster that the object does not map yet claims it: it must be free.
+ * IR3. A record that no disk can read now may have been acknowledged: that is an error, not the
+ *      end of the log. A copy that can be read and does not have it says that it was not.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,6 +36,7 @@ struct replay {
 	uint8_t *page;		 /* the record at work */
 	uint64_t buf_txg;
 	uint32_t buf_first, buf_count;
+	bool unread;		 /* buf is one page that cannot be read */
 	uint64_t seq;		 /* the next record */
 	uint32_t crc;
 	struct replica *rep;	 /* owned use: of the object looked up last; NULL: none */
@@ -49,8 +52,8 @@ static struct pool_disk *disk_of(struct pool *pool, unsigned number)
 	return number < POOL_DISKS_MAX && pool->disks[number].bdev ? &pool->disks[number] : NULL;
 }
 
-/* Pages of the half of transaction txg. An unreadable disk: zeros, which are no record. */
-static void pages_read(struct fiber *f, struct replay *r, bool mirror, uint64_t txg, uint32_t first,
+/* Pages of the half of transaction txg; false: they cannot be read. */
+static bool pages_read(struct fiber *f, struct replay *r, bool mirror, uint64_t txg, uint32_t first,
 		       uint32_t count, uint8_t *ret)
 {
 	struct pool *pool = r->pool;
@@ -61,10 +64,10 @@ static void pages_read(struct fiber *f, struct replay *r, bool mirror, uint64_t 
 
 	if (disk && disk_read(f, disk, intent_offset(start, pool->intent.room, txg, first), ret,
 			      (size_t)count * POOL_PAGE) == 0)
-		return;
+		return true;
 	if (disk)
 		fiber_clear(f);
-	memset(ret, 0, (size_t)count * POOL_PAGE);
+	return false;
 }
 
 static bool record_is_ours(const struct replay *r, const uint8_t *page, uint64_t txg)
@@ -82,7 +85,13 @@ static const uint8_t *record_at(struct fiber *f, struct replay *r, uint64_t txg,
 		r->buf_txg = txg;
 		r->buf_first = i;
 		r->buf_count = min_u32(READ_PAGES, r->pool->intent.room - i);
-		pages_read(f, r, false, txg, i, r->buf_count, r->buf);
+		r->unread = false;
+		if (!pages_read(f, r, false, txg, i, r->buf_count, r->buf)) {
+			r->buf_count = 1; /* which of them is it? */
+			r->unread = !pages_read(f, r, false, txg, i, 1, r->buf);
+		}
+		if (r->unread)
+			memset(r->buf, 0, POOL_PAGE); /* no record */
 	}
 	return r->buf + (size_t)(i - r->buf_first) * POOL_PAGE;
 }
@@ -95,16 +104,24 @@ static bool record_is_next(const struct replay *r, const uint8_t *page, uint64_t
 	return record_is_ours(r, page, txg) && head.name == r->seq && head.key == r->crc;
 }
 
-/* Record i of this half, if it is the next of the chain, to r->page, from whichever copy has it. */
-static bool record_next(struct fiber *f, struct replay *r, uint64_t txg, uint32_t i)
+/* Record i of this half, to r->page, from whichever copy has it: 1 if it is the next of the chain, 0, -EIO. */
+static int record_next(struct fiber *f, struct replay *r, uint64_t txg, uint32_t i)
 {
+	bool unread;
+
 	memcpy(r->page, record_at(f, r, txg, i), POOL_PAGE);
+	unread = r->unread;
 	if (record_is_next(r, r->page, txg))
-		return true;
-	if (!disk_of(r->pool, r->pool->super.log_mirror))
-		return false;
-	pages_read(f, r, true, txg, i, 1, r->page);
-	return record_is_next(r, r->page, txg);
+		return 1;
+	if (disk_of(r->pool, r->pool->super.log_mirror) && pages_read(f, r, true, txg, i, 1, r->page)) {
+		unread = false;
+		if (record_is_next(r, r->page, txg))
+			return 1;
+	}
+	if (!unread)
+		return 0;
+	return fiber_fail(f, -EIO, "pool '%s': log record %" PRIu64 " cannot be read: what was acknowledged may be there",
+			  r->pool->super.name, r->seq); /* IR3 */
 }
 
 /* ---- what an entry says ------------------------------------------------------------------------ */
@@ -260,17 +277,18 @@ static int replay_record(struct fiber *f, struct replay *r)
 /* As far as the chain goes in this half; *ret_end: the first record that is none of it. */
 static int replay_half(struct fiber *f, struct replay *r, uint64_t txg, uint32_t *ret_end)
 {
-	uint32_t i = 0;
+	int status = 0;
+	uint32_t i;
 
-	while (i < r->pool->intent.room && record_next(f, r, txg, i)) {
-		int status = replay_record(f, r);
-
-		if (status < 0)
-			return status;
-		i++;
+	for (i = 0; status == 0 && i < r->pool->intent.room; i++) {
+		status = record_next(f, r, txg, i);
+		if (status == 0)
+			break;
+		if (status > 0)
+			status = replay_record(f, r);
 	}
 	*ret_end = i;
-	return 0;
+	return status;
 }
 
 /* Is there a record that was written when the one missing from the chain was durable? */

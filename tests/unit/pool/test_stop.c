@@ -38,11 +38,12 @@ static void stop_close(struct fiber *f, struct stop *s)
 	bdev_close(f, s->bdev);
 }
 
-static void stop_start(struct fiber *f, struct rig *rig, struct stop *s, const char *const *uris)
+static void stop_start(struct fiber *f, struct rig *rig, struct stop *s, const char *const *uris,
+		       unsigned disks)
 {
 	const struct replica_create_args args = { .name = "v", .size_bytes = 2 * WRITES * CLUSTER };
 
-	pool_rig_start(f, rig, &s->pr, uris, 1, CLUSTER);
+	pool_rig_start(f, rig, &s->pr, uris, disks, CLUSTER);
 	pool_ok(f, replica_create(f, s->pr.pool, &args));
 	s->buf = io_buf_new(fiber_io(f), CLUSTER);
 	assert_non_null(s->buf);
@@ -64,11 +65,11 @@ static void fail_writes(struct fiber *f, struct stop *s, uint64_t nth)
 	pool_ok(f, fault_set_rules(f, s->pr.keep[0], &rule, 1));
 }
 
-static uint64_t failed_writes(struct fiber *f, struct stop *s)
+static uint64_t failures(struct fiber *f, struct stop *s, unsigned disk)
 {
 	uint64_t fired[FAULT_RULES_MAX];
 
-	pool_ok(f, fault_get_fired(f, s->pr.keep[0], fired));
+	pool_ok(f, fault_get_fired(f, s->pr.keep[disk], fired));
 	return fired[0];
 }
 
@@ -80,7 +81,7 @@ RIG_TEST(export_tells_that_the_last_commit_failed)
 	struct stop s;
 	int r;
 
-	stop_start(f, rig, &s, direct);
+	stop_start(f, rig, &s, direct, 1);
 	memset(s.buf, 0x5a, CLUSTER);
 	pool_ok(f, bdev_write(f, s.chan, 0, CLUSTER / s.bdev->block_size, s.buf, 0));
 	stop_close(f, &s);
@@ -127,11 +128,11 @@ static bool fail_beside_snapshot(struct fiber *f, struct rig *rig, const char *c
 	bool sure[WRITES], fired;
 	struct stop s;
 
-	stop_start(f, rig, &s, uris);
+	stop_start(f, rig, &s, uris, 1);
 	fail_writes(f, &s, nth);
 	memset(s.buf, (int)nth, CLUSTER);
 	write_beside_snapshot(f, &s, sure);
-	fired = failed_writes(f, &s);
+	fired = failures(f, &s, 0);
 	pool_ok(f, fault_set_rules(f, s.pr.keep[0], NULL, 0));
 	stop_close(f, &s);
 	pool_rig_crash(f, &s.pr);
@@ -195,12 +196,81 @@ RIG_TEST(import_flushes_what_a_process_before_it_left)
 	pool_rig_stop(f, &s.pr);
 }
 
+/* ---- a log that cannot be read ------------------------------------------------------------------------ */
+
+static const char *const mirrored[] = { "fault:///x?on=malloc:///d0?size_mb=64",
+					"fault:///y?on=malloc:///d1?size_mb=64" };
+
+/* The import while nothing of the log can be read on one of its disks. */
+static int import_without_log(struct fiber *f, struct stop *s, bool mirror)
+{
+	const struct pool_import_args args = { .disks = s->pr.uris, .disk_count = s->pr.disks };
+	const struct super *super = &s->pr.pool->super;
+	unsigned disk = mirror ? super->log_mirror : super->log_disk;
+	uint64_t first = mirror ? super->log_mirror_first : super->log_first;
+	uint64_t lba = (POOL_DATA_START + first * CLUSTER) / s->pr.keep[disk]->block_size;
+	struct fault_rule rule = {
+		.ops = 1u << BIO_READ, .first = lba, .last = lba + 2000, .status = -EIO
+	};
+	int r;
+
+	pool_fault(s->pr.pool, "crash");
+	pool_close(f, s->pr.pool);
+	pool_ok(f, fault_set_rules(f, s->pr.keep[disk], &rule, 1));
+	r = pool_import(f, &args, &s->pr.pool);
+	if (r == 0)
+		assert_true(failures(f, s, disk) > 0 || mirror);
+	fiber_clear(f);
+	pool_ok(f, fault_set_rules(f, s->pr.keep[disk], NULL, 0));
+	return r;
+}
+
+static void acked_is_there(struct fiber *f, struct stop *s, uint8_t value)
+{
+	stop_open(f, s);
+	pool_ok(f, bdev_read(f, s->chan, 0, CLUSTER / s->bdev->block_size, s->buf));
+	assert_int_equal(s->buf[0], value);
+	stop_close(f, s);
+}
+
+RIG_TEST(log_that_cannot_be_read_is_not_taken_for_empty) /* IR3 */
+{
+	const struct pool_import_args args = { .disks = direct, .disk_count = 1 };
+	struct stop s;
+
+	stop_start(f, rig, &s, direct, 1);
+	memset(s.buf, 0x5a, CLUSTER);
+	pool_ok(f, bdev_write(f, s.chan, 0, CLUSTER / s.bdev->block_size, s.buf, 0));
+	stop_close(f, &s);
+	assert_int_equal(import_without_log(f, &s, false), -EIO);
+	pool_ok(f, pool_import(f, &args, &s.pr.pool));
+	acked_is_there(f, &s, 0x5a);
+	stop_end(f, &s);
+}
+
+RIG_TEST(one_copy_of_the_log_is_enough)
+{
+	struct stop s;
+
+	for (unsigned mirror = 0; mirror < 2; mirror++) {
+		stop_start(f, rig, &s, mirrored, 2);
+		memset(s.buf, 0x5b, CLUSTER);
+		pool_ok(f, bdev_write(f, s.chan, 0, CLUSTER / s.bdev->block_size, s.buf, 0));
+		stop_close(f, &s);
+		assert_int_equal(import_without_log(f, &s, mirror), 0);
+		acked_is_there(f, &s, 0x5b);
+		stop_end(f, &s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(export_tells_that_the_last_commit_failed),
 		cmocka_unit_test(any_write_may_fail_while_a_snapshot_waits),
 		cmocka_unit_test(import_flushes_what_a_process_before_it_left),
+		cmocka_unit_test(log_that_cannot_be_read_is_not_taken_for_empty),
+		cmocka_unit_test(one_copy_of_the_log_is_enough),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
