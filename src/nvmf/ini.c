@@ -85,7 +85,7 @@ static int ini_chan_open(struct fiber *f, struct bdev_chan *chan)
 	if (r < 0)
 		return fiber_fail(f, r, "%s: no memory for an I/O queue", ini->bdev.name);
 	q->timeout_ns = ini->opts.timeout_ns;
-	r = ini_assoc_join(f, ini, q);
+	r = ini_chan_join(f, ini, q);
 	if (r < 0) {
 		ini_queue_free(q);
 		return r;
@@ -99,7 +99,7 @@ static void ini_chan_close(struct fiber *f, struct bdev_chan *chan)
 	struct ini *ini = container_of(chan->bdev, struct ini, bdev);
 	struct ini_queue *q = *(struct ini_queue **)bdev_chan_priv(chan);
 
-	ini_assoc_leave(f, ini, q);
+	ini_chan_leave(f, ini, q);
 	ini_queue_free(q);
 }
 
@@ -114,7 +114,7 @@ static int ini_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 		return fiber_fail(f, -ENOMEM, "nvmf: no memory for a disk");
 	TRY(ini_opts_get(f, uri, &ini->opts));
 	ini->home = fiber_reactor(f);
-	r = ini_assoc_open(f, ini);
+	r = ini_keeper_open(f, ini);
 	if (r < 0) {
 		if (fiber_err(f)->code)
 			err_prefix(fiber_err(f), "nvmf: %s: ", ini->opts.subnqn);
@@ -129,13 +129,13 @@ static void ini_close(struct fiber *f, struct bdev *bdev)
 {
 	struct ini *ini = container_of(bdev, struct ini, bdev);
 
-	ini_assoc_close(f, ini);
+	ini_keeper_close(f, ini);
 	mem_free(ini);
 }
 
 static int ini_rescan(struct fiber *f, struct bdev *bdev)
 {
-	return ini_assoc_rescan(f, container_of(bdev, struct ini, bdev));
+	return ini_keeper_rescan(f, container_of(bdev, struct ini, bdev));
 }
 
 static const char *const ini_aliases[] = { "nvmf+tcp", "nvme+tcp", NULL };

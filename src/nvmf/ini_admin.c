@@ -25,6 +25,29 @@
 #define INI_READY_MIN_NS  500000000u /* however small CAP.TO is */
 #define INI_ENTRIES_MIN	  4u	     /* of an I/O queue that is of use */
 
+static int ini_connect_refused(struct fiber *f, const struct nvme_cqe *cqe)
+{
+	int r = nvme_status_to_error(cqe->status);
+
+	switch (cqe->status & NVME_SC_MASK) {
+	case NVME_CONNECT_INVALID_PARAMS:
+		if (cqe->result == nvme_connect_bad(true, NVME_CONNECT_AT_SUBNQN))
+			return fiber_fail(f, -ENOENT, "connect: there is no such subsystem");
+		r = -EINVAL;
+		break;
+	case NVME_CONNECT_INVALID_HOST:
+		r = -EACCES;
+		break;
+	case NVME_CONNECT_BUSY:
+		r = -EAGAIN;
+		break;
+	default:
+		break;
+	}
+	return fiber_fail(f, r, "connect: %s (status %03xh)", nvme_status_text(cqe->status),
+			  cqe->status & NVME_SC_MASK);
+}
+
 int ini_admin_connect(struct fiber *f, struct ini_queue *q, const struct ini_opts *opts,
 		      uint16_t cntlid, uint32_t kato_ms, uint16_t *ret_cntlid)
 {
@@ -46,7 +69,9 @@ int ini_admin_connect(struct fiber *f, struct ini_queue *q, const struct ini_opt
 	memcpy(connect->subnqn, opts->subnqn, sizeof(connect->subnqn));
 	memcpy(connect->hostnqn, opts->hostnqn, sizeof(connect->hostnqn));
 	nvme_connect_encode(connect, &sqe, data);
-	TRY(ini_call_ok(f, q, &sqe, data, NVME_CONNECT_DATA_BYTES, "connect", &cqe));
+	TRY(ini_call(f, q, &sqe, data, NVME_CONNECT_DATA_BYTES, "connect", &cqe));
+	if (cqe.status != NVME_SUCCESS)
+		return ini_connect_refused(f, &cqe);
 	if (nvme_connect_result_auth(cqe.result))
 		return fiber_fail(f, -EACCES, "the controller wants authentication");
 	*ret_cntlid = nvme_connect_result_cntlid(cqe.result);
@@ -151,7 +176,7 @@ static int ini_admin_limits(struct fiber *f, struct ini_queue *q, uint8_t *data,
 
 	ctrl->max_zeroes_bytes = ctrl->max_unmap_blocks = UINT64_MAX;
 	nvme_identify_encode(&identify, &sqe);
-	TRY(ini_call(f, q, &sqe, data, NVME_IDENTIFY_BYTES, &cqe));
+	TRY(ini_call(f, q, &sqe, data, NVME_IDENTIFY_BYTES, "identify", &cqe));
 	if (cqe.status != NVME_SUCCESS)
 		return 0;
 	TRY(nvme_id_ctrl_nvm_decode(data, NVME_IDENTIFY_BYTES, &id));
@@ -281,7 +306,7 @@ static int ini_ns_names(struct fiber *f, struct ini_queue *q, uint8_t *data, str
 	struct cursor cursor;
 
 	nvme_identify_encode(&identify, &sqe);
-	TRY(ini_call(f, q, &sqe, data, NVME_IDENTIFY_BYTES, &cqe));
+	TRY(ini_call(f, q, &sqe, data, NVME_IDENTIFY_BYTES, "identify", &cqe));
 	if (cqe.status != NVME_SUCCESS)
 		return 0;
 	cursor_init(&cursor, data, NVME_IDENTIFY_BYTES);

@@ -143,8 +143,8 @@ static int ini_opts_where(struct fiber *f, const struct uri *uri, struct ini_opt
 }
 
 /* A uuid parameter; *ret_given: it is there. */
-static int ini_opts_uuid(struct fiber *f, const struct uri *uri, const char *name,
-			 struct uuid *ret, bool *ret_given)
+static int ini_opts_uuid(struct fiber *f, const struct uri *uri, const char *name, struct uuid *ret,
+			 bool *ret_given)
 {
 	int r = uri_uuid(uri, name, ret);
 

@@ -8,8 +8,12 @@
  *	ini_queue   one connection: its commands, its start and its end
  *	ini_admin   what is said on the admin queue
  *	ini_bio     bios as commands, and commands' answers as bios' statuses
- *	ini_assoc   the association: all queues of one controller; loss and return
  *	ini_resv    reservations
+ *	ini_event   events and keep alive
+ *	ini_visit   what home does to queues on other reactors
+ *	ini_assoc   the association: all queues of one controller, up and down
+ *	ini_chan    channels' queues join it and leave it
+ *	ini_keeper  the fiber that notices its loss, and makes it again
  *	ini         the driver: nvmf://host:port/nqn
  *
  *   home reactor                        reactor of a channel
@@ -35,19 +39,19 @@
 #include "wire/nvme_status.h"
 #include "wire/nvmetcp_parser.h"
 
-#define INI_ADMIN_SLOTS	  31u		/* commands on the admin queue: one entry is never used */
-#define INI_SLOTS_MAX	  1000u		/* commands of a queue */
-#define INI_CID_BITS	  10		/* of a command identifier: which slot; the rest counts uses */
-#define INI_IOV_MAX	  256u		/* iovecs of a command */
-#define INI_BATCH_IOVS	  768u		/* of one send */
-#define INI_BATCH_BYTES	  (1u << 20)	/* after so much a send takes no further command */
-#define INI_DIRECT_MIN	  (32u << 10)	/* data still to come that is worth a receive of its own */
-#define INI_TERM_NS	  500000000u	/* for a terminate request to reach the other side */
-#define INI_TRIES_MAX	  5		/* of a bio that the controller asks to try again */
-#define INI_RETRY_NS	  100000000u	/* until then */
-#define INI_SMALL_BYTES	  16u		/* data of a command that is kept with it */
-#define INI_WHY_BYTES	  120
-#define INI_ADDRS_MAX	  8u
+#define INI_ADMIN_SLOTS 31u	    /* commands on the admin queue: one entry is never used */
+#define INI_SLOTS_MAX	1000u	    /* commands of a queue */
+#define INI_CID_BITS	10	    /* of a command identifier: which slot; the rest counts uses */
+#define INI_IOV_MAX	256u	    /* iovecs of a command */
+#define INI_BATCH_IOVS	768u	    /* of one send */
+#define INI_BATCH_BYTES (1u << 20)  /* after so much a send takes no further command */
+#define INI_DIRECT_MIN	(32u << 10) /* data still to come that is worth a receive of its own */
+#define INI_TERM_NS	500000000u  /* for a terminate request to reach the other side */
+#define INI_TRIES_MAX	5	    /* of a bio that the controller asks to try again */
+#define INI_RETRY_NS	100000000u  /* until then */
+#define INI_SMALL_BYTES 16u	    /* data of a command that is kept with it */
+#define INI_WHY_BYTES	120
+#define INI_ADDRS_MAX	8u
 
 _Static_assert(INI_SLOTS_MAX < 1u << INI_CID_BITS, "a slot fits, and FFFFh is no command");
 
@@ -87,16 +91,16 @@ typedef void (*ini_done_fn)(struct ini_queue *q, void *owner, int error,
 			    const struct nvme_cqe *cqe);
 
 struct ini_cmd {
-	ini_done_fn done;	  /* NULL: the slot is free */
-	void *owner;		  /* borrowed by done */
-	struct list_link link;	  /* queue->free, ->sendq or ->batch */
-	struct list_link age;	  /* queue->age; not if it may last for ever */
+	ini_done_fn done;      /* NULL: the slot is free */
+	void *owner;	       /* borrowed by done */
+	struct list_link link; /* queue->free, ->sendq or ->batch */
+	struct list_link age;  /* queue->age; not if it may last for ever */
 	uint64_t start_ns;
 	uint16_t cid;
-	uint8_t dir;		  /* enum nvme_dir */
-	bool sent;		  /* its capsule is with the kernel, or was */
-	bool sending;		  /* in the send that is in flight (Q3) */
-	bool ended;		  /* answered while sending */
+	uint8_t dir;  /* enum nvme_dir */
+	bool sent;    /* its capsule is with the kernel, or was */
+	bool sending; /* in the send that is in flight (Q3) */
+	bool ended;   /* answered while sending */
 	bool bad_data;
 	struct iov_pos pos;	  /* of the next byte to send or receive */
 	uint32_t bytes;		  /* of data */
@@ -104,7 +108,7 @@ struct ini_cmd {
 	struct nvmetcp_flow flow; /* C2HData, or R2Ts */
 	struct nvmetcp_data r2t;  /* what is left of the one that is open; length 0: none */
 	struct nvme_cqe cqe;
-	struct iovec small_iov;	  /* of `small` */
+	struct iovec small_iov; /* of `small` */
 	uint8_t small[INI_SMALL_BYTES];
 	uint16_t head_bytes;
 	uint8_t digest[NVMETCP_DIGEST_BYTES];
@@ -120,62 +124,62 @@ enum ini_queue_state {
 };
 
 struct ini_queue {
-	struct ini *ini;	  /* borrowed; NULL in the tests of one queue */
-	struct reactor *reactor;  /* home; all below is its own but where said */
+	struct ini *ini;	 /* borrowed; NULL in the tests of one queue */
+	struct reactor *reactor; /* home; all below is its own but where said */
 	uint16_t qid;
 	uint64_t timeout_ns;
 	enum ini_queue_state state;
-	struct io_sock *sock;	  /* owned; NULL: none, or closed */
+	struct io_sock *sock; /* owned; NULL: none, or closed */
 	struct nvmetcp_rules rules;
-	uint32_t capsule_max;	  /* data in a capsule */
+	uint32_t capsule_max; /* data in a capsule */
 
-	struct list free;	  /* ini_cmd.link */
-	struct list age;	  /* in order of their start */
-	struct list sendq;	  /* something is to be sent */
+	struct list free;  /* ini_cmd.link */
+	struct list age;   /* in order of their start */
+	struct list sendq; /* something is to be sent */
 	uint32_t slots, active;
-	struct timer timer;	  /* of the oldest command; of the terminate request */
+	struct timer timer; /* of the oldest command; of the terminate request */
 
 	/* out */
-	struct list batch;	  /* in the send in flight */
+	struct list batch; /* in the send in flight */
 	struct io_op send_op;
 	bool sending;
 	struct task send_task;
 	uint32_t iov_count;
-	struct iovec *iov;	  /* owned; INI_BATCH_IOVS */
+	struct iovec *iov; /* owned; INI_BATCH_IOVS */
 	uint8_t icreq[NVMETCP_IC_BYTES];
 
 	/* in */
 	struct nvmetcp_parser parser;
-	const uint8_t *rx_head;	  /* of the PDU at hand; borrowed while it is */
-	struct ini_cmd *rx_cmd;	  /* whose data comes; NULL: none does */
-	uint32_t rx_left;	  /* bytes of data */
+	const uint8_t *rx_head; /* of the PDU at hand; borrowed while it is */
+	struct ini_cmd *rx_cmd; /* whose data comes; NULL: none does */
+	uint32_t rx_left;	/* bytes of data */
 	uint32_t rx_crc;
 	uint8_t rx_flags;
 	uint8_t rx_digest_left;
 	uint8_t rx_digest[NVMETCP_DIGEST_BYTES];
 	struct io_op recv_op;
-	bool receiving;		  /* recv_op is in flight */
-	struct iovec *rx_iov;	  /* owned; INI_IOV_MAX */
+	bool receiving;	      /* recv_op is in flight */
+	struct iovec *rx_iov; /* owned; INI_IOV_MAX */
 
 	/* the end */
 	int error;
 	char why[INI_WHY_BYTES];
 	uint8_t term[NVMETCP_TERM_MAX];
 	struct iovec term_iov;
-	uint32_t term_bytes;	  /* 0: none is due */
+	uint32_t term_bytes; /* 0: none is due */
 	struct task end_task;
-	struct event changed;	  /* started, ended */
+	struct event changed; /* started, ended */
 
 	/* bios: ini_bio.c */
-	struct list waiting;	  /* bio.link: for the connection */
-	struct list later;	  /* bio.link: the controller asked us to try again */
+	struct list waiting; /* bio.link: for the connection */
+	struct list later;   /* bio.link: the controller asked us to try again */
 	struct timer wait_timer, later_timer;
-	int fail;		  /* 0, or what bios end with at once */
+	int fail; /* 0, or what bios end with at once */
 
 	/* home's */
 	struct list_link home_link;
 	struct mail lost_mail;
-	uint64_t generation;	  /* of the association it belongs to; set before it starts */
+	uint64_t generation; /* of the association it belongs to; set before it starts */
 	bool lost_sent;
 	char lost_why[INI_WHY_BYTES]; /* home reads it between the mail and the next start */
 
@@ -223,11 +227,11 @@ void ini_cmd_end(struct ini_queue *q, struct ini_cmd *cmd, int error);
 
 /*
  * A command for a slow path; data may be NULL. 0: *ret is the answer, which may be a refusal.
- * Worded if it fails. Not cancellable, but bounded by the timeout of the queue.
+ * Worded if it fails ("reading X: ..."). Not cancellable, but bounded by the timeout of the queue.
  */
 MUST_USE int ini_call(struct fiber *f, struct ini_queue *q, struct nvme_sqe *sqe, void *data,
-		      uint32_t bytes, struct nvme_cqe *ret);
-/* The same, and a refusal is a failure: "reading X: words of the status". */
+		      uint32_t bytes, const char *doing, struct nvme_cqe *ret);
+/* The same, and a refusal is a failure. */
 MUST_USE int ini_call_ok(struct fiber *f, struct ini_queue *q, struct nvme_sqe *sqe, void *data,
 			 uint32_t bytes, const char *doing, struct nvme_cqe *ret);
 
@@ -252,7 +256,7 @@ struct ini_ctrl {
 	uint16_t ofcs;
 	bool volatile_cache;
 	bool keep_alive;
-	uint64_t page_bytes;   /* unit of the limits */
+	uint64_t page_bytes;			     /* unit of the limits */
 	uint64_t max_zeroes_bytes, max_unmap_blocks; /* UINT64_MAX: no limit */
 };
 
@@ -301,41 +305,79 @@ enum ini_state { INI_DOWN, INI_UP, INI_GONE };
 struct ini {
 	struct bdev bdev;
 	struct ini_opts opts;
-	struct reactor *home;	 /* all below is its own */
+	struct reactor *home; /* all below is its own */
 	enum ini_state state;
-	uint64_t generation;	 /* of the association */
-	struct ini_queue *admin; /* owned */
+	uint64_t generation;		     /* of the association */
+	struct ini_queue *admin;	     /* owned */
 	struct io_addr addrs[INI_ADDRS_MAX]; /* of the host */
-	struct io_addr addr;	 /* of the association */
+	struct io_addr addr;		     /* of the association */
 	struct ini_ctrl ctrl;
-	struct ini_ns ns;	 /* as first seen, but for its size */
-	struct list queues;	 /* ini_queue.home_link */
+	struct ini_ns ns;   /* as first seen, but for its size */
+	struct list queues; /* ini_queue.home_link */
 	uint32_t queue_count;
-	struct latch latch;	 /* who changes the association or its queues */
+	struct latch latch; /* who changes the association or its queues */
 	struct fiber *keeper;
-	struct event wake;	 /* of the keeper: one of these */
+	struct event wake; /* of the keeper: one of these */
 	bool lost, changed, stopping;
 	struct timer keep_alive;
 	bool keep_alive_sent;
 	struct prng prng;
-	uint64_t key;		 /* registered: again after each return; 0: none */
+	uint64_t key; /* registered: again after each return; 0: none */
 	uint64_t reconnects;
 	char why[INI_WHY_BYTES + 16]; /* it was lost */
 };
 
-/* Connects, looks at the namespace, starts the keeper. Worded. */
-MUST_USE int ini_assoc_open(struct fiber *f, struct ini *ini);
-void ini_assoc_close(struct fiber *f, struct ini *ini);
-
-/* A channel's queue comes and goes; on its reactor. */
-MUST_USE int ini_assoc_join(struct fiber *f, struct ini *ini, struct ini_queue *q);
-void ini_assoc_leave(struct fiber *f, struct ini *ini, struct ini_queue *q);
-
 /* On the queue's reactor: home must know. */
 void ini_assoc_lost(struct ini_queue *q);
 
-/* Look at the size again. */
-MUST_USE int ini_assoc_rescan(struct fiber *f, struct ini *ini);
+/* The error of a connection that went away, or never came. */
+bool ini_is_loss(int r);
+
+void ini_assoc_lock(struct fiber *f, struct ini *ini);
+/* Under the latch. All queues are there, or (failed) all are idle. */
+MUST_USE int ini_assoc_up(struct fiber *f, struct ini *ini, bool first);
+void ini_assoc_down(struct fiber *f, struct ini *ini);
+/* Is it still there, the same, and how large? -ENODEV, -ESTALE: it is not. */
+MUST_USE int ini_assoc_look_again(struct fiber *f, struct ini *ini);
+
+/* ---- ini_visit.c ------------------------------------------------------------------------- */
+
+typedef int (*ini_visit_fn)(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+
+/* From home; its result and words. */
+int ini_visit(struct fiber *f, struct ini *ini, struct ini_queue *q, ini_visit_fn fn);
+/* Every queue in turn, until one fails. */
+int ini_visit_all(struct fiber *f, struct ini *ini, ini_visit_fn fn);
+
+int ini_at_start(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+int ini_at_register(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+int ini_at_go(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+int ini_at_stop(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+/* A stop for good. */
+int ini_at_leave(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+/* It has no connection: the wait begins. */
+int ini_at_down(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+/* Bios do not wait any more; the disk is gone. */
+int ini_at_refused(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+int ini_at_gone(struct fiber *f, struct ini_queue *q, const struct ini *ini);
+
+/* ---- ini_event.c ------------------------------------------------------------------------- */
+
+void ini_event_start(struct ini *ini);
+void ini_keep_alive_start(struct ini *ini);
+
+/* ---- ini_keeper.c ------------------------------------------------------------------------ */
+
+/* Connects, looks at the namespace, starts the keeper. Worded. */
+MUST_USE int ini_keeper_open(struct fiber *f, struct ini *ini);
+void ini_keeper_close(struct fiber *f, struct ini *ini);
+MUST_USE int ini_keeper_rescan(struct fiber *f, struct ini *ini);
+
+/* ---- ini_chan.c -------------------------------------------------------------------------- */
+
+/* On the queue's reactor; leave: it is idle afterwards. */
+MUST_USE int ini_chan_join(struct fiber *f, struct ini *ini, struct ini_queue *q);
+void ini_chan_leave(struct fiber *f, struct ini *ini, struct ini_queue *q);
 
 /* ---- ini_resv.c ---------------------------------------------------------------------------- */
 

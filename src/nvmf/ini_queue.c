@@ -147,8 +147,8 @@ static void ini_call_done(struct ini_queue *q, void *owner, int error, const str
 	event_set(&call->done);
 }
 
-int ini_call(struct fiber *f, struct ini_queue *q, struct nvme_sqe *sqe, void *data,
-	     uint32_t bytes, struct nvme_cqe *ret)
+int ini_call(struct fiber *f, struct ini_queue *q, struct nvme_sqe *sqe, void *data, uint32_t bytes,
+	     const char *doing, struct nvme_cqe *ret)
 {
 	struct iovec iov = { .iov_base = data, .iov_len = bytes };
 	struct ini_data d = { .iov = &iov, .iov_count = bytes ? 1 : 0, .bytes = bytes };
@@ -157,17 +157,18 @@ int ini_call(struct fiber *f, struct ini_queue *q, struct nvme_sqe *sqe, void *d
 
 	must(fiber_reactor(f) == q->reactor);
 	if (q->state != INI_READY && q->state != INI_LIVE)
-		return fiber_fail(f, -ENOTCONN, "the connection is down: %s", q->why);
+		return fiber_fail(f, -ENOTCONN, "%s: the connection is down: %s", doing, q->why);
 	cmd = ini_cmd_get(q);
 	if (!cmd)
-		return fiber_fail(f, -EBUSY, "all %u commands of the queue are in use", q->slots);
+		return fiber_fail(f, -EBUSY, "%s: all %u commands of the queue are in use", doing,
+				  q->slots);
 	event_init(&call.done);
 	ini_cmd_start(cmd, sqe, &d, false, ini_call_done, &call);
 	event_wait_always(f, &call.done);
 	if (call.error == -EBADMSG)
-		return fiber_fail(f, -EIO, "the digest of the data was wrong");
+		return fiber_fail(f, -EIO, "%s: the digest of the data was wrong", doing);
 	if (call.error < 0)
-		return fiber_fail(f, call.error, "%s", q->why);
+		return fiber_fail(f, call.error, "%s: %s", doing, q->why);
 	*ret = call.cqe;
 	return 0;
 }
@@ -176,13 +177,8 @@ int ini_call_ok(struct fiber *f, struct ini_queue *q, struct nvme_sqe *sqe, void
 		uint32_t bytes, const char *doing, struct nvme_cqe *ret)
 {
 	struct nvme_cqe cqe;
-	int r = ini_call(f, q, sqe, data, bytes, &cqe);
 
-	if (r < 0) {
-		if (fiber_err(f)->code)
-			err_prefix(fiber_err(f), "%s: ", doing);
-		return r;
-	}
+	TRY(ini_call(f, q, sqe, data, bytes, doing, &cqe));
 	if (cqe.status != NVME_SUCCESS)
 		return fiber_fail(f, nvme_status_to_error(cqe.status), "%s: %s (status %03xh%s)",
 				  doing, nvme_status_text(cqe.status), cqe.status & NVME_SC_MASK,

@@ -31,8 +31,8 @@ static void ini_recv_refuse(struct ini_queue *q, const struct nvmetcp_pdu *pdu,
 	ini_queue_fault(q, fault, pdu ? q->rx_head : NULL, pdu ? pdu->hlen : 0);
 }
 
-static void ini_recv_fault(struct ini_queue *q, const struct nvmetcp_pdu *pdu,
-			   enum nvmetcp_fes fes, uint32_t fei)
+static void ini_recv_fault(struct ini_queue *q, const struct nvmetcp_pdu *pdu, enum nvmetcp_fes fes,
+			   uint32_t fei)
 {
 	struct nvmetcp_fault fault = { .fes = (uint16_t)fes, .fei = fei };
 

@@ -123,10 +123,9 @@ int ini_resv_acquire(struct fiber *f, struct bdev_chan *chan, uint64_t key, uint
 int ini_resv_preempt(struct fiber *f, struct bdev_chan *chan, uint64_t key, uint64_t old_key,
 		     uint8_t type)
 {
-	const struct nvme_resv_cmd cmd = { .action = NVME_RESV_PREEMPT_ABORT,
-					   .type = type,
-					   .key = key,
-					   .new_key = old_key };
+	const struct nvme_resv_cmd cmd = {
+		.action = NVME_RESV_PREEMPT_ABORT, .type = type, .key = key, .new_key = old_key
+	};
 
 	return ini_resv_on(f, chan, NVME_IO_RESV_ACQUIRE, &cmd, "preempting a reservation");
 }
@@ -170,7 +169,8 @@ static int ini_resv_decode(const uint8_t *data, size_t size, struct resv_state *
 		if (host.holder && ret->holder < 0)
 			ret->holder = (int32_t)i;
 	}
-	if (ret->type == NVME_RESV_WRITE_EXCLUSIVE_ALL || ret->type == NVME_RESV_EXCLUSIVE_ACCESS_ALL)
+	if (ret->type == NVME_RESV_WRITE_EXCLUSIVE_ALL ||
+	    ret->type == NVME_RESV_EXCLUSIVE_ACCESS_ALL)
 		ret->holder = -1;
 	return 0;
 }

@@ -29,6 +29,8 @@ static void fake_sent(struct io_op *op)
 	struct fake_conn *conn = container_of(op, struct fake_conn, op);
 
 	conn->sending = false;
+	if (op->res < 0)
+		fake_close(conn);
 	if (!conn->closed)
 		fake_pump(conn);
 }

@@ -15,8 +15,8 @@
 #include "wire/nvmetcp_parser.h"
 
 #define FAKE_NQN "nqn.2026-11.test:fake"
-#define FAKE_CONNS 64
-#define FAKE_XFERS 1024
+#define FAKE_CONNS 512
+#define FAKE_XFERS 128
 
 struct fake;
 struct fake_conn;
