@@ -13,7 +13,7 @@
 
 struct fiber;
 
-#define EXPORT_SHARES_MAX 256u
+#define EXPORT_SHARES_MAX 1024u
 #define EXPORT_POOLS_MAX  16u
 #define EXPORT_DISKS_MAX  32u /* of a pool */
 #define EXPORT_ADDRS_MAX  16u
