@@ -126,7 +126,10 @@ static bool sock_tell(struct io_sock *sock)
 	return true;
 }
 
-/* IO5, IO6: what the function does to its socket counts at once. */
+/*
+ * IO5, IO6: what the function does to its socket counts at once. Behind an op it is told more only
+ * when the op's `done` has run: in a turn to come.
+ */
 void sock_ready_run(struct sim_io *io, struct sim_ready *ready)
 {
 	struct io_sock *sock = container_of(ready, struct io_sock, ready);
@@ -134,11 +137,15 @@ void sock_ready_run(struct sim_io *io, struct sim_ready *ready)
 
 	sock->in_fn = true;
 	for (unsigned i = 0; i < CONN_DELIVER_MAX; i++) {
-		if (!(sock->recv_op ? sock_fill(sock) : sock_tell(sock)))
+		bool is_op = sock->recv_op;
+
+		if (!(is_op ? sock_fill(sock) : sock_tell(sock)))
 			break;
 		if (sock->dead)
 			break;
 		sock_was_read(sock);
+		if (is_op)
+			break;
 	}
 	sock->in_fn = false;
 	if (sock->dead)
