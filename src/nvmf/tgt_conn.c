@@ -165,8 +165,9 @@ void tgt_conn_start(struct mail *mail, struct reactor *at)
 	conn_init(conn);
 	if (conn->is_moved)
 		r = io_sock_adopt(conn->shard->io, &conn->token, &conn->sock);
-	if (r < 0) {
+	if (r < 0)
 		conn->sock = NULL;
+	if (!conn->sock) { /* lost on the way here */
 		tgt_conn_close(conn);
 		return;
 	}
