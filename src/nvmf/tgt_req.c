@@ -243,6 +243,8 @@ static uint16_t req_decode(struct tgt_req *req, uint32_t capsule_bytes, struct n
 		return status;
 	if (sgl->length > TGT_DATA_MAX)
 		return NVME_INVALID_FIELD | NVME_DNR;
+	if (!sgl->in_capsule && sgl->length % 4) /* data PDUs are of dwords */
+		return NVME_DATA_SGL_LENGTH_INVALID | NVME_DNR;
 	if (sgl->in_capsule && sgl->length && req->dir != NVME_DIR_TO_CONTROLLER)
 		return NVME_SGL_TYPE_INVALID |
 		       NVME_DNR; /* to the host there is only the transport's */

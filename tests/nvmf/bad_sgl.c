@@ -95,6 +95,11 @@ static const struct bad_row rows[] = {
 	  STATUS2(DATA_SGL_LENGTH_INVALID, INVALID_FIELD) },
 	{ "identify_with_data_in_the_capsule", ADMIN, 0, B_IDENTIFY, { P8(SGL_TYPE, 0x01) },
 	  REFUSED },
+	{ "identify_of_4098_bytes", ADMIN, 0, B_IDENTIFY, { P32(SGL_LEN, 4098) },
+	  STATUS(DATA_SGL_LENGTH_INVALID) },
+	/* R2Ts are of dwords */
+	{ "resv_register_of_18_bytes", IO, 0, B_FLUSH,
+	  { P8(SQ(0), NVME_IO_RESV_REGISTER), P32(SGL_LEN, 18) }, STATUS(DATA_SGL_LENGTH_INVALID) },
 	{ "log_of_less_than_its_dwords", ADMIN, 0, B_LOG, { P32(SGL_LEN, 64) },
 	  STATUS(DATA_SGL_LENGTH_INVALID) },
 };

@@ -133,8 +133,12 @@ static bool storm_parse(struct storm *storm, const uint8_t *bytes, size_t size)
 		r = nvmetcp_parser_feed(&storm->parser, &storm->raw.rules, bytes, size, &used, &pdu,
 					&fault);
 		if (r < 0) {
-			fprintf(stderr, "storm: the target sent a wrong PDU: FES %u, FEI %u\n",
-				fault.fes, fault.fei);
+			fprintf(stderr,
+				"storm: the target sent a wrong PDU of type %u: FES %u, FEI %u\n",
+				storm->parser.head[0], fault.fes, fault.fei);
+			for (unsigned i = 0; i < storm->parser.have; i++)
+				fprintf(stderr, "%02x%c", storm->parser.head[i],
+					i % 16 == 15 ? '\n' : ' ');
 			return false;
 		}
 		bytes += used;
@@ -468,14 +472,17 @@ static bool storm_run(struct storm *storm, uint64_t pdus)
 {
 	while (storm->pdus < pdus) {
 		int r = storm_open(storm);
+		bool good;
 
 		if (r < 0) {
 			fprintf(stderr, "storm: a proper connection: %s\n", storm->host.why);
+			host_close(&storm->host);
 			return false;
 		}
-		if (!storm_connection(storm))
-			return false;
+		good = storm_connection(storm);
 		host_close(&storm->host);
+		if (!good)
+			return false;
 		if (storm->connections % 64 == 0 && !storm_good(storm))
 			return false;
 	}
