@@ -262,6 +262,7 @@ struct io_ops {
 	void (*recv_start)(struct io_sock *sock, io_recv_fn fn, void *ctx);
 	void (*recv_stop)(struct io_sock *sock);
 	void (*sock_peer)(struct io_sock *sock, struct io_addr *ret);
+	void (*sock_local)(struct io_sock *sock, struct io_addr *ret);
 	void (*sock_shutdown)(struct io_sock *sock);
 	void (*sock_close)(struct io_sock *sock);
 	int (*sock_detach)(struct io_sock *sock, struct io_sock_token *ret);
@@ -562,6 +563,12 @@ static inline void io_recv_stop(struct io_sock *sock)
 static inline void io_sock_peer(struct io_sock *sock, struct io_addr *ret)
 {
 	io_ops_of(sock)->sock_peer(sock, ret);
+}
+
+/* Its own end: of a listener on all addresses, the one that was connected to. */
+static inline void io_sock_local(struct io_sock *sock, struct io_addr *ret)
+{
+	io_ops_of(sock)->sock_local(sock, ret);
 }
 
 /* No more is sent; the peer reads an end of stream. */

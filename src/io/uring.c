@@ -455,6 +455,7 @@ const struct io_ops uring_ops = {
 	.recv_start = uring_recv_start,
 	.recv_stop = uring_recv_stop,
 	.sock_peer = uring_sock_peer,
+	.sock_local = uring_sock_local,
 	.sock_shutdown = uring_sock_shutdown,
 	.sock_close = uring_sock_close,
 	.sock_detach = uring_sock_detach,

@@ -361,6 +361,7 @@ socklen_t uring_addr_to_kernel(const struct io_addr *addr, struct sockaddr_stora
 void uring_addr_from_kernel(const struct sockaddr_storage *from, socklen_t len,
 			    struct io_addr *ret);
 void uring_sock_peer(struct io_sock *sock, struct io_addr *ret);
+void uring_sock_local(struct io_sock *sock, struct io_addr *ret);
 void uring_sock_shutdown(struct io_sock *sock);
 void uring_sock_close(struct io_sock *sock);
 int uring_sock_detach(struct io_sock *sock, struct io_sock_token *ret);

@@ -199,6 +199,17 @@ void uring_sock_peer(struct io_sock *sock, struct io_addr *ret)
 		uring_addr_from_kernel(&storage, len, ret);
 }
 
+void uring_sock_local(struct io_sock *sock, struct io_addr *ret)
+{
+	struct sockaddr_storage storage = { 0 };
+	socklen_t len = sizeof(storage);
+
+	if (getsockname(sock->fd.fd, (struct sockaddr *)&storage, &len) < 0)
+		*ret = (struct io_addr){ 0 };
+	else
+		uring_addr_from_kernel(&storage, len, ret);
+}
+
 /* ---- connecting --------------------------------------------------------------- */
 
 static int uring_connect_sock(struct uring *u, struct io_op *op, socklen_t *ret_len)

@@ -243,7 +243,7 @@ struct tgt_conn {
 	uint16_t qid;
 	bool home_closing; /* close_mail was sent, or gone_mail has come */
 	bool home_gone;
-	struct io_addr peer;
+	struct io_addr peer, local;
 	struct io_sock_token token;
 	bool is_moved; /* token is to be adopted */
 };

@@ -2,6 +2,9 @@
 /*
  * tgt_discovery - the discovery log page (Base 2.0, section 5.16.1.23): what a host may
  * connect to, port by port, after the entry of the discovery subsystem it asks.
+ *
+ * A port that listens on all addresses is told with the one this host came by: that one it
+ * can reach.
  */
 #include <netinet/in.h>
 #include <stdio.h>
@@ -9,15 +12,25 @@
 
 #include "base/cleanup.h"
 #include "io/addr.h"
+#include "nvmf/tgt_conn_priv.h"
 #include "nvmf/tgt_page_priv.h"
 #include "wire/nvme_discovery.h"
 #include "wire/nvme_status.h"
 
 #define ADMIN_ENTRIES 32u /* of an admin queue, told to hosts (ASQSZ) */
 
+static bool addr_is_any(const struct io_addr *addr)
+{
+	static const uint8_t zeros[16];
+
+	return memcmp(addr->ip, zeros, addr->family == AF_INET6 ? 16 : 4) == 0;
+}
+
 static const struct io_addr *port_addr(const struct tgt_ctrl *ctrl, const struct tgt_port *port)
 {
-	return &port->addr;
+	if (!addr_is_any(&port->addr) || !ctrl->admin_conn)
+		return &port->addr;
+	return &ctrl->admin_conn->local;
 }
 
 /* "127.0.0.1:4420" and "[::1]:4420" without port and brackets. */

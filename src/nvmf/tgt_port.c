@@ -114,6 +114,7 @@ static void port_accepted(void *ctx, int res, struct io_sock *sock)
 	}
 	tgt->accepted++;
 	conn->peer = peer;
+	io_sock_local(sock, &conn->local);
 	if (!conn_move(conn, sock)) {
 		io_sock_close(sock);
 		conn->is_moved = false;

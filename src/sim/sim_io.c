@@ -507,6 +507,7 @@ static const struct io_ops sim_io_ops = {
 	.recv_start = net_recv_start,
 	.recv_stop = net_recv_stop,
 	.sock_peer = net_peer,
+	.sock_local = net_local,
 	.sock_shutdown = net_shutdown,
 	.sock_close = net_close,
 	.sock_detach = net_detach,

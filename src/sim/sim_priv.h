@@ -258,6 +258,7 @@ void net_listener_close(struct io_listener *l);
 void net_recv_start(struct io_sock *sock, io_recv_fn fn, void *ctx);
 void net_recv_stop(struct io_sock *sock);
 void net_peer(struct io_sock *sock, struct io_addr *ret);
+void net_local(struct io_sock *sock, struct io_addr *ret);
 void net_shutdown(struct io_sock *sock);
 void net_close(struct io_sock *sock);
 int net_detach(struct io_sock *sock, struct io_sock_token *ret);

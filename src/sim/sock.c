@@ -207,6 +207,11 @@ void net_peer(struct io_sock *sock, struct io_addr *ret)
 	*ret = sock->conn->addr[!sock->side];
 }
 
+void net_local(struct io_sock *sock, struct io_addr *ret)
+{
+	*ret = sock->conn->addr[sock->side];
+}
+
 void net_shutdown(struct io_sock *sock)
 {
 	if (sock->send_op)

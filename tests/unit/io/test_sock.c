@@ -28,6 +28,10 @@ static void echo(struct world *w, const char *address)
 	io_listener_addr(p.listener, &own);
 	if (own.family != AF_UNIX)
 		assert_true(io_addr_equal(&peer, &own));
+	io_sock_peer(p.b, &peer);
+	io_sock_local(p.a, &own);
+	if (own.family != AF_UNIX)
+		assert_true(io_addr_equal(&peer, &own));
 	pair_close(&p);
 }
 

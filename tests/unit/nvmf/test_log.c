@@ -4,7 +4,10 @@
  */
 #include "unit/nvmf/admin_rig.h"
 
+#include <sys/socket.h>
+
 #include "base/le.h"
+#include "nvmf/tgt_conn_priv.h"
 #include "wire/nvme_discovery.h"
 #include "wire/nvme_feature.h"
 #include "wire/nvme_list.h"
@@ -350,6 +353,24 @@ RIG_TEST(a_host_discovers_what_it_may_connect_to)
 	admin_rig_stop(&ar);
 }
 
+RIG_TEST(a_port_on_all_addresses_is_told_as_the_host_came)
+{
+	struct tgt_conn conn = { .local = { .family = AF_INET, .ip = { 10, 1, 2, 3 } } };
+	struct nvme_discovery_entry entry;
+	struct admin_rig ar;
+	struct admin_cmd cmd;
+	uint64_t generation;
+
+	admin_rig_start(f, rig, &ar, NULL);
+	memset(ar.port.addr.ip, 0, 16);
+	ar.disc->admin_conn = &conn;
+	assert_int_equal(entries(&ar, &cmd, &generation), 3);
+	assert_int_equal(nvme_discovery_entry_decode(cmd.data, 8192, 1, &entry), 0);
+	assert_string_equal(entry.traddr, "10.1.2.3");
+	assert_string_equal(entry.trsvcid, "4420");
+	admin_rig_stop(&ar);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +385,7 @@ int main(void)
 		cmocka_unit_test(the_ana_page_is_as_long_as_it_might_get),
 		cmocka_unit_test(event_requests_are_limited_and_end_with_a_reset),
 		cmocka_unit_test(a_host_discovers_what_it_may_connect_to),
+		cmocka_unit_test(a_port_on_all_addresses_is_told_as_the_host_came),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

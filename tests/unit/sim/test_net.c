@@ -118,6 +118,8 @@ static void bytes_arrive_in_order_and_then_the_end(void **state)
 	assert_int_equal(peer.port, 8420);
 	io_sock_peer(p.sink.sock, &peer);
 	assert_int_equal(peer.ip[3], 1);
+	io_sock_local(p.sink.sock, &peer);
+	assert_int_equal(peer.port, 8420);
 	io_sock_shutdown(p.client);
 	assert_int_equal(send_bytes(&p, 10, 0), -EPIPE);
 	sim_run_for(p.b.sim, SIM_S);
