@@ -222,8 +222,13 @@ static struct tgt_ns *ns_new(struct tgt_subsys *subsys, const struct tgt_ns_args
 	return ns;
 }
 
-static void ns_free(struct tgt_ns *ns)
+/* It is being removed: whoever waits for it goes away (E1). Not held. */
+static void ns_free(struct fiber *f, struct tgt_ns *ns)
 {
+	while (ns->users) {
+		event_clear(&ns->changed);
+		event_wait_always(f, &ns->changed);
+	}
 	ns->subsys->ns[ns->nsid - 1] = NULL;
 	ns->subsys->ns_count--;
 	mem_free(ns);
@@ -263,9 +268,11 @@ int tgt_ns_add(struct fiber *f, struct tgt_subsys *subsys, const struct tgt_ns_a
 	r = disk_enter(f, ns, args);
 	if (r == 0)
 		ns_show(f, ns, args);
+	else
+		ns->is_removing = true;
 	tgt_ns_drop(f, ns);
 	if (r < 0) {
-		ns_free(ns);
+		ns_free(f, ns);
 		return r;
 	}
 	if (ns->bdev->is_removed) /* meanwhile: the watch was not heeded yet */
@@ -278,16 +285,12 @@ int tgt_ns_add(struct fiber *f, struct tgt_subsys *subsys, const struct tgt_ns_a
 
 void tgt_ns_remove(struct fiber *f, struct tgt_ns *ns)
 {
-	ns_lock(f, ns);
-	must(!ns->is_removing); /* the caller's: he removes it once */
+	if (!tgt_ns_hold(f, ns))
+		return; /* somebody else does it */
 	ns->is_removing = true;
 	disk_leave(f, ns);
 	tgt_ns_drop(f, ns);
-	while (ns->users) { /* E1 */
-		event_clear(&ns->changed);
-		event_wait_always(f, &ns->changed);
-	}
-	ns_free(ns);
+	ns_free(f, ns);
 }
 
 static void pause_set(struct fiber *f, struct tgt_ns *ns, int step)

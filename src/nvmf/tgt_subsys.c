@@ -167,8 +167,10 @@ void tgt_subsys_remove(struct fiber *f, struct tgt_subsys *subsys)
 	subsys->is_removing = true;
 	tgt_ctrl_close_all(f, subsys, NULL, NULL, "subsystem removed");
 	for (unsigned i = 0; i < TGT_NAMESPACES_MAX; i++)
-		if (subsys->ns[i])
+		while (subsys->ns[i]) {
 			tgt_ns_remove(f, subsys->ns[i]);
+			fiber_yield(f); /* if somebody else does it */
+		}
 	while ((host = list_pop_front(&subsys->hosts, struct tgt_host, link)))
 		mem_free(host);
 	list_del(&subsys->link);

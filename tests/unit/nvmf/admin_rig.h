@@ -21,6 +21,7 @@ struct admin_counts {
 	unsigned opened, closed, published, drained, keep_alives, aborts, ctrls_closed;
 	uint64_t token; /* the last one bound */
 	uint32_t kato_ms;
+	bool views_fail; /* tgt_view_open() does, after a while */
 	struct tgt_ns_rules rules; /* the last that were published */
 };
 

@@ -221,6 +221,57 @@ RIG_TEST(removal_waits_for_those_who_use_it)
 	admin_rig_stop(&ar);
 }
 
+struct adder {
+	struct tgt_subsys *subsys;
+	const char *uri;
+	int result;
+};
+
+static int adder_run(struct fiber *f, void *arg)
+{
+	struct adder *adder = arg;
+	struct tgt_ns_args args = { .uri = adder->uri };
+	struct tgt_ns *ns;
+
+	adder->result = tgt_ns_add(f, adder->subsys, &args, &ns);
+	fiber_clear(f);
+	return 0;
+}
+
+/* Whether it will come to be or not, it is gone when the subsystem is. */
+RIG_TEST(a_subsystem_goes_while_namespaces_come)
+{
+	for (unsigned fails = 0; fails < 2; fails++) {
+		struct adder adders[2] = { { .uri = "malloc:///a?size_mb=8" },
+					   { .uri = "malloc:///b?size_mb=8" } };
+		struct fiber *fibers[2];
+		struct tgt_subsys *other;
+		struct admin_rig ar;
+
+		admin_rig_start(f, rig, &ar, NULL);
+		ar.counts.views_fail = fails;
+		assert_int_equal(
+			tgt_subsys_add(f, &ar.tgt,
+				       &(struct tgt_subsys_args){ .nqn = ADMIN_SUBNQN "2" },
+				       &other),
+			0);
+		for (unsigned i = 0; i < 2; i++) {
+			adders[i].subsys = other;
+			assert_int_equal(fiber_start(fiber_reactor(f), "adder", adder_run,
+						     &adders[i], &fibers[i]),
+					 0);
+		}
+		while (other->ns_count < 2)
+			fiber_yield(f);
+		tgt_subsys_remove(f, other);
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(fiber_join(f, fibers[i]), 0);
+			assert_int_equal(adders[i].result, fails ? -ENOMEM : 0);
+		}
+		admin_rig_stop(&ar);
+	}
+}
+
 RIG_TEST(a_resize_is_told)
 {
 	char path[256], uri[300];
@@ -258,6 +309,7 @@ int main(void)
 		cmocka_unit_test(a_read_only_namespace_says_so),
 		cmocka_unit_test(a_namespace_without_its_disk_is_gone_for_hosts),
 		cmocka_unit_test(removal_waits_for_those_who_use_it),
+		cmocka_unit_test(a_subsystem_goes_while_namespaces_come),
 		cmocka_unit_test(a_resize_is_told),
 	};
 
