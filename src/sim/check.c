@@ -3,7 +3,7 @@
  * check - registers over crashes; see check.h for C1..C4.
  *
  * Each block has its versions: the writes whose value may still be read. Time is a counter of
- * the calls. An epoch lasts from power cut to power cut.
+ * the calls. An epoch lasts from one loss (power cut, check_forgotten()) to the next.
  */
 #include "sim/check.h"
 
@@ -26,6 +26,7 @@ struct version {
 	uint32_t epoch;	     /* of its ack */
 	enum version_state state;
 	bool durable, barred; /* barred: a flush of it has failed */
+	bool found;	      /* after it could have been forgotten: by the read at `seen` */
 };
 
 struct register_ {
@@ -40,7 +41,7 @@ struct check {
 	uint64_t blocks;
 	uint64_t clock;
 	uint64_t reads; /* under way */
-	uint32_t epoch;
+	uint32_t epoch, cut_epoch; /* cut: the one that began with the last power cut */
 	uint64_t *dirty; /* blocks with versions that are not durable */
 	uint64_t dirty_count;
 };
@@ -172,7 +173,7 @@ uint64_t check_flush_begin(struct check *check)
 static bool check_covers(const struct check *check, const struct version *v, uint64_t flush)
 {
 	return v->state == VERSION_ACKED && !v->durable && v->end < flush &&
-	       v->epoch == check->epoch;
+	       v->epoch == check->epoch && (!v->found || v->seen < flush);
 }
 
 static void check_flush_block(struct check *check, struct register_ *reg, uint64_t flush, bool ok)
@@ -289,8 +290,12 @@ void check_saw(struct check *check, uint64_t block, uint64_t value)
 		return;
 	if (v->seen == CHECK_NEVER)
 		v->seen = check->clock;
-	if (v->epoch < check->epoch && v->state != VERSION_FLIGHT)
+	if (v->epoch < check->cut_epoch && v->state != VERSION_FLIGHT) {
 		check_make_durable(check, reg, v); /* C4 */
+	} else if (v->epoch < check->epoch && v->state == VERSION_ACKED) {
+		v->epoch = check->epoch;
+		v->found = true;
+	}
 }
 
 uint64_t check_began(struct check *check, uint64_t block, uint64_t value)
@@ -345,12 +350,18 @@ static void check_cut_version(struct check *check, struct version *v)
 	v->seen = CHECK_NEVER;
 }
 
-void check_power_cut(struct check *check)
+void check_forgotten(struct check *check)
 {
 	check_crashed(check);
 	check_settled(check);
 	check_each_dirty(check, check_cut_version);
 	check->epoch++;
+}
+
+void check_power_cut(struct check *check)
+{
+	check_forgotten(check);
+	check->cut_epoch = check->epoch;
 }
 
 void check_forgive(struct check *check, uint64_t block, uint64_t value)
@@ -368,6 +379,33 @@ void check_forgive(struct check *check, uint64_t block, uint64_t value)
 		reg->dirty = true;
 		check->dirty[check->dirty_count++] = block;
 	}
+}
+
+bool check_is_under_way(struct check *check, uint64_t block, uint64_t value)
+{
+	struct register_ *reg = check_used(check, block);
+
+	for (uint32_t i = 0; i < reg->count; i++)
+		if (reg->versions[i].value == value && reg->versions[i].state == VERSION_FLIGHT)
+			return true;
+	return false;
+}
+
+uint32_t check_values(struct check *check, uint64_t block, uint64_t *ret, uint32_t max)
+{
+	struct register_ *reg = check_used(check, block);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < reg->count; i++) {
+		uint32_t j = 0;
+		while (j < count && ret[j] != reg->versions[i].value)
+			j++;
+		if (j < count)
+			continue;
+		must(count < max);
+		ret[count++] = reg->versions[i].value;
+	}
+	return count;
 }
 
 const char *check_explain(struct check *check, uint64_t block, char *text, size_t size)

@@ -61,8 +61,16 @@ void check_crashed(struct check *check);
 void check_settled(struct check *check);
 /* The power is gone. */
 void check_power_cut(struct check *check);
+/* Whatever is not durable may be gone as with the power, but what is found then is not yet on the medium. */
+void check_forgotten(struct check *check);
 /* Whatever was promised for a block, forget it: some silent fault has hit it. */
 void check_forgive(struct check *check, uint64_t block, uint64_t value);
+
+/* Is a write of the value under way? What a read of it returns says nothing of later reads then, on most disks. */
+bool check_is_under_way(struct check *check, uint64_t block, uint64_t value);
+
+/* The different values it still knows of a block: all that some read may return, now or after a power cut. */
+uint32_t check_values(struct check *check, uint64_t block, uint64_t *ret, uint32_t max);
 
 /* The versions of a block as text; returns text. */
 const char *check_explain(struct check *check, uint64_t block, char *text, size_t size);

@@ -22,6 +22,7 @@ extern const struct scenario scenario_disk;
 extern const struct scenario scenario_idle;
 extern const struct scenario scenario_net;
 extern const struct scenario scenario_nvmf;
+extern const struct scenario scenario_pool;
 extern const struct scenario scenario_reactor;
 
 /* NULL-terminated. */

@@ -34,7 +34,7 @@ def main():
     if not others:
         print("1..1\nok 1 - builds_agree # SKIP no other build is up to date")
         return 0
-    cases = [(other, scenario) for other in others for scenario in ("disk", "net", "reactor")]
+    cases = [(other, scenario) for other in others for scenario in ("disk", "net", "pool", "reactor")]
     print(f"1..{len(cases)}")
     bad = 0
     for number, (other, scenario) in enumerate(cases, 1):

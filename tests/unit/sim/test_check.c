@@ -197,6 +197,61 @@ static void zeros_may_be_written_twice(void **state)
 	assert_non_null(strstr(check_explain(c, 0, text, sizeof(text)), "durable"));
 }
 
+static void what_could_be_forgotten_and_is_found_waits_for_a_flush(void **state)
+{
+	struct check *c = ((struct fix *)*state)->c;
+
+	put(c, 1, CHECK_DURABLE);
+	put(c, 2, CHECK_ACKED);
+	check_forgotten(c);
+	assert_true(may(c, 1) && may(c, 2));
+	check_saw(c, 0, 2);
+	assert_false(may(c, 1));
+	check_power_cut(c);
+	assert_true(may(c, 1) && may(c, 2)); /* it was seen, but not flushed */
+	check_saw(c, 0, 2);
+	check_power_cut(c);
+	assert_false(may(c, 1)); /* C4 */
+}
+
+static void what_is_found_is_flushed_by_a_later_flush(void **state)
+{
+	struct check *c = ((struct fix *)*state)->c;
+
+	put(c, 1, CHECK_DURABLE);
+	put(c, 2, CHECK_ACKED);
+	check_forgotten(c);
+	uint64_t early = check_flush_begin(c);
+	check_saw(c, 0, 2);
+	check_flush_end(c, early, true);
+	assert_true(check_may_read(c, 0, check_flush_begin(c), 2));
+	flush(c, true);
+	check_power_cut(c);
+	assert_false(may(c, 1));
+}
+
+static void a_write_is_under_way_until_its_end(void **state)
+{
+	struct check *c = ((struct fix *)*state)->c;
+	uint64_t write = check_write_begin(c, 0, 5);
+
+	assert_true(check_is_under_way(c, 0, 5));
+	assert_false(check_is_under_way(c, 0, 0));
+	check_write_end(c, 0, write, CHECK_FAILED);
+	assert_false(check_is_under_way(c, 0, 5));
+}
+
+static void all_values_that_are_known_are_told_once(void **state)
+{
+	struct check *c = ((struct fix *)*state)->c;
+	uint64_t values[4];
+
+	put(c, 1, CHECK_ACKED);
+	put(c, CHECK_ZEROS, CHECK_ACKED);
+	assert_int_equal(check_values(c, 0, values, ARRAY_LEN(values)), 2);
+	assert_true(values[0] == CHECK_ZEROS && values[1] == 1);
+}
+
 static void patterns_know_where_they_belong(void **state)
 {
 	uint8_t block[4096];
@@ -236,6 +291,10 @@ int main(void)
 		WITH_CHECK(a_write_of_a_crashed_process_may_land_until_settled),
 		WITH_CHECK(a_crash_of_a_process_loses_nothing_acked),
 		WITH_CHECK(zeros_may_be_written_twice),
+		WITH_CHECK(what_could_be_forgotten_and_is_found_waits_for_a_flush),
+		WITH_CHECK(what_is_found_is_flushed_by_a_later_flush),
+		WITH_CHECK(a_write_is_under_way_until_its_end),
+		WITH_CHECK(all_values_that_are_known_are_told_once),
 		cmocka_unit_test(patterns_know_where_they_belong),
 	};
 
