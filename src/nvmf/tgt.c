@@ -102,6 +102,10 @@ static void tgt_init(struct fiber *f, struct tgt *tgt, const struct tgt_opts *op
 	tgt->io = fiber_io(f);
 	tgt->log = reactor_log(tgt->home);
 	tgt->opts = *opts;
+	if (!tgt->opts.connections_max)
+		tgt->opts.connections_max = TGT_CONNECTIONS_MAX;
+	if (!tgt->opts.data_max)
+		tgt->opts.data_max = TGT_REACTOR_DATA_MAX;
 	tgt->shard_count = max_u32(opts->reactors, 1);
 	list_init(&tgt->ports);
 	list_init(&tgt->subsystems);

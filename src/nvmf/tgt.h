@@ -102,8 +102,9 @@ enum tgt_digest {
 struct tgt_opts {
 	unsigned reactors; /* that serve connections: 0..n-1; 0: only home */
 	enum tgt_digest hdgst, ddgst;
-	uint64_t instance; /* feeds serial numbers and the like that nobody gave; 0: none */
-	uint64_t data_max; /* 0: TGT_REACTOR_DATA_MAX */
+	uint64_t instance;	  /* feeds serial numbers and the like that nobody gave; 0: none */
+	uint64_t data_max;	  /* 0: TGT_REACTOR_DATA_MAX */
+	unsigned connections_max; /* 0: TGT_CONNECTIONS_MAX */
 };
 
 /* -ENOMEM. */

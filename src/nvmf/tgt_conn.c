@@ -200,7 +200,8 @@ void tgt_conn_admitted(struct tgt_conn *conn)
 
 static bool conn_is_late(const struct tgt_conn *conn, uint64_t now)
 {
-	return (conn->admit_due_ns && now >= conn->admit_due_ns) ||
+	/* a Connect that is being executed may wait for an older association to drain */
+	return (conn->admit_due_ns && now >= conn->admit_due_ns && conn->outstanding == 0) ||
 	       (conn->pdu_due_ns && now >= conn->pdu_due_ns) ||
 	       (conn->r2ts && now >= conn->h2c_due_ns);
 }
@@ -277,12 +278,10 @@ void tgt_shard_memory(struct tgt_shard *shard)
 
 void tgt_shard_init(struct tgt_shard *shard)
 {
-	uint64_t data_max = shard->tgt->opts.data_max;
-
 	list_init(&shard->conns);
 	list_init(&shard->waiting);
 	task_init(&shard->wake, shard_wake);
 	timer_init(&shard->sweep);
-	tgt_bufs_init(&shard->data, shard->io, data_max ? data_max : TGT_REACTOR_DATA_MAX);
+	tgt_bufs_init(&shard->data, shard->io, shard->tgt->opts.data_max);
 	tgt_bufs_init(&shard->capsule, shard->io, TGT_REACTOR_CAPSULE_MAX);
 }

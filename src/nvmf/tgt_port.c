@@ -50,7 +50,7 @@ static unsigned strangers_from(const struct tgt *tgt, const struct io_addr *peer
 
 static bool may_come_in(struct tgt *tgt, const struct io_addr *peer)
 {
-	if (tgt->is_closing || tgt->conn_count >= TGT_CONNECTIONS_MAX || !accept_token(tgt))
+	if (tgt->is_closing || tgt->conn_count >= tgt->opts.connections_max || !accept_token(tgt))
 		return false;
 	if (strangers_from(tgt, peer) >= TGT_STRANGERS_PER_IP_MAX) /* PO1 */
 		return false;

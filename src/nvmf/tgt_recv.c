@@ -45,6 +45,7 @@ static void recv_icreq(struct tgt_conn *conn, const struct nvmetcp_ic *icreq)
 	conn->first_bytes = nvmetcp_icresp_encode(&icresp, conn->first);
 	nvmetcp_rules_agree(&conn->rules, icreq, &icresp);
 	conn->state = TGT_CONN_STRANGER;
+	conn->admit_due_ns += TGT_CONNECT_NS - TGT_ICREQ_NS;
 	tgt_send_first(conn);
 	recv_pdu_done(conn);
 }
