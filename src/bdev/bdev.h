@@ -50,7 +50,9 @@
 struct bdev;
 struct bdev_chan;
 struct bdev_driver;
+struct bdev_lane;
 struct bio;
+struct bio_tally;
 struct err;
 struct fiber;
 struct reactor;
@@ -107,6 +109,12 @@ struct bio {
 	struct list_link link;
 	uint64_t start_ns;
 	void *layer_priv;
+
+	/* the layer's, while it has passed a lane (bdev_driver.h): what it was above */
+	struct bdev_lane *lane;
+	struct bio_tally *tally;
+	uint64_t lba_above;
+	uint8_t layer_above;
 
 	/* room of the drivers below: bdev.scratch_bytes */
 	_Alignas(BIO_SCRATCH_ALIGN) uint8_t scratch[];

@@ -68,27 +68,47 @@ void bdev_set_limits(struct bdev *bdev, const struct bdev_limits *limits);
 void bio_complete(struct bio *bio, int status);
 
 /*
- * A driver that only finds another place for a READ or WRITE hands it on, inside submit(), as it
- * is: one bio for both disks. While it is below, the drivers there have its scratch from the
- * start on (as much as their disk wants), and its link, priv and chan; the remap itself lies
- * behind. False: it does not fit there as it is: clone it.
+ * A lane: the short way of READs and WRITEs from a channel to one of a disk beneath, for a driver
+ * that only finds another place for them. The bio itself goes on, there is one for both disks:
+ * while it is below, the drivers there have its scratch (as much as their disk wants), link, lba and
+ * chan; lba and chan are given back before it completes.
  *
- * done() is called when it ends, before it completes with this status, with bio->chan and lba as
- * they were, perhaps inside submit(): for the books only, it submits and completes nothing.
+ * It is opened once (the disk beneath must take all that the one above takes) and looked at for
+ * each bio: what is not in `ready` is to be sent as a bio of the driver's own.
  */
-struct bio_remap {
-	void (*done)(struct bio *bio, struct bio_remap *remap, int status);
-
-	/* the layer's: what the bio was */
-	struct bdev_chan *chan;
-	void *layer_priv;
-	uint64_t lba;
-	uint8_t layer;
+struct bdev_lane {
+	struct bdev_chan *from, *to; /* borrowed */
+	uint32_t ready;	       /* 1 << bio_kind() of what may pass now */
+	bool *wrote;	       /* borrowed; set when a WRITE has ended, before it is counted out */
+	struct bdev_lane_core *core; /* the layer's */
 };
 
-MUST_USE bool bio_remap(struct bio *bio, struct bio_remap *remap, struct bdev_chan *to,
-			uint64_t lba,
-			void (*done)(struct bio *bio, struct bio_remap *remap, int status));
+/* Bios on their way below. */
+struct bio_tally {
+	uint64_t inflight;
+	void (*empty)(struct bio_tally *tally); /* NULL: nobody waits for that; for the books only */
+};
+
+/* Bit of a READ or WRITE without any flag but FUA in bdev_lane.ready. */
+static inline unsigned bio_kind(const struct bio *bio)
+{
+	return bio->op | (bio->flags & BIO_FUA) << 1;
+}
+
+/*
+ * Both channels are of this reactor; *ret is NULL if the disk beneath is stricter than the one above,
+ * or bios come to that or go on from there by a lane already: they pass one at most. -ENOMEM.
+ * Close: none of its bios is in flight.
+ */
+MUST_USE int bdev_lane_open(struct bdev_chan *from, struct bdev_chan *to, bool *wrote,
+			    struct bdev_lane **ret);
+void bdev_lane_close(struct bdev_lane *lane);
+
+/*
+ * Inside submit(): lane->ready has the bio's kind, and the place lies within the disk beneath. It is
+ * counted in the tally until it has ended, and completes by itself.
+ */
+void bio_pass(struct bio *bio, struct bdev_lane *lane, struct bio_tally *tally, uint64_t lba);
 
 /* The driver's room in this bio (bdev.scratch_bytes as set in open). */
 static inline void *bio_scratch(struct bio *bio)

@@ -9,7 +9,7 @@
  *   bdev_local      of a reactor: bios whose callback was put off
  *
  * The files, from the bottom: hop.c (messages between home and sides), iovs.c,
- * stats.c, bio.c (hot path), range_lock.c, layer_step.c and layer.c (making every bio
+ * stats.c, bio.c (hot path), lane.c, range_lock.c, layer_step.c and layer.c (making every bio
  * fit), chan.c, reset.c, claim.c, event.c, open.c, bdev.c.
  *
  * V1. Whatever belongs to a reactor is touched on that reactor only; home tells
@@ -230,10 +230,21 @@ struct bdev_chan_core {
 	struct list req_waiting; /* bio.link */
 	struct event reqs_idle;	/* none is used */
 
+	struct list lanes_down, lanes_up; /* bdev_lane_core.down, .up: to others, from others */
+
 	struct list frozen;	/* bio.link: came after a reset */
 	unsigned frozen_count;
 	struct bio *reset_bio;	/* owned; for a driver that knows RESET */
 	bool reset_sent;
+};
+
+/* What has passed a lane is counted here, for both of its channels. */
+struct bdev_lane_core {
+	struct bdev_lane lane;
+	struct bdev_chan_core *to;
+	struct bdev_op_stats op[2]; /* READ, WRITE */
+	struct hist *hist[2];	    /* owned */
+	struct list_link down, up;
 };
 
 /* bio.layer */
@@ -242,7 +253,7 @@ enum {
 	LAYER_WRITER = 2,	/* counted in side->writes */
 	LAYER_CHILD = 4,	/* the layer's own */
 	LAYER_IN_DRIVER = 8,
-	LAYER_REMAPPED = 16,	/* layer_priv: struct bio_remap */
+	LAYER_PASSED = 16,	/* by a lane: it belongs to a disk above */
 };
 
 /* ---- bio.c ------------------------------------------------------------ */
@@ -260,8 +271,15 @@ bool bio_iov_fits(const struct bdev_chan_core *cc, const struct bio *bio, uint64
 
 /* ---- stats.c ---------------------------------------------------------- */
 
-void chan_hist_first(struct bdev_chan_core *cc, const struct bio *bio, uint64_t ns);
+void stats_hist_first(struct io *io, struct hist **hist, uint64_t ns);
 void stats_merge(struct bdev_stats *to, const struct bdev_stats *from);
+
+/* ---- lane.c ----------------------------------------------------------- */
+
+/* What its lanes have counted is the channel's from now on. */
+void lanes_settle(struct bdev_chan_core *cc);
+/* The channel's plain_ops have changed: so does what may come by its lanes. */
+void lanes_replan(struct bdev_chan_core *cc);
 
 /* ---- layer.c: bios that the hot path does not take -------------------- */
 

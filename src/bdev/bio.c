@@ -11,8 +11,8 @@
  * BI1. A bio that the driver has is marked LAYER_IN_DRIVER: completed twice is noticed.
  * BI2. bio_complete() inside any bio_submit() of the reactor puts done off to a task (V4).
  * BI3. Nothing touches a bio after its done was called.
- * BI4. A remapped bio is counted by the channels of both disks, and is given back to the upper
- *      one as it came.
+ * BI4. A bio that has passed a lane is in flight for the channels of both disks, and is given back
+ *      to the upper one as it came. What it has done is counted once for both (lane.c).
  */
 #include <errno.h>
 
@@ -86,28 +86,29 @@ void bio_submit(struct bio *bio)
 	local->submitting--;
 }
 
-bool bio_remap(struct bio *bio, struct bio_remap *remap, struct bdev_chan *to, uint64_t lba,
-	       void (*done)(struct bio *bio, struct bio_remap *remap, int status))
+void bio_pass(struct bio *bio, struct bdev_lane *lane, struct bio_tally *tally, uint64_t lba)
 {
-	struct bdev_chan_core *cc = to->core;
+	struct bdev_chan_core *cc = lane->core->to;
 
-	must(bio->layer & LAYER_IN_DRIVER && cc->local->submitting > 0);
-	*remap = (struct bio_remap){ .done = done, .chan = bio->chan, .layer_priv = bio->layer_priv,
-				     .lba = bio->lba, .layer = bio->layer };
+	must(lane->from == bio->chan); /* LN3 */
+	tally->inflight++;
+	bio->lane = lane;
+	bio->tally = tally;
+	bio->lba_above = bio->lba;
+	bio->layer_above = bio->layer;
+	bio->chan = lane->to;
 	bio->lba = lba;
-	if (unlikely(!bio_is_plain(to, cc, bio))) {
-		bio->lba = remap->lba;
-		return false;
-	}
-	bio->chan = to;
-	bio->layer_priv = remap;
-	bio->layer = LAYER_IN_DRIVER | LAYER_REMAPPED;
+	bio->layer = LAYER_PASSED;
 	if (bio->op == BIO_WRITE)
 		bio_writer(cc, bio);
 	cc->inflight++;
-	cc->busy++;
-	cc->submit(bio);
-	return true;
+	if (likely(cc->busy < cc->depth && list_empty(&cc->waiting))) {
+		bio->layer |= LAYER_IN_DRIVER;
+		cc->busy++;
+		cc->submit(bio);
+	} else {
+		chan_dispatch(cc, bio);
+	}
 }
 
 void chan_send(struct bdev_chan_core *cc, struct bio *bio)
@@ -187,37 +188,40 @@ static void chan_kick(struct bdev_chan_core *cc)
 	}
 }
 
-static inline void bio_count(struct bdev_chan_core *cc, const struct bio *bio)
+static inline void op_count(struct io *io, struct bdev_op_stats *stats, struct hist **hist,
+			    const struct bio *bio)
 {
-	struct bdev_op_stats *stats = &cc->stats.op[bio->op];
-	uint64_t ns = cc->io->turn_ns - bio->start_ns;
+	uint64_t ns = io->turn_ns - bio->start_ns;
 
 	stats->ops++;
 	stats->blocks += bio->blocks;
 	stats->errors += bio->status < 0;
 	stats->busy_ns += ns;
-	if (likely(cc->hist[bio->op]))
-		hist_add(cc->hist[bio->op], ns);
+	if (likely(*hist))
+		hist_add(*hist, ns);
 	else
-		chan_hist_first(cc, bio, ns);
+		stats_hist_first(io, hist, ns);
 }
 
-static inline __attribute__((always_inline)) void bio_leave(struct bdev_chan_core *cc, const struct bio *bio)
+static inline void bio_count(struct bdev_chan_core *cc, const struct bio *bio)
 {
-	if (!(bio->layer & LAYER_CHILD))
-		bio_count(cc, bio);
-	if (bio->layer & LAYER_WRITER) {
-		struct bdev_side *side = cc->side;
-
-		if (--side->writes[bio->layer & LAYER_EPOCH] == 0 && unlikely(side->draining))
-			side_drain(side);
-	}
+	op_count(cc->io, &cc->stats.op[bio->op], &cc->hist[bio->op], bio);
 }
 
-static inline void bio_finish_inline(struct bdev_chan_core *cc, struct bio *bio, int status)
+/* One of the writers of a side has ended. */
+static inline void writer_leave(struct bdev_chan_core *cc, const struct bio *bio)
 {
-	bio->status = status;
-	bio_leave(cc, bio);
+	struct bdev_side *side = cc->side;
+
+	if (!(bio->layer & LAYER_WRITER))
+		return;
+	if (--side->writes[bio->layer & LAYER_EPOCH] == 0 && unlikely(side->draining))
+		side_drain(side);
+}
+
+static inline void bio_over(struct bdev_chan_core *cc, struct bio *bio)
+{
+	writer_leave(cc, bio);
 	if (cc->local->submitting == 0)
 		bio_end(cc, bio);
 	else
@@ -226,7 +230,16 @@ static inline void bio_finish_inline(struct bdev_chan_core *cc, struct bio *bio,
 
 void bio_finish(struct bdev_chan_core *cc, struct bio *bio, int status)
 {
-	bio_finish_inline(cc, bio, status);
+	if (bio->layer & LAYER_PASSED) { /* it has waited here */
+		bio->layer |= LAYER_IN_DRIVER;
+		cc->busy++;
+		bio_complete(bio, status);
+		return;
+	}
+	bio->status = status;
+	if (!(bio->layer & LAYER_CHILD))
+		bio_count(cc, bio);
+	bio_over(cc, bio);
 }
 
 void bio_refuse(struct bdev_chan_core *cc, struct bio *bio)
@@ -236,24 +249,31 @@ void bio_refuse(struct bdev_chan_core *cc, struct bio *bio)
 }
 
 /* The lower channel has done with it: back to the one it came from (BI4). */
-static struct bdev_chan_core *remap_back(struct bdev_chan_core *cc, struct bio *bio, int status)
+static inline struct bdev_chan_core *lane_back(struct bdev_chan_core *cc, struct bio *bio)
 {
-	struct bio_remap *remap = bio->layer_priv;
+	struct bdev_lane *lane = bio->lane;
+	struct bdev_lane_core *core = lane->core;
+	struct bio_tally *tally = bio->tally;
 
-	bio->status = status;
-	bio_leave(cc, bio);
+	writer_leave(cc, bio);
 	cc->busy--;
 	cc->inflight--;
-	bio->chan = remap->chan;
-	bio->layer_priv = remap->layer_priv;
-	bio->lba = remap->lba;
-	bio->layer = remap->layer;
+	if (likely(!(bio->layer_above & LAYER_CHILD)))
+		op_count(cc->io, &core->op[bio->op], &core->hist[bio->op], bio);
+	else
+		bio_count(cc, bio); /* the layer's own above: of no account there */
+	bio->chan = lane->from;
+	bio->lba = bio->lba_above;
+	bio->layer = bio->layer_above;
+	if (bio->op == BIO_WRITE)
+		*lane->wrote = true;
+	if (--tally->inflight == 0 && unlikely(tally->empty))
+		tally->empty(tally);
 	if (unlikely(!list_empty(&cc->waiting)))
 		chan_kick(cc);
 	if (unlikely(cc->reset))
 		reset_check(cc);
-	remap->done(bio, remap, status);
-	return bio->chan->core;
+	return lane->from->core;
 }
 
 void bio_complete(struct bio *bio, int status)
@@ -261,11 +281,14 @@ void bio_complete(struct bio *bio, int status)
 	struct bdev_chan_core *cc = bio->chan->core;
 
 	must(bio->layer & LAYER_IN_DRIVER); /* BI1 */
-	while (unlikely(bio->layer & LAYER_REMAPPED))
-		cc = remap_back(cc, bio, status);
+	bio->status = status;
+	if (bio->layer & LAYER_PASSED)
+		cc = lane_back(cc, bio);
+	else if (!(bio->layer & LAYER_CHILD))
+		bio_count(cc, bio);
 	bio->layer &= (uint8_t)~LAYER_IN_DRIVER;
 	cc->busy--;
-	bio_finish_inline(cc, bio, status);
+	bio_over(cc, bio);
 	if (unlikely(!list_empty(&cc->waiting)))
 		chan_kick(cc);
 }

@@ -27,6 +27,7 @@ void chan_replan(struct bdev_chan_core *cc)
 	if (cc->chan->bdev->read_only || cc->side->locked.mask)
 		plain &= ~(1u << BIO_WRITE);
 	cc->plain_ops = plain; /* CH2 */
+	lanes_replan(cc);
 }
 
 void side_replan(struct bdev_side *side)
@@ -180,6 +181,8 @@ static void chan_core_init(struct bdev_chan_core *cc, struct bdev_chan *chan)
 	event_init(&cc->reqs_idle);
 	event_set(&cc->reqs_idle);
 	list_init(&cc->frozen);
+	list_init(&cc->lanes_down);
+	list_init(&cc->lanes_up);
 	chan_limits(cc, chan->bdev);
 }
 
@@ -266,6 +269,7 @@ void bdev_chan_close(struct fiber *f, struct bdev_chan *chan)
 	event_wait_always(f, &cc->reqs_idle);	  /* locks on their way back */
 	if (chan->bdev->driver->chan_close)
 		chan->bdev->driver->chan_close(f, chan);
+	must(list_empty(&cc->lanes_down) && list_empty(&cc->lanes_up)); /* LN2 */
 	list_del(&cc->link);
 	list_del(&cc->kick);
 	layer_reqs_free(cc);

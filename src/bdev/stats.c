@@ -9,15 +9,15 @@
 #include "base/must.h"
 #include "bdev/bdev_priv.h"
 
-void chan_hist_first(struct bdev_chan_core *cc, const struct bio *bio, uint64_t ns)
+void stats_hist_first(struct io *io, struct hist **at, uint64_t ns)
 {
-	struct hist *hist = mem_new(cc->io, sizeof(*hist));
+	struct hist *hist = mem_new(io, sizeof(*hist));
 
 	if (!hist)
 		return; /* ST1 */
 	hist_reset(hist);
 	hist_add(hist, ns);
-	cc->hist[bio->op] = hist;
+	*at = hist;
 }
 
 void stats_merge(struct bdev_stats *to, const struct bdev_stats *from)
@@ -54,6 +54,7 @@ static void stats_get_side(struct tour *tour, struct bdev_side *side)
 	struct bdev_chan_core *cc;
 
 	list_for_each(cc, &side->chans, link) {
+		lanes_settle(cc);
 		stats_merge(get->stats, &cc->stats);
 		get->stats->inflight += cc->inflight;
 		hists_merge(get->hist, cc->hist);
@@ -95,6 +96,7 @@ static void stats_reset_side(struct tour *tour, struct bdev_side *side)
 	struct bdev_chan_core *cc;
 
 	list_for_each(cc, &side->chans, link) {
+		lanes_settle(cc);
 		cc->stats = (struct bdev_stats){ 0 };
 		hists_reset(cc->hist);
 	}

@@ -128,6 +128,8 @@ static int driver_chan_open(struct fiber *f, struct bdev_chan *chan)
 
 static void driver_chan_close(struct fiber *f, struct bdev_chan *chan)
 {
+	(void)f;
+	rio_chan_fini(chan);
 }
 
 static const struct bdev_param driver_params[] = { { NULL, NULL } };

@@ -12,10 +12,16 @@
 
 _Static_assert(POOL_REPLICA_BYTES_MAX / POOL_CLUSTER_MIN / TLB_ENTRIES_MIN < UINT32_MAX,
 	       "a tag tells any cluster from those with the same slot");
+_Static_assert(TLB_ENTRIES_MIN >= TLB_RUN, "the entries of a run have different slots");
 
 /* ---- the TLB ------------------------------------------------------------------------------- */
 
-/* As many as the replica has clusters, within its share and what others have left of all. */
+static uint64_t tlb_bytes(uint32_t entries)
+{
+	return entries * sizeof(struct tlb_entry) + entries / TLB_RUN * sizeof(struct tlb_run);
+}
+
+/* As many as the replica has clusters, within its share and what others have left of all. Runs are little. */
 static uint32_t tlb_entries(const struct pool *pool, uint64_t size_bytes)
 {
 	uint64_t all = pool->cache.limit / TLB_SHARE_ALL;
@@ -29,10 +35,22 @@ static uint32_t tlb_entries(const struct pool *pool, uint64_t size_bytes)
 	return entries;
 }
 
-void tlb_init(struct tlb *tlb)
+static void tlb_shape(struct tlb *tlb, struct tlb_entry *at, uint32_t entries, struct tlb_run *runs,
+		      uint32_t run_count)
 {
-	*tlb = (struct tlb){ .at = tlb->few, .mask = TLB_ENTRIES_MIN - 1,
-			     .bits = (uint32_t)__builtin_ctz(TLB_ENTRIES_MIN) };
+	tlb->at = at;
+	tlb->mask = entries - 1;
+	tlb->bits = (uint32_t)__builtin_ctz(entries);
+	tlb->runs = runs;
+	tlb->run_mask = run_count - 1;
+	tlb->run_bits = (uint32_t)__builtin_ctz(run_count);
+}
+
+void tlb_init(struct tlb *tlb, struct tlb_entry few[TLB_ENTRIES_MIN])
+{
+	memset(few, 0, TLB_ENTRIES_MIN * sizeof(*few));
+	*tlb = (struct tlb){ .few = few };
+	tlb_shape(tlb, few, TLB_ENTRIES_MIN, &tlb->none_run, 1);
 }
 
 void tlb_grow(struct tlb *tlb, struct pool *pool, uint64_t size_bytes)
@@ -42,30 +60,45 @@ void tlb_grow(struct tlb *tlb, struct pool *pool, uint64_t size_bytes)
 
 	tlb_shrink(tlb, pool);
 	while (!at && entries > TLB_ENTRIES_MIN) {
-		at = mem_alloc_array(pool->mem, entries, sizeof(*at));
+		at = mem_alloc(pool->mem, tlb_bytes(entries));
 		if (!at)
 			entries /= 2;
 	}
 	if (!at)
 		return;
-	tlb->at = at;
-	tlb->mask = entries - 1;
-	tlb->bits = (uint32_t)__builtin_ctz(entries);
-	pool->rio.tlb_bytes += entries * sizeof(*at);
+	tlb_shape(tlb, at, entries, (struct tlb_run *)(at + entries), entries / TLB_RUN);
+	pool->rio.tlb_bytes += tlb_bytes(entries);
 }
 
 void tlb_shrink(struct tlb *tlb, struct pool *pool)
 {
 	if (tlb->at != tlb->few) {
-		pool->rio.tlb_bytes -= ((uint64_t)tlb->mask + 1) * sizeof(*tlb->at);
+		pool->rio.tlb_bytes -= tlb_bytes(tlb->mask + 1);
 		mem_free(tlb->at);
 	}
-	tlb_init(tlb);
+	tlb_init(tlb, tlb->few);
 }
 
 void tlb_flush(struct tlb *tlb)
 {
 	memset(tlb->at, 0, ((size_t)tlb->mask + 1) * sizeof(*tlb->at));
+	memset(tlb->runs, 0, ((size_t)tlb->run_mask + 1) * sizeof(*tlb->runs));
+}
+
+void tlb_run_try(struct tlb *tlb, uint64_t lcluster, uint32_t valid)
+{
+	struct tlb_run *run = tlb_run_slot(tlb, lcluster);
+	uint64_t first = lcluster & ~(uint64_t)(TLB_RUN - 1), where = tlb_slot(tlb, first)->where;
+
+	for (unsigned i = 0; i < TLB_RUN; i++) {
+		const struct tlb_entry *entry = tlb_slot(tlb, first + i);
+
+		if (!tlb_hits(tlb, entry, first + i) || entry->where != where + i ||
+		    entry->valid != valid)
+			return;
+	}
+	run->where = where;
+	run->tag = (uint32_t)(first >> TLB_RUN_SHIFT >> tlb->run_bits) + 1;
 }
 
 /* ---- looking up --------------------------------------------------------------------------------- */
@@ -126,9 +159,9 @@ int map_peek(struct replica *rep, uint64_t lcluster, bool to_write, struct map_p
 	const struct delta_entry *entry;
 
 	if (tlb_hits(&rep->rio.tlb, at, lcluster) &&
-	    (!to_write || (at->where & TLB_EXCLUSIVE) || at->where << 16 == 0)) {
+	    (!to_write || (at->where & TLB_EXCLUSIVE) || (at->where & TLB_CLUSTER) == 0)) {
 		rep->pool->stats.lookups_hit++;
-		*ret = (struct map_place){ .cluster = at->where & ~(TLB_EXCLUSIVE | TLB_DURABLE),
+		*ret = (struct map_place){ .cluster = at->where & TLB_CLUSTER,
 					   .valid = at->valid,
 					   .exclusive = at->where & TLB_EXCLUSIVE,
 					   .durable = at->where & TLB_DURABLE };
@@ -191,6 +224,7 @@ int map_seek(struct fiber *f, struct replica *rep, uint64_t from, uint64_t end, 
 
 		if (memcmp(&seen, &rep->seen, sizeof(seen)) == 0)
 			return r;
-		fiber_clear(f); /* the tree went on: the delta, which was asked later, may have missed it */
+		fiber_clear(
+			f); /* the tree went on: the delta, which was asked later, may have missed it */
 	}
 }

@@ -252,6 +252,7 @@ void pool_info(struct pool *pool, struct pool_info *ret)
 void pool_io_stats(struct pool *pool, struct pool_io_stats *ret)
 {
 	*ret = pool->stats;
+	ret->lookups_hit += pool->rio.hits;
 	ret->cache_bytes = pool->cache.bytes;
 	ret->cache_evicted = pool->cache.evicted;
 }

@@ -3,7 +3,8 @@
  * rio - the way of a bio in and out, and the direct one. See rio_priv.h.
  *
  * Direct: a bio of the home reactor that lies in one cluster whose entry in the TLB says all that
- * is needed is handed on to the disk as it is. Nothing is looked up, allocated or queued.
+ * is needed is handed on to the disk as it is, by a lane (bdev_driver.h), and so is one in several
+ * clusters that are neighbours there. Nothing is looked up, allocated or queued.
  */
 #include <errno.h>
 
@@ -44,80 +45,87 @@ void rio_end(struct rio_req *req, int status)
 
 /* ---- direct -------------------------------------------------------------------------------------- */
 
-/* Behind the room of the disks' drivers: a struct rio_req, which has more, is not there then. */
-struct rio_direct {
-	struct bio_remap remap;
-	struct replica *rep;
-	struct pool_disk *disk;
-	uint8_t generation;
-};
+_Static_assert(BIO_READ == 0 && BIO_WRITE == 1 && BIO_FUA == 1, "bio_kind(), TLB_KINDS");
 
-_Static_assert(sizeof(struct rio_direct) <= sizeof(struct rio_req), "there is room behind");
-
-static void rio_direct_done(struct bio *bio, struct bio_remap *remap, int status)
+/* Valid bits of blocks of a cluster; clusters of more blocks are valid as a whole. */
+static inline uint32_t direct_bits(const struct rio_chan *chan, uint64_t in, uint64_t blocks)
 {
-	struct rio_direct *direct = container_of(remap, struct rio_direct, remap);
-	struct rio_pool *rio = &direct->rep->pool->rio;
+	uint32_t first = (uint32_t)(in >> chan->valid_shift);
+	uint32_t last = (uint32_t)((in + blocks - 1) >> chan->valid_shift);
 
-	(void)status;
-	if (bio->op == BIO_WRITE)
-		direct->disk->unflushed = true;
-	if (--rio->inflight[direct->generation] == 0 && !rio->drained.is_set)
-		event_set(&rio->drained);
-	rio_idle(direct->rep);
+	return ((2u << last) - (1u << first)) | chan->valid_all;
 }
 
-static bool rio_direct_send(struct bio *bio, struct replica *rep, uint64_t cluster, uint32_t in)
+/* All the blocks are there: the entry's `where`, else 0. */
+static inline uint64_t direct_where(const struct rio *rio, const struct rio_chan *chan,
+				    uint64_t lcluster, uint64_t in, uint64_t blocks)
 {
-	struct pool *pool = rep->pool;
-	struct rio_pool *rio = &pool->rio;
-	const struct rio_chan *chan = bdev_chan_rio(bio->chan);
-	struct rio_direct *direct = (void *)(bio->scratch + chan->direct_at);
-	struct pool_disk *disk = cluster_pool_disk(pool, cluster);
-	uint8_t generation = (uint8_t)(rio->generation % RIO_GENERATIONS);
-
-	if (unlikely(disk->block_shift != chan->block_shift))
-		return false;
-	direct->rep = rep;
-	direct->disk = disk;
-	direct->generation = generation;
-	rio->inflight[generation]++; /* RI5 */
-	rep->rio.busy++;
-	if (likely(bio_remap(bio, &direct->remap, disk->chan, cluster_lba(pool, disk, cluster, in),
-			     rio_direct_done))) {
-		pool->stats.lookups_hit++;
-		return true;
-	}
-	rio->inflight[generation]--;
-	rep->rio.busy--;
-	return false;
-}
-
-/* false: it is not as simple as that. */
-static inline bool rio_direct(struct bio *bio, struct replica *rep)
-{
-	const struct rio *rio = &rep->rio;
-	const struct pool *pool = rep->pool;
-	uint32_t shift = bdev_chan_rio(bio->chan)->block_shift;
-	uint64_t at = bio->lba << shift, len = bio->blocks << shift;
-	uint64_t lcluster = at >> pool->cluster_shift, need = 0;
-	uint32_t in = (uint32_t)at & cluster_mask(pool), bits;
 	const struct tlb_entry *entry = tlb_slot(&rio->tlb, lcluster);
 
-	if (bio->op > BIO_WRITE || (bio->flags & ~BIO_FUA) || !tlb_hits(&rio->tlb, entry, lcluster) ||
-	    in + len > pool->super.cluster_bytes)
-		return false;
-	if (unlikely(rio->gate || bio->token < rep->rec.fence))
-		return false; /* RI8 */
-	if (bio->op == BIO_WRITE) {
-		need = bio->flags & BIO_FUA ? TLB_EXCLUSIVE | TLB_DURABLE : TLB_EXCLUSIVE; /* RI4 */
-		if (unlikely(pool->state != POOL_ONLINE))
-			return false;
+	if (!tlb_hits(&rio->tlb, entry, lcluster) ||
+	    (~entry->valid & direct_bits(chan, in, blocks)))
+		return 0;
+	return entry->where;
+}
+
+/* in: blocks of the disk, behind the start of the cluster that `where` names. */
+static inline void direct_pass(struct bio *bio, const struct rio_chan *chan, struct bdev_lane *lane,
+			       uint64_t where, uint64_t in)
+{
+	struct rio_pool *rio = &chan->pool->rio;
+	struct rio_tally *tally =
+		&chan->rep->rio.direct[rio->generation % RIO_GENERATIONS]; /* RI5 */
+
+	rio->hits++;
+	bio_pass(bio, lane, &tally->base,
+		 chan->data_lba + (cluster_index(where & TLB_CLUSTER) << chan->cluster_shift) + in);
+}
+
+/* Nothing stands still, it is not deposed (RI8), and the pool takes writes. */
+static inline bool direct_may_be(const struct bio *bio, const struct rio_chan *chan)
+{
+	return bio->op <= BIO_WRITE && !(bio->flags & ~BIO_FUA) && !chan->rep->rio.gate &&
+	       bio->token >= chan->rep->rec.fence &&
+	       (bio->op == BIO_READ || chan->pool->state == POOL_ONLINE);
+}
+
+/* May it go there as it is (RI4)? */
+static inline bool direct_is_ready(const struct bio *bio, const struct bdev_lane *lane,
+				   uint64_t where)
+{
+	return lane && (where >> TLB_KINDS & lane->ready) >> bio_kind(bio) & 1;
+}
+
+/* Several clusters: where the first is, if they are neighbours on the disk. */
+static uint64_t direct_run(const struct bio *bio, const struct rio_chan *chan)
+{
+	const struct rio *rio = &chan->rep->rio;
+	uint64_t lba = bio->lba, end = bio->lba + bio->blocks, first = 0;
+
+	for (uint64_t step = 0; lba < end; step++) {
+		uint64_t in = lba & chan->cluster_mask;
+		uint64_t blocks = min_u64(end - lba, chan->cluster_mask + 1 - in);
+		uint64_t where = direct_where(rio, chan, lba >> chan->cluster_shift, in, blocks);
+
+		if (step == 0)
+			first = where;
+		if (!where || where != first + step) /* the flags, too */
+			return 0;
+		lba += blocks;
 	}
-	bits = valid_bits(pool, in, (uint32_t)len);
-	if ((entry->where & need) != need || (entry->valid & bits) != bits)
-		return false;
-	return rio_direct_send(bio, rep, entry->where & ~(TLB_EXCLUSIVE | TLB_DURABLE), in);
+	return first;
+}
+
+/* One whose disk has come later than the channel is made now. */
+static struct bdev_lane *rio_lane(struct bdev_chan *base, unsigned disk)
+{
+	struct rio_chan *chan = bdev_chan_rio(base);
+	struct pool_disk *to = &chan->pool->disks[disk];
+
+	if (!(chan->lanes_tried >> disk & 1) && to->chan &&
+	    bdev_lane_open(base, to->chan, &to->unflushed, &chan->lane[disk]) == 0)
+		chan->lanes_tried |= UINT64_C(1) << disk;
+	return chan->lane[disk];
 }
 
 /* ---- in -------------------------------------------------------------------------------------------- */
@@ -212,31 +220,105 @@ static void rio_mail_home(struct mail *mail, struct reactor *at)
 	rio_req_begin(req->bio, req->rep);
 }
 
-void rio_submit(struct bio *bio)
+/* It is not as simple as that. */
+static __attribute__((noinline)) void rio_submit_other(struct bio *bio)
 {
 	struct rio_chan *chan = bdev_chan_rio(bio->chan);
+	struct bdev_lane *lane;
 	struct rio_req *req;
+	uint64_t where;
 
-	if (likely(!chan->away)) {
-		if (!rio_direct(bio, chan->rep))
-			rio_req_begin(bio, chan->rep);
+	if (chan->away) {
+		req = bio_scratch(bio);
+		req->bio = bio;
+		req->rep = chan->rep;
+		req->mail.run = rio_mail_home;
+		reactor_send(bio->chan->reactor, chan->pool->home, &req->mail);
 		return;
 	}
-	req = bio_scratch(bio);
-	req->bio = bio;
-	req->rep = chan->rep;
-	req->mail.run = rio_mail_home;
-	reactor_send(bio->chan->reactor, chan->rep->pool->home, &req->mail);
+	where = direct_may_be(bio, chan) ? direct_run(bio, chan) : 0;
+	lane = where ? rio_lane(bio->chan, cluster_disk(where & TLB_CLUSTER)) : NULL;
+	if (where && tlb_run_missed(&chan->rep->rio.tlb, bio->lba >> chan->cluster_shift))
+		tlb_run_try(&chan->rep->rio.tlb, bio->lba >> chan->cluster_shift,
+			    chan->valid_whole);
+	if (direct_is_ready(bio, lane, where))
+		direct_pass(bio, chan, lane, where, bio->lba & chan->cluster_mask);
+	else
+		rio_req_begin(bio, chan->rep);
 }
 
-void rio_chan_init(struct bdev_chan *chan, struct replica *rep)
+/* Hot: nothing but tail calls. Within one cluster. */
+static __attribute__((noinline)) void rio_submit_cluster(struct bio *bio)
 {
-	*bdev_chan_rio(chan) = (struct rio_chan){
+	const struct rio_chan *chan = bdev_chan_rio(bio->chan);
+	uint64_t lcluster = bio->lba >> chan->cluster_shift, in = bio->lba & chan->cluster_mask,
+		 where;
+	struct bdev_lane *lane;
+
+	if (likely(in + bio->blocks <= chan->cluster_mask + 1 &&
+		   (tlb_run_slot(&chan->rep->rio.tlb, lcluster)->misses + 1) % TLB_RUN_TRIES)) {
+		where = direct_where(&chan->rep->rio, chan, lcluster, in, bio->blocks);
+		lane = chan->lane[cluster_disk(where & TLB_CLUSTER)];
+		if (likely(direct_is_ready(bio, lane, where))) {
+			(void)tlb_run_missed(&chan->rep->rio.tlb, lcluster);
+			direct_pass(bio, chan, lane, where, in);
+			return;
+		}
+	}
+	rio_submit_other(bio);
+}
+
+/* Hot: the same, within a run. */
+void rio_submit(struct bio *bio)
+{
+	const struct rio_chan *chan = bdev_chan_rio(bio->chan);
+	const struct rio *rio = &chan->rep->rio;
+	uint64_t lcluster = bio->lba >> chan->cluster_shift, in = bio->lba & chan->run_mask;
+	const struct tlb_run *run = tlb_run_slot(&rio->tlb, lcluster);
+	struct bdev_lane *lane;
+
+	if (unlikely(chan->away || !direct_may_be(bio, chan))) {
+		rio_submit_other(bio);
+		return;
+	}
+	lane = chan->lane[cluster_disk(run->where & TLB_CLUSTER)];
+	if (likely(tlb_run_hits(&rio->tlb, run, lcluster) &&
+		   in + bio->blocks <= chan->run_mask + 1 &&
+		   direct_is_ready(bio, lane, run->where)))
+		direct_pass(bio, chan, lane, run->where, in);
+	else
+		rio_submit_cluster(bio);
+}
+
+void rio_chan_init(struct bdev_chan *base, struct replica *rep)
+{
+	struct rio_chan *chan = bdev_chan_rio(base);
+	const struct pool *pool = rep->pool;
+	uint32_t bits = min_u32(pool->blocks_per_cluster, POOL_VALID_BITS);
+
+	*chan = (struct rio_chan){
 		.rep = rep,
-		.block_shift = (uint32_t)__builtin_ctz(chan->bdev->block_size),
-		.direct_at = rep->pool->rio.room,
-		.away = chan->reactor != rep->pool->home,
+		.pool = rep->pool,
+		.block_shift = (uint32_t)__builtin_ctz(base->bdev->block_size),
+		.away = base->reactor != rep->pool->home,
+		.valid_all = pool->blocks_per_cluster > POOL_VALID_BITS ? UINT32_MAX : 0,
 	};
+	chan->cluster_shift = (uint8_t)(pool->cluster_shift - chan->block_shift);
+	chan->valid_shift = (uint8_t)(chan->cluster_shift - (uint32_t)__builtin_ctz(bits));
+	chan->cluster_mask = (UINT64_C(1) << chan->cluster_shift) - 1;
+	chan->run_mask = ((chan->cluster_mask + 1) << TLB_RUN_SHIFT) - 1;
+	chan->valid_whole = bits == POOL_VALID_BITS ? UINT32_MAX : (1u << bits) - 1;
+	chan->data_lba = POOL_DATA_START >> chan->block_shift;
+	for (unsigned i = 0; !chan->away && i < POOL_DISKS_MAX; i++)
+		(void)rio_lane(base, i);
+}
+
+void rio_chan_fini(struct bdev_chan *base)
+{
+	struct rio_chan *chan = bdev_chan_rio(base);
+
+	for (unsigned i = 0; i < POOL_DISKS_MAX; i++)
+		bdev_lane_close(chan->lane[i]);
 }
 
 /* ---- children ------------------------------------------------------------------------------------------ */
@@ -309,8 +391,8 @@ uint64_t rio_child_send(struct rio_req *req, struct rio_child *child, enum bio_o
 	rio_device_begin(req);
 	len = rio_child_data(req, child, len);
 	child->disk = disk;
-	bio_prep(bio, disk->chan, op, cluster_lba(pool, disk, cluster, in), len >> disk->block_shift,
-		 bio->iov, bio->iov_count, rio_child_done);
+	bio_prep(bio, disk->chan, op, cluster_lba(pool, disk, cluster, in),
+		 len >> disk->block_shift, bio->iov, bio->iov_count, rio_child_done);
 	req->sent += len;
 	req->children++;
 	bio_submit(bio);

@@ -199,11 +199,44 @@ int rio_durable_wait(struct fiber *f, struct pool *pool, uint64_t cuts)
 	return 0;
 }
 
+/* ---- generations (RI5) ---------------------------------------------------------------------------------- */
+
+static void tally_empty(struct bio_tally *base)
+{
+	struct rio_tally *tally = container_of(base, struct rio_tally, base);
+
+	base->empty = NULL;
+	event_set(&tally->rep->rio.idle);
+	event_set(&tally->rep->pool->rio.drained);
+}
+
+/* Are there direct bios? The end of the last of them will be told. */
+static bool tally_waits(struct rio_tally *tally)
+{
+	if (tally->base.inflight)
+		tally->base.empty = tally_empty;
+	return tally->base.inflight;
+}
+
+static bool generation_waits(struct pool *pool, uint64_t generation)
+{
+	unsigned slot = generation % RIO_GENERATIONS;
+	bool waits = pool->rio.inflight[slot];
+	struct map_iter iter = { 0 };
+
+	while (map_u64_next(&pool->open, &iter)) {
+		struct replica *rep = iter.value;
+
+		waits |= tally_waits(&rep->rio.direct[slot]);
+	}
+	return waits;
+}
+
 uint64_t rio_generation_next(struct pool *pool)
 {
 	struct rio_pool *rio = &pool->rio;
 
-	must(rio->inflight[(rio->generation + 1) % RIO_GENERATIONS] == 0);
+	must(!generation_waits(pool, rio->generation + 1));
 	return rio->generation++;
 }
 
@@ -213,7 +246,7 @@ void rio_generation_wait(struct fiber *f, struct pool *pool, uint64_t generation
 	struct rio_pool *rio = &pool->rio;
 
 	must(rio->generation - generation < RIO_GENERATIONS);
-	while (rio->inflight[generation % RIO_GENERATIONS]) {
+	while (generation_waits(pool, generation)) {
 		event_clear(&rio->drained);
 		event_wait_always(f, &rio->drained);
 	}
@@ -221,11 +254,20 @@ void rio_generation_wait(struct fiber *f, struct pool *pool, uint64_t generation
 
 /* ---- gates ----------------------------------------------------------------------------------------------- */
 
+static bool replica_runs(struct replica *rep)
+{
+	bool runs = rep->rio.busy;
+
+	for (unsigned i = 0; i < RIO_GENERATIONS; i++)
+		runs |= tally_waits(&rep->rio.direct[i]);
+	return runs;
+}
+
 void rio_gate_close(struct fiber *f, struct replica *rep)
 {
 	rep->rio.gate++;
 	intent_drain(rep->pool, 1);
-	while (rep->rio.busy) {
+	while (replica_runs(rep)) {
 		event_clear(&rep->rio.idle);
 		event_wait_always(f, &rep->rio.idle);
 	}
@@ -254,12 +296,14 @@ void rio_init(struct replica *rep)
 	*rio = (struct rio){ 0 };
 	list_init(&rio->held);
 	event_init(&rio->idle);
-	tlb_init(&rio->tlb);
+	for (unsigned i = 0; i < RIO_GENERATIONS; i++)
+		rio->direct[i].rep = rep;
+	tlb_init(&rio->tlb, rio->few);
 }
 
 void rio_fini(struct replica *rep)
 {
-	must(rep->rio.busy == 0 && list_empty(&rep->rio.held));
+	must(!replica_runs(rep) && list_empty(&rep->rio.held));
 	tlb_shrink(&rep->rio.tlb, rep->pool);
 }
 

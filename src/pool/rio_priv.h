@@ -39,7 +39,7 @@
 #include "base/lang.h"
 #include "base/list.h"
 #include "base/slab.h"
-#include "bdev/bdev.h"
+#include "bdev/bdev_driver.h"
 #include "bdev/iovs.h"
 #include "pool/delta_priv.h"
 #include "pool/intent_priv.h"
@@ -73,13 +73,20 @@ struct rio_work {
 	void (*run)(struct fiber *f, struct rio_work *work);
 };
 
+/* Bios on the direct way. */
+struct rio_tally {
+	struct bio_tally base;
+	struct replica *rep;
+};
+
 /* ---- of a replica ---------------------------------------------------------------------- */
 
 struct rio {
 	struct tlb tlb;
-	uint64_t busy;	       /* requests that run */
 	unsigned gate;	       /* > 0: nothing begins */
 	unsigned gate_later;   /* of it: to be opened when nothing rides any more */
+	uint64_t busy;	       /* requests that run, beside those on the direct way */
+	struct rio_tally direct[RIO_GENERATIONS]; /* ... those (RI5) */
 	uint64_t riders;       /* pieces */
 	struct list held;      /* struct rio_req.link */
 	struct event idle;     /* busy has become 0 */
@@ -88,6 +95,7 @@ struct rio {
 		uint64_t entries; /* of this replica in the delta's tables */
 		int64_t mapped;	  /* clusters they map, less those they unmap */
 	} delta[2];
+	struct tlb_entry few[TLB_ENTRIES_MIN];
 };
 
 /* ---- of a pool --------------------------------------------------------------------------- */
@@ -107,14 +115,15 @@ struct rio_flush {
 };
 
 struct rio_pool {
+	uint64_t generation;
+	uint64_t hits;	       /* of the TLB, on the direct way */
 	bool is_volatile;      /* some disk has a volatile cache */
 	bool publishing;       /* trees are published, their superblock is not durable */
 	bool cut_unlogged;     /* the commit under way makes durable what no log record tells */
 	bool feeding;
 	uint64_t tlb_bytes;    /* of all replicas */
 	uint32_t room;	       /* scratch of the disks' drivers */
-	uint64_t inflight[RIO_GENERATIONS]; /* RI5 */
-	uint64_t generation;
+	uint64_t inflight[RIO_GENERATIONS]; /* RI5; beside the direct ones */
 	struct event drained;  /* a generation has ended */
 	struct list starved;   /* requests that wait for a change, or room in the delta */
 	struct list commit_wait; /* ... for the next commit to be durable */
@@ -185,12 +194,23 @@ bool rio_is_busy(const struct replica *rep);
 /* Driver's part of a channel. */
 struct rio_chan {
 	struct replica *rep;
+	struct pool *pool;
+	uint64_t cluster_mask; /* blocks of a cluster, minus 1 */
+	uint64_t run_mask;     /* ... of a run of the TLB */
+	uint64_t data_lba;     /* of the first cluster on a disk */
 	uint32_t block_shift;
-	uint32_t direct_at; /* of a bio's scratch: behind the room of the disks' drivers */
+	uint32_t valid_whole;  /* bits of a cluster that is valid all over */
+	uint32_t valid_all;    /* bits that must be there whatever is asked for */
+	uint8_t cluster_shift; /* log2 of a cluster's blocks */
+	uint8_t valid_shift;   /* ... of the blocks that one valid bit stands for */
 	bool away; /* not on the pool's reactor */
+	struct bdev_lane *lane[POOL_DISKS_MAX]; /* owned; NULL: none (yet) */
+	uint64_t lanes_tried; /* bits of disks */
 };
 
+/* On the channel's reactor. */
 void rio_chan_init(struct bdev_chan *chan, struct replica *rep);
+void rio_chan_fini(struct bdev_chan *chan);
 /* bdev.scratch_bytes, limits and volatile_cache of a replica's bdev. */
 void rio_describe(struct pool *pool, struct bdev *bdev);
 void rio_submit(struct bio *bio);

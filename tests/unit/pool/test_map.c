@@ -206,6 +206,97 @@ RIG_TEST(small_table_is_right_too)
 	stop(f, &mr);
 }
 
+/* ---- runs ----------------------------------------------------------------------------------- */
+
+#define RUNS	2u
+#define CLUSTER 65536u
+
+static bool run_is(const struct map_rig *mr, uint64_t lcluster)
+{
+	const struct tlb *tlb = &mr->rep->rio.tlb;
+
+	return tlb_run_hits(tlb, tlb_run_slot(tlb, lcluster), lcluster);
+}
+
+static void cluster_write(struct fiber *f, struct map_rig *mr, uint64_t lcluster, int byte)
+{
+	uint32_t blocks = CLUSTER / mr->bdev->block_size;
+
+	memset(mr->buf, byte, CLUSTER);
+	pool_ok(f, bdev_write(f, mr->chan, lcluster * blocks, blocks, mr->buf, 0));
+}
+
+/* Blocks of two clusters at a time, as often as it takes to look for a run; right every time. */
+static void run_read(struct fiber *f, struct bdev_chan *chan, unsigned run, int changed, int byte)
+{
+	uint32_t bs = chan->bdev->block_size, half = CLUSTER / bs;
+	uint8_t *buf = malloc(CLUSTER);
+
+	for (unsigned i = 0; i < TLB_RUN_TRIES; i++) {
+		uint64_t at = run * TLB_RUN + (i < TLB_RUN - 1 ? i : 0);
+
+		pool_ok(f, bdev_read(f, chan, at * half + half / 2, half, buf));
+		assert_int_equal(buf[0], (int)at == changed ? byte : (int)at + 1);
+		assert_int_equal(buf[CLUSTER / 2 - 1], buf[0]);
+		assert_int_equal(buf[CLUSTER / 2], (int)at + 1 == changed ? byte : (int)at + 2);
+		assert_int_equal(buf[CLUSTER - 1], buf[CLUSTER / 2]);
+	}
+	free(buf);
+}
+
+static void runs_begin(struct fiber *f, struct rig *rig, struct map_rig *mr)
+{
+	start(f, rig, mr, CLUSTER);
+	for (unsigned i = 0; i < RUNS * TLB_RUN; i++)
+		cluster_write(f, mr, i, (int)i + 1);
+	for (unsigned i = 0; i < RUNS; i++) {
+		assert_false(run_is(mr, i * TLB_RUN));
+		run_read(f, mr->chan, i, -1, 0);
+		assert_true(run_is(mr, i * TLB_RUN));
+	}
+}
+
+RIG_TEST(a_run_ends_with_any_change_of_its_clusters)
+{
+	struct map_rig mr;
+
+	runs_begin(f, rig, &mr);
+	cluster_write(f, &mr, TLB_RUN + 3, 0xee); /* in place: nothing changes */
+	assert_true(run_is(&mr, TLB_RUN));
+	run_read(f, mr.chan, 1, TLB_RUN + 3, 0xee);
+	pool_ok(f, bdev_unmap(f, mr.chan, 5 * (CLUSTER / 512), CLUSTER / 512));
+	assert_false(run_is(&mr, 0));
+	run_read(f, mr.chan, 0, 5, 0);
+	assert_false(run_is(&mr, 0));
+	cluster_write(f, &mr, 5, 0xdd);
+	run_read(f, mr.chan, 0, 5, 0xdd);
+	assert_true(run_is(&mr, TLB_RUN));
+	stop(f, &mr);
+}
+
+RIG_TEST(a_run_is_not_written_in_place_after_a_snapshot)
+{
+	struct bdev_chan *chan;
+	struct bdev *bdev;
+	struct map_rig mr;
+
+	runs_begin(f, rig, &mr);
+	pool_ok(f, snapshot_create(f, mr.pr.pool, "v", "s", NULL));
+	assert_false(run_is(&mr, 0) || run_is(&mr, TLB_RUN));
+	run_read(f, mr.chan, 0, -1, 0); /* a run again, shared */
+	run_read(f, mr.chan, 0, -1, 0);
+	cluster_write(f, &mr, 7, 0xcc);
+	assert_false(run_is(&mr, 0));
+	run_read(f, mr.chan, 0, 7, 0xcc);
+	bdev = rig_open(f, "pool:///p/s");
+	chan = rig_chan(f, bdev);
+	run_read(f, chan, 0, -1, 0);
+	run_read(f, chan, 0, -1, 0);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	stop(f, &mr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +306,8 @@ int main(void)
 		cmocka_unit_test(hits_need_no_tree),
 		cmocka_unit_test(seek_finds_what_is_mapped_in_tree_or_delta),
 		cmocka_unit_test(small_table_is_right_too),
+		cmocka_unit_test(a_run_ends_with_any_change_of_its_clusters),
+		cmocka_unit_test(a_run_is_not_written_in_place_after_a_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
