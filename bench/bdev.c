@@ -12,6 +12,7 @@
 #include "options.h"
 #include "reactor/fiber.h"
 #include "report.h"
+#include "turns.h"
 
 #define EXIT_ERRORS 1
 #define EXIT_OPEN   3
@@ -76,6 +77,10 @@ static int run_phases(struct fiber *f, struct options *o)
 	if (o->fill)
 		r = run_all_of(f, &o->load, LOAD_FILL);
 	if (r == 0)
+		r = pool_bed_snapshots(f, &o->bed);
+	if (r == 0 && o->refill)
+		r = run_all_of(f, &o->load, LOAD_FILL);
+	if (r == 0)
 		r = pool_bed_begin(f, &o->bed);
 	if (r == 0)
 		r = run_measured(f, o, &report);
@@ -84,6 +89,23 @@ static int run_phases(struct fiber *f, struct options *o)
 	if (r == 0 && o->load.opts.verify)
 		r = run_all_of(f, &o->load, LOAD_CHECK);
 	return r == 0 ? report_print(fiber_io(f), o, &report) : r;
+}
+
+static int run_turns(struct fiber *f, struct options *o)
+{
+	struct turns turns = { 0 };
+	int r = o->fill ? run_all_of(f, &o->load, LOAD_FILL) : 0;
+
+	if (r == 0)
+		r = pool_bed_begin(f, &o->bed);
+	if (r == 0)
+		r = turns_open(f, o, &turns);
+	if (r == 0)
+		r = turns_run(f, o, &turns);
+	if (r == 0)
+		turns_print(o, &turns);
+	turns_close(f, &turns);
+	return r;
 }
 
 static int bench_main(struct fiber *f, void *arg)
@@ -99,7 +121,7 @@ static int bench_main(struct fiber *f, void *arg)
 	if (r == 0)
 		r = io_signal_watch(fiber_io(f), SIGINT, on_signal, &o->load, &intr);
 	if (r == 0) {
-		r = run_phases(f, o);
+		r = o->turns ? run_turns(f, o) : run_phases(f, o);
 		if (r == 0 && load_failure(&o->load)) {
 			fprintf(stderr, "bdev: %s\n", load_failure(&o->load));
 			r = 1;

@@ -325,7 +325,7 @@ static void job_take_slice(struct load_job *job, unsigned jobs_total)
 	job->units = job->index == jobs_total - 1 ? disk->units - job->first : each;
 	if (!disk->states) {
 		job->next = job->first;
-		job->first = 0;
+		job->first = job->opts->offset_bytes / job->opts->bs;
 		job->units = disk->units;
 	}
 }
@@ -486,7 +486,7 @@ static int disk_open(struct fiber *f, const struct load *load, struct load_disk 
 	if (disk->bdev->read_only && (o->read_pct < 100 || o->unmap_pct || o->zeroes_pct))
 		return fiber_fail(f, -EROFS, "%s: is read-only", disk->uri);
 	bytes = disk->bdev->blocks * disk->bdev->block_size;
-	if (o->size_bytes > bytes)
+	if (o->size_bytes > bytes || o->offset_bytes > bytes - o->size_bytes)
 		return fiber_fail(f, -EINVAL,
 				  "%s: --size %" PRIu64 " is more than its %" PRIu64 " bytes",
 				  disk->uri, o->size_bytes, bytes);

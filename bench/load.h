@@ -41,6 +41,7 @@ struct load_opts {
 	unsigned flush_every;		/* writes of a job; 0: never */
 	bool random, fua, verify, turn_clock;
 	uint64_t size_bytes; /* 0: the whole disk */
+	uint64_t offset_bytes; /* of the first unit; without verify */
 	uint64_t ios;	     /* of a job; 0: until stopped */
 	uint64_t errors_max; /* of a job: it stops after more */
 	uint64_t seed;

@@ -43,6 +43,9 @@ static const char usage[] =
 	"  --cluster SIZE    of the pool                                    [64k]\n"
 	"  --prewrite        write all of the pool's disks before making it\n"
 	"  --snapshots N     take N snapshots just before measuring         [0]\n"
+	"  --refill          write all of the replica again after that: nothing is shared any more\n"
+	"  --turns N         N rounds of slices of --ios I/Os in turns with the disk beneath, in\n"
+	"                    one process; the ratio of both is told           [none]\n"
 	"Length:\n"
 	"  --runtime SEC     measured time                                  [5]\n"
 	"  --ios N           instead: this many I/Os of each job\n"
@@ -92,6 +95,8 @@ enum {
 	OPT_CLUSTER,
 	OPT_PREWRITE,
 	OPT_SNAPSHOTS,
+	OPT_REFILL,
+	OPT_TURNS,
 	OPT_HELP
 };
 
@@ -124,6 +129,8 @@ static const struct option long_options[] = {
 	{ "cluster", required_argument, NULL, OPT_CLUSTER },
 	{ "prewrite", no_argument, NULL, OPT_PREWRITE },
 	{ "snapshots", required_argument, NULL, OPT_SNAPSHOTS },
+	{ "refill", no_argument, NULL, OPT_REFILL },
+	{ "turns", required_argument, NULL, OPT_TURNS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -303,6 +310,11 @@ static bool parse_one(struct options *o, int code, const char *text, unsigned *r
 		break;
 	case OPT_SNAPSHOTS:
 		return parse_unsigned("snapshots", text, 0, 1000000, &o->bed.snapshots);
+	case OPT_REFILL:
+		o->refill = true;
+		break;
+	case OPT_TURNS:
+		return parse_unsigned("turns", text, 1, 1000000, &o->turns);
 	default:
 		return false; /* getopt has said why */
 	}
@@ -345,6 +357,10 @@ static bool check_together(struct options *o, unsigned mix)
 	}
 	if (load->ios && o->ramp_ns) {
 		fprintf(stderr, "bdev: --ramp: not with --ios\n");
+		return false;
+	}
+	if (o->turns && (o->bed.disk_count != 1 || !load->ios || load->verify)) {
+		fprintf(stderr, "bdev: --turns: with one --pool and --ios, without --verify\n");
 		return false;
 	}
 	if (load->verify && load->read_pct == 100)

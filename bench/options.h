@@ -12,7 +12,8 @@ struct options {
 	struct world world;
 	struct pool_bed bed;
 	uint64_t run_ns, ramp_ns;
-	bool fill, json;
+	bool fill, refill, json;
+	unsigned turns; /* rounds against the disk beneath the pool; 0: none */
 	const char *rw;
 };
 

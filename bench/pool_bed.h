@@ -26,10 +26,11 @@ struct pool_bed {
 	struct bdev *kept[POOL_BED_DISKS_MAX]; /* owned; so that disks in memory stay */
 	struct pool *pool;		       /* owned */
 	struct pool_io_stats begin, end;
-	double snapshot_cpu_s; /* all of them */
+	double snapshot_cpu_s, snapshot_cpu_max_s; /* all of them; the dearest */
 };
 
 MUST_USE int pool_bed_open(struct fiber *f, struct pool_bed *bed);
+MUST_USE int pool_bed_snapshots(struct fiber *f, struct pool_bed *bed);
 MUST_USE int pool_bed_begin(struct fiber *f, struct pool_bed *bed);
 MUST_USE int pool_bed_end(struct fiber *f, struct pool_bed *bed);
 void pool_bed_close(struct fiber *f, struct pool_bed *bed);
