@@ -19,6 +19,7 @@
 #include "wire/nvme_list.h"
 #include "wire/nvme_log.h"
 #include "wire/nvme_resv.h"
+#include "wire/nvme_vendor.h"
 
 #define BYTES_MAX 4096u
 
@@ -118,6 +119,9 @@ static void try_pages(const uint8_t *data, size_t size)
 	TRY_STABLE(nvme_smart, NVME_SMART_BYTES);
 	TRY_STABLE(nvme_firmware, NVME_FIRMWARE_BYTES);
 	TRY_STABLE(nvme_resv_log, NVME_RESV_LOG_BYTES);
+	TRY_STABLE(nvme_replica, NVME_REPLICA_BYTES);
+	TRY_STABLE(nvme_miss_open, NVME_MISS_OPEN_BYTES);
+	TRY_STABLE(nvme_snap, NVME_SNAP_BYTES);
 	TRY_STABLE(nvme_timestamp, NVME_TIMESTAMP_BYTES);
 	TRY_STABLE(nvme_host_behavior, NVME_HOST_BEHAVIOR_BYTES);
 	for (unsigned id = 0; id < 256; id += 51) {
