@@ -132,6 +132,29 @@ RIG_TEST(a_namespace_is_refused_with_words)
 	admin_rig_stop(&ar);
 }
 
+/* As many as there can be, and one more. */
+RIG_TEST(namespaces_and_subsystems_are_limited)
+{
+	struct tgt_subsys_args args = { 0 };
+	struct tgt_subsys *subsys;
+	struct admin_rig ar;
+	char text[64];
+
+	admin_rig_start(f, rig, &ar, NULL);
+	for (unsigned i = 1; i <= TGT_NAMESPACES_MAX; i++) {
+		snprintf(text, sizeof(text), "null:///n%u?size_mb=1", i);
+		assert_int_equal(admin_ns(&ar, 0, text)->nsid, i);
+	}
+	ns_refused(&ar, (struct tgt_ns_args){ .uri = "null:///more?size_mb=1" }, -EMFILE);
+	args.nqn = text;
+	for (unsigned i = 1; i < TGT_SUBSYSTEMS_MAX; i++) {
+		snprintf(text, sizeof(text), "nqn.2024-01.io.test:s%u", i);
+		assert_int_equal(tgt_subsys_add(f, &ar.tgt, &args, &subsys), 0);
+	}
+	subsys_refused(&ar, (struct tgt_subsys_args){ .nqn = "nqn.2024-01.io.test:more" }, -EMFILE);
+	admin_rig_stop(&ar);
+}
+
 RIG_TEST(a_paused_namespace_waits_until_all_have_resumed)
 {
 	struct admin_rig ar;
@@ -305,6 +328,7 @@ int main(void)
 		cmocka_unit_test(a_subsystem_is_refused_with_words),
 		cmocka_unit_test(hosts_are_listed_and_limited),
 		cmocka_unit_test(a_namespace_is_refused_with_words),
+		cmocka_unit_test(namespaces_and_subsystems_are_limited),
 		cmocka_unit_test(a_paused_namespace_waits_until_all_have_resumed),
 		cmocka_unit_test(a_read_only_namespace_says_so),
 		cmocka_unit_test(a_namespace_without_its_disk_is_gone_for_hosts),
