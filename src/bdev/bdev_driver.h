@@ -20,6 +20,7 @@
 
 struct bdev_env;
 struct io;
+struct nexus_table;
 struct pool_table;
 struct bdev_replica_ops;
 struct bdev_resv_ops;
@@ -133,6 +134,7 @@ struct bdev_env {
 	struct bdev_table *table;		  /* open bdevs of this node */
 	struct reactor *home;			  /* reactor 0: where tables and claims live */
 	struct pool_table *pools;		  /* pools of this node, for the driver that knows them; NULL: none */
+	struct nexus_table *nexuses;		  /* the same, of nexuses */
 };
 
 MUST_USE int bdev_table_new(struct io *io, struct bdev_table **ret);

@@ -13,6 +13,7 @@
 #include "drivers/part.h"
 #include "drivers/rate.h"
 #include "engine/drivers.h"
+#include "nexus/nexus.h"
 #include "nvmf/ini.h"
 #include "pool/pool.h"
 
@@ -26,6 +27,7 @@ const struct bdev_driver *const engine_drivers[] = {
 	&rate_driver,
 	&fault_driver,
 	&pool_driver,
+	&nexus_driver,
 	&ini_driver,
 	NULL,
 };

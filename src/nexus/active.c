@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * active - the activity log: regions in which members may differ after a crash (safety B.2).
+ *
+ *	unknown -> WANTED -> marked, busy <-> marked, idle -> cleared, unknown
+ *
+ * The nexus owns it: before the first write to a region its bit is made durable in every
+ * member's metadata; a hot region costs nothing. Bits are cleared in batches, the least
+ * recently used first, when room is needed, after a flush.
+ *
+ * AC1. A write goes out when all its regions are marked on all members (N5).
+ * AC2. A region is counted busy until its writes are acknowledged, not only done: a member that
+ *	failed one is in the record until then.
+ * AC3. A mark is cleared only when no write is in the region and every member has flushed.
+ *
+ * Requests only look; marking and clearing is done by one fiber, for all that wait at once.
+ */
+#include <errno.h>
+
+#include "nexus/nexus_priv.h"
+
+#include "base/must.h"
+
+#define MARK_BATCH 64u
+
+/* ---- regions ---------------------------------------------------------------------------- */
+
+static struct nexus_region **bucket_of(struct nexus_active *a, uint64_t number)
+{
+	return &a->bucket[(number * UINT64_C(0x9e3779b97f4a7c15) >> 32) % NEXUS_AL_MAX];
+}
+
+static struct nexus_region *region_find(struct nexus_active *a, uint64_t number)
+{
+	struct nexus_region *region = *bucket_of(a, number);
+
+	while (region && region->number != number)
+		region = region->next;
+	return region;
+}
+
+static struct nexus_region *region_new(struct nexus_active *a, uint64_t number)
+{
+	struct nexus_region *region = list_pop_front(&a->free, struct nexus_region, link);
+	struct nexus_region **bucket = bucket_of(a, number);
+
+	if (!region)
+		return NULL;
+	region->number = number;
+	region->writes = 0;
+	region->is_marked = false;
+	region->next = *bucket;
+	*bucket = region;
+	return region;
+}
+
+static void region_free(struct nexus_active *a, struct nexus_region *region)
+{
+	struct nexus_region **at = bucket_of(a, region->number);
+
+	must(region->writes == 0);
+	while (*at != region)
+		at = &(*at)->next;
+	*at = region->next;
+	list_del(&region->link);
+	list_add_tail(&a->free, &region->link);
+}
+
+static uint64_t region_first(const struct nexus *n, const struct bio *bio)
+{
+	return (bio->lba << n->block_shift) / NEXUS_REGION_BYTES;
+}
+
+static uint64_t region_last(const struct nexus *n, const struct bio *bio)
+{
+	return (((bio->lba + bio->blocks) << n->block_shift) - 1) / NEXUS_REGION_BYTES;
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+bool active_is_busy(struct nexus *n, uint64_t lba, uint64_t blocks)
+{
+	uint64_t first = (lba << n->block_shift) / NEXUS_REGION_BYTES;
+	uint64_t last = (((lba + blocks) << n->block_shift) - 1) / NEXUS_REGION_BYTES;
+
+	if (!n->active.is_on)
+		return false;
+	for (uint64_t number = first; number <= last; number++) {
+		const struct nexus_region *region = region_find(&n->active, number);
+
+		if (region && region->writes > 0)
+			return true;
+	}
+	return false;
+}
+
+/* All marked? What is not is asked for. */
+static bool active_has_all(struct nexus *n, uint64_t first, uint64_t last)
+{
+	struct nexus_active *a = &n->active;
+	bool all = true;
+
+	for (uint64_t number = first; number <= last; number++) {
+		struct nexus_region *region = region_find(a, number);
+
+		if (!region) {
+			region = region_new(a, number);
+			if (region)
+				list_add_tail(&a->wanted, &region->link);
+		}
+		all = all && region && region->is_marked;
+	}
+	return all;
+}
+
+bool active_enter(struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+	struct nexus_active *a = &n->active;
+
+	if (!a->is_on)
+		return true;
+	uint64_t first = region_first(n, req->bio), last = region_last(n, req->bio);
+	if (!active_has_all(n, first, last)) {
+		io_park(req, &a->waiting);
+		event_set(&a->needed);
+		return false;
+	}
+	for (uint64_t number = first; number <= last; number++) {
+		struct nexus_region *region = region_find(a, number);
+
+		if (region->writes++ == 0)
+			list_del(&region->link);
+	}
+	req->is_counted = true;
+	return true;
+}
+
+void active_leave(struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+	struct nexus_active *a = &n->active;
+	uint64_t last = region_last(n, req->bio);
+
+	for (uint64_t number = region_first(n, req->bio); number <= last; number++) {
+		struct nexus_region *region = region_find(a, number);
+
+		must(region && region->writes > 0);
+		if (--region->writes == 0)
+			list_add_tail(&a->idle, &region->link);
+	}
+	req->is_counted = false;
+	if (!list_empty(&a->waiting)) /* for a region, perhaps for this one */
+		event_set(&a->needed);
+}
+
+/* ---- the fiber -------------------------------------------------------------------------------- */
+
+/* On every member that has a log; who fails is retired. */
+static void active_update(struct fiber *f, struct nexus *n, enum replica_al_op op,
+			  const uint64_t *numbers, unsigned count)
+{
+	nexus_each_child(n, child) {
+		if (!nexus_has(n->writable, child->index) || !child->ops)
+			continue;
+		int r = child->ops->al_update(f, child->chan, child->token, op, numbers, count);
+
+		n->active.updates++;
+		if (r == -ESTALE)
+			owner_deposed(n);
+		else if (r < 0)
+			retire(child, r);
+		fiber_clear(f);
+	}
+}
+
+static void active_mark(struct fiber *f, struct nexus *n)
+{
+	struct nexus_active *a = &n->active;
+	struct nexus_region *region;
+	uint64_t numbers[MARK_BATCH];
+	struct list batch;
+	unsigned count = 0;
+
+	list_init(&batch);
+	while (count < MARK_BATCH &&
+	       (region = list_pop_front(&a->wanted, struct nexus_region, link))) {
+		list_add_tail(&batch, &region->link);
+		numbers[count++] = region->number;
+	}
+	if (count == 0)
+		return;
+	active_update(f, n, REPLICA_AL_SET, numbers, count);
+	while ((region = list_pop_front(&batch, struct nexus_region, link))) {
+		region->is_marked = true;
+		a->marked++;
+		list_add_tail(&a->idle, &region->link);
+	}
+}
+
+/* AC3. */
+static bool active_flush(struct fiber *f, struct nexus *n)
+{
+	bool all = true;
+
+	nexus_each_child(n, child) {
+		if (!nexus_has(n->writable, child->index))
+			continue;
+		int r = child_flush(f, child);
+
+		if (r < 0)
+			retire(child, r);
+		all = all && r == 0;
+		fiber_clear(f);
+	}
+	return all;
+}
+
+static void active_clear(struct fiber *f, struct nexus *n, unsigned max)
+{
+	struct nexus_active *a = &n->active;
+	struct nexus_region *region;
+	uint64_t numbers[NEXUS_AL_BATCH];
+	struct list batch;
+	unsigned count = 0;
+
+	list_init(&batch);
+	while (count < max && (region = list_pop_front(&a->idle, struct nexus_region, link))) {
+		region->is_marked = false; /* nobody enters it meanwhile */
+		list_add_tail(&batch, &region->link);
+		numbers[count++] = region->number;
+	}
+	if (count == 0)
+		return;
+	if (active_flush(f, n) && n->state == NEXUS_SERVING)
+		active_update(f, n, REPLICA_AL_CLEAR, numbers, count);
+	a->marked -= count;
+	while ((region = list_pop_front(&batch, struct nexus_region, link)))
+		region_free(a, region);
+}
+
+int active_main(struct fiber *f, void *arg)
+{
+	struct nexus *n = arg;
+	struct nexus_active *a = &n->active;
+
+	while (event_wait(f, &a->needed) == 0) {
+		event_clear(&a->needed);
+		if (list_empty(&a->free) && !list_empty(&a->waiting))
+			active_clear(f, n, NEXUS_AL_BATCH);
+		while (!list_empty(&a->wanted))
+			active_mark(f, n);
+		io_run_all(&a->waiting);
+	}
+	return 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------ */
+
+/* With no write in flight. */
+void active_clear_all(struct fiber *f, struct nexus *n)
+{
+	while (!list_empty(&n->active.idle))
+		active_clear(f, n, NEXUS_AL_BATCH);
+}
+
+void active_switch(struct nexus *n)
+{
+	n->active.is_on = (n->writable & (n->writable - 1)) != 0;
+}
+
+/* A member that joins: its log gets what the others' have. */
+int active_copy_to(struct fiber *f, struct nexus_child *child)
+{
+	struct nexus_active *a = &child->nexus->active;
+	int r = 0;
+
+	for (unsigned i = 0; i < NEXUS_AL_MAX && r == 0 && child->ops; i++) {
+		const struct nexus_region *region = &a->region[i];
+
+		if (region->is_marked)
+			r = child->ops->al_update(f, child->chan, child->token, REPLICA_AL_SET,
+						  &region->number, 1);
+	}
+	return r;
+}
+
+int active_init(struct nexus *n)
+{
+	struct nexus_active *a = &n->active;
+
+	list_init(&a->free);
+	list_init(&a->idle);
+	list_init(&a->wanted);
+	list_init(&a->waiting);
+	event_init(&a->needed);
+	a->region = mem_alloc_array(n->mem, NEXUS_AL_MAX, sizeof(*a->region));
+	a->bucket = mem_alloc_array(n->mem, NEXUS_AL_MAX, sizeof(struct nexus_region *));
+	if (!a->region || !a->bucket)
+		return -ENOMEM;
+	for (unsigned i = 0; i < NEXUS_AL_MAX; i++) {
+		list_link_init(&a->region[i].link);
+		list_add_tail(&a->free, &a->region[i].link);
+	}
+	return 0;
+}
+
+void active_fini(struct nexus *n)
+{
+	mem_free(n->active.region);
+	mem_free(n->active.bucket);
+}

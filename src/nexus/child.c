@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * child - a member of the volume as an open disk: opened, looked at, fenced, closed.
+ *
+ *	OUT -> OPENING -> IN_SYNC -> DROPPING -> OUT
+ *	           \----> REBUILDING -> IN_SYNC
+ *
+ * CH1. A replica is used under a token, which its fence has seen before the first request (N4).
+ * CH2. A replica that belongs to another volume, or says it is newer than the record, is not ours.
+ * CH3. What has a fence is shared with other openers, who are kept out by it; anything else is
+ *      claimed for ourselves alone.
+ * CH4. A member in sync is the very replica the record names: one that was made anew under the same
+ *	URI is not. One that never was told (NEW) is what nexus_create() found empty.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nexus/nexus_priv.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/must.h"
+
+struct nexus_child *child_new(struct nexus *n, unsigned member)
+{
+	unsigned index = 0;
+
+	while (index < NEXUS_CHILDREN_MAX && n->child[index].is_used)
+		index++;
+	if (index == NEXUS_CHILDREN_MAX)
+		return NULL;
+	struct nexus_child *child = &n->child[index];
+	*child = (struct nexus_child){ .nexus = n,
+				       .index = index,
+				       .member = member,
+				       .is_used = true,
+				       .state = NEXUS_CHILD_OUT };
+	event_init(&child->idle);
+	event_set(&child->idle);
+	event_init(&child->rebuild_ended);
+	return child;
+}
+
+/* ---- what it is ------------------------------------------------------------------------------ */
+
+int child_check_size(struct fiber *f, uint64_t size_bytes, uint32_t block_size,
+		     const struct bdev *bdev, const char *uri)
+{
+	if (bdev->block_size > block_size)
+		return fiber_fail(f, -EINVAL, "child '%s': blocks of %u bytes, the volume has %u",
+				  uri, bdev->block_size, block_size);
+	if (bdev->blocks * bdev->block_size < size_bytes)
+		return fiber_fail(f, -EINVAL, "child '%s': %llu bytes, the volume needs %llu", uri,
+				  (unsigned long long)(bdev->blocks * bdev->block_size),
+				  (unsigned long long)size_bytes);
+	if (bdev->read_only)
+		return fiber_fail(f, -EROFS, "child '%s' is read-only", uri);
+	return 0;
+}
+
+/* CH2. */
+int child_check_info(struct fiber *f, const struct volume_record *rec,
+		     const struct replica_info *info, const char *uri)
+{
+	char text[UUID_TEXT_SIZE];
+
+	if (!uuid_is_nil(&info->volume) && !uuid_equal(&info->volume, &rec->volume))
+		return fiber_fail(f, -EBUSY, "child '%s' is a replica of volume %s", uri,
+				  uuid_print(&info->volume, text));
+	if (info->gen.epoch > rec->epoch ||
+	    (info->gen.epoch == rec->gen_epoch && info->gen.n > rec->gen_n))
+		return fiber_fail(f, -ESTALE,
+				  "child '%s': its generation %llu.%llu is newer than the record's",
+				  uri, (unsigned long long)info->gen.epoch,
+				  (unsigned long long)info->gen.n);
+	return 0;
+}
+
+/* CH4. */
+static int child_check_sync(struct fiber *f, const struct volume_member *member,
+			    const struct replica_info *info)
+{
+	if (!uuid_equal(&info->replica, &member->replica))
+		return fiber_fail(f, -ESTALE, "child '%s' is not the replica it was", member->uri);
+	if (info->state != REPLICA_IN_SYNC && info->state != REPLICA_NEW)
+		return fiber_fail(f, -ESTALE, "child '%s' says that it is not in sync",
+				  member->uri);
+	return 0;
+}
+
+static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
+{
+	struct nexus *n = child->nexus;
+	const char *uri = child_member(child)->uri;
+	struct replica_info *info;
+	int r = child_check_size(f, n->rec.size_bytes, n->rec.block_size, child->bdev, uri);
+
+	if (r < 0 || !child->ops)
+		return r;
+	info = mem_alloc(n->mem, sizeof(*info));
+	if (!info)
+		return fiber_fail(f, -ENOMEM, "no memory to look at a child");
+	r = child->ops->info(f, child->chan, info);
+	if (r == 0)
+		r = child_check_info(f, &n->rec, info, uri);
+	if (r == 0 && in_sync)
+		r = child_check_sync(f, child_member(child), info);
+	if (r == 0)
+		child_member(child)->replica = info->replica;
+	mem_free(info);
+	return r;
+}
+
+/* ---- open, fence, close ------------------------------------------------------------------------ */
+
+static int child_claim(struct fiber *f, struct nexus_child *child)
+{
+	char who[64];
+
+	snprintf(who, sizeof(who), "nexus %.50s", child->nexus->rec.name);
+	return bdev_claim(f, child->bdev, child->ops ? BDEV_CLAIM_READ : BDEV_CLAIM_WRITE, who,
+			  &child->claim); /* CH3 */
+}
+
+int child_open(struct fiber *f, struct nexus_child *child, bool in_sync)
+{
+	int r;
+
+	must(!child->bdev);
+	child->state = NEXUS_CHILD_OPENING;
+	r = bdev_open(f, child_member(child)->uri, &child->bdev);
+	if (r == 0)
+		r = bdev_chan_open(f, child->bdev, &child->chan);
+	if (r == 0) {
+		child->ops = bdev_replica_ops(child->chan);
+		r = child_claim(f, child);
+		child->is_claimed = r == 0;
+	}
+	if (r == 0)
+		r = child_look(f, child, in_sync);
+	if (r == 0)
+		child->block_shift = (uint32_t)__builtin_ctz(child->nexus->rec.block_size /
+							     child->bdev->block_size);
+	if (r == 0 && bio_size(child->bdev) > sizeof(struct bio) + NEXUS_CHILD_ROOM)
+		r = fiber_fail(f, -E2BIG, "child '%s' stands on too many drivers",
+			       child_member(child)->uri);
+	if (r < 0)
+		child_close(f, child);
+	return r;
+}
+
+void child_close(struct fiber *f, struct nexus_child *child)
+{
+	while (child->inflight > 0)
+		event_wait_always(f, &child->idle);
+	if (child->chan)
+		bdev_chan_close(f, child->chan);
+	if (child->is_claimed)
+		bdev_unclaim(f, &child->claim);
+	if (child->bdev)
+		bdev_close(f, child->bdev);
+	child->chan = NULL;
+	child->bdev = NULL;
+	child->ops = NULL;
+	child->is_claimed = false;
+	child->token = 0;
+	child->state = NEXUS_CHILD_OUT;
+}
+
+/* CH1. */
+int child_fence(struct fiber *f, struct nexus_child *child)
+{
+	struct nexus *n = child->nexus;
+	uint64_t token;
+
+	if (!child->ops)
+		return 0;
+	if (n->session == NEXUS_SESSION_MAX)
+		return fiber_fail(f, -EOVERFLOW, "volume '%s': its epoch has no sessions left",
+				  n->rec.name);
+	token = replica_token(n->rec.epoch, ++n->session);
+	int r = child->ops->fence(f, child->chan, token);
+	if (r == 0)
+		child->token = token;
+	return r;
+}
+
+int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,
+	       bool is_unclean)
+{
+	struct nexus *n = child->nexus;
+	struct replica_info *info;
+	int r;
+
+	if (!child->ops)
+		return 0;
+	info = mem_alloc(n->mem, sizeof(*info));
+	if (!info)
+		return fiber_fail(f, -ENOMEM, "no memory to tell a child");
+	info->volume = n->rec.volume;
+	info->gen = (struct replica_gen){ n->rec.gen_epoch, n->rec.gen_n };
+	info->state = state;
+	info->unclean = is_unclean;
+	for (unsigned i = 0; i < n->rec.member_count; i++)
+		if (n->rec.members[i].state == VOLUME_IN_SYNC)
+			info->members[info->member_count++] = n->rec.members[i].replica;
+	r = child->ops->set(f, child->chan, child->token,
+			    REPLICA_SET_VOLUME | REPLICA_SET_GEN | REPLICA_SET_STATE |
+				    REPLICA_SET_UNCLEAN,
+			    info);
+	mem_free(info);
+	return r;
+}
+
+int child_flush(struct fiber *f, struct nexus_child *child)
+{
+	CLEANUP(cleanup_mem) struct bio *bio = bio_new(child->chan);
+
+	if (!bio)
+		return fiber_fail(f, -ENOMEM, "no memory to flush a child");
+	bio_prep(bio, child->chan, BIO_FLUSH, 0, 0, NULL, 0, NULL);
+	bio->token = child->token;
+	return bio_wait(f, bio);
+}
+
+/* Better to read from: local ones first, then who has less to do. */
+bool child_is_closer(const struct nexus_child *child, const struct nexus_child *than)
+{
+	bool local = child_is_local(child);
+
+	if (local != child_is_local(than))
+		return local;
+	return child->inflight < than->inflight;
+}
+
+bool child_is_local(const struct nexus_child *child)
+{
+	return child->bdev && strcmp(child->bdev->driver->scheme, "nvmf") != 0;
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * copy - a range from one child to others, as little as can be: holes are unmapped there, not written.
+ *
+ * CP1. The caller holds the range (N6), or nobody writes.
+ * CP2. Where the source has nothing, the target is unmapped if that makes it read as zeros;
+ *      else zeros are written.
+ */
+#include <errno.h>
+
+#include "nexus/nexus_priv.h"
+
+#include "base/cleanup.h"
+#include "base/must.h"
+#include "bdev/status.h"
+
+/* One request to one child, as the nexus's own: it bears the token. */
+static int copy_step(struct fiber *f, struct nexus_child *child, enum bio_op op, uint64_t lba,
+		     uint64_t blocks, void *buf)
+{
+	uint32_t shift = child->block_shift;
+	CLEANUP(cleanup_mem) struct bio *bio = bio_new(child->chan);
+	const struct iovec iov = { buf, blocks << child->nexus->block_shift };
+
+	if (!bio)
+		return fiber_fail(f, -ENOMEM, "no memory to copy");
+	bio_prep(bio, child->chan, op, lba << shift, blocks << shift, buf ? &iov : NULL,
+		 buf ? 1 : 0, NULL);
+	bio->token = child->token;
+	return bio_wait(f, bio);
+}
+
+/* To all of `to`; the first failure, of whom is in *failed. */
+static int copy_out(struct fiber *f, struct nexus *n, nexus_mask to, enum bio_op op, uint64_t lba,
+		    uint64_t blocks, void *buf, nexus_mask *failed)
+{
+	int first = 0;
+
+	nexus_each_child(n, child) {
+		enum bio_op how = op;
+
+		if (!nexus_has(to, child->index))
+			continue;
+		if (op == BIO_UNMAP && !child->bdev->unmap_zeroes) /* CP2 */
+			how = BIO_ZEROES;
+		int r = child->chan ? copy_step(f, child, how, lba, blocks, buf) : -ENODEV;
+		if (r < 0 && first == 0)
+			first = r;
+		if (r < 0)
+			*failed |= nexus_bit(child);
+		child->copied += r == 0 && op == BIO_WRITE ? blocks << n->block_shift : 0;
+	}
+	return first;
+}
+
+/* Blocks of the volume from lba on that are alike, and whether they read as zeros. */
+static int copy_look(struct fiber *f, struct nexus_child *from, uint64_t lba, uint64_t end,
+		     uint64_t *ret_length, bool *ret_zero)
+{
+	uint32_t shift = from->block_shift;
+	struct bdev_extent extent;
+	unsigned count;
+	int r = bdev_status_get(f, from->chan, lba << shift, (end - lba) << shift, &extent, 1,
+				&count);
+
+	if (r < 0)
+		return r;
+	uint64_t next = min_u64((extent.lba + extent.blocks) >> shift, end);
+	*ret_zero = next > lba && (extent.flags & BDEV_ZERO);
+	*ret_length = next > lba ? next - lba : 1; /* a block that is a hole only in part is data */
+	return 0;
+}
+
+int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus_mask to,
+	       uint64_t lba, uint64_t blocks, void *buf, nexus_mask *ret_failed)
+{
+	uint64_t end = lba + blocks, length;
+	bool is_zero;
+	int r = 0;
+
+	must(!nexus_has(to, from->index) && blocks << n->block_shift <= NEXUS_COPY_BYTES);
+	*ret_failed = 0;
+	for (; r == 0 && lba < end; lba += length) {
+		r = copy_look(f, from, lba, end, &length, &is_zero);
+		if (r == 0 && is_zero) {
+			r = copy_out(f, n, to, BIO_UNMAP, lba, length, NULL, ret_failed);
+			continue;
+		}
+		if (r == 0)
+			r = copy_step(f, from, BIO_READ, lba, length, buf);
+		if (r == 0)
+			r = copy_out(f, n, to, BIO_WRITE, lba, length, buf, ret_failed);
+	}
+	return r;
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * io - the way of a request: in from any reactor, out to the children, back when all have answered.
+ *
+ *	nexus_submit -> io_run -+-> gate, ranges, activity log: waits, is run again
+ *	                        +-> read: one child; another if it fails
+ *	                        +-> write, zeroes, unmap, flush: all children
+ *	                              all answered -> io_write_ended -> done, or held while FROZEN
+ *
+ * IO1. What waits holds nothing: no child request, no region, no range.
+ * IO2. A write is acknowledged when every child that is needed has it; while FROZEN, none is (N1).
+ * IO3. A read that overlaps a write in flight goes to the lowest readable child, so that two
+ *      such reads do not see new data, then old.
+ * IO4. A read that fails everywhere fails; the last member stays (N3).
+ */
+#include <errno.h>
+
+#include "nexus/nexus_priv.h"
+
+#include "base/must.h"
+
+static void io_read(struct nexus_req *req);
+
+/* ---- out ---------------------------------------------------------------------------- */
+
+static void io_mail_back(struct mail *mail, struct reactor *at)
+{
+	struct nexus_req *req = container_of(mail, struct nexus_req, mail);
+
+	(void)at;
+	bio_complete(req->bio, req->status);
+}
+
+void io_finish(struct nexus_req *req, int status)
+{
+	struct nexus *n = req->nexus;
+	struct bio *bio = req->bio;
+
+	if (req->is_counted)
+		active_leave(req);
+	if (--n->busy == 0)
+		event_set(&n->idle);
+	if (bio->chan->reactor == n->home) {
+		bio_complete(bio, status);
+		return;
+	}
+	req->status = status;
+	req->mail.run = io_mail_back;
+	reactor_send(n->home, bio->chan->reactor, &req->mail);
+}
+
+void io_run_all(struct list *list)
+{
+	struct nexus_req *req;
+	struct list batch;
+
+	list_init(&batch);
+	list_splice_tail(&batch, list);
+	while ((req = list_pop_front(&batch, struct nexus_req, link)))
+		io_run(req);
+}
+
+/* ---- child requests ------------------------------------------------------------------- */
+
+static struct nexus_io *io_new(struct nexus_req *req, struct nexus_child *child, bio_fn done)
+{
+	struct nexus_io *io = slab_get(&req->nexus->ios);
+
+	if (!io)
+		return NULL;
+	io->req = req;
+	io->child = child;
+	bio_clone(&io->bio, req->bio, child->chan, done);
+	io->bio.lba <<= child->block_shift;
+	io->bio.blocks <<= child->block_shift;
+	io->bio.flags &= BIO_FUA | BIO_KEEP;
+	io->bio.token = child->token; /* N4 */
+	return io;
+}
+
+static void io_free(struct nexus_io *io)
+{
+	struct nexus *n = io->req->nexus;
+
+	slab_put(&n->ios, io);
+	if (!list_empty(&n->starved))
+		io_run_all(&n->starved);
+}
+
+static void io_send(struct nexus_io *io)
+{
+	io->child->inflight++;
+	event_clear(&io->child->idle);
+	bio_submit(&io->bio);
+}
+
+/* Its child has answered. */
+static void io_back(struct nexus_io *io)
+{
+	struct nexus_child *child = io->child;
+
+	if (--child->inflight == 0)
+		event_set(&child->idle);
+	if (io->bio.status < 0)
+		child->errors++;
+	if (io->bio.status == -ESTALE)
+		owner_deposed(child->nexus); /* FENCE: self-fenced */
+}
+
+/* ---- reads ---------------------------------------------------------------------------- */
+
+static struct nexus_child *io_pick(const struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+	nexus_mask mask = n->readable & (nexus_mask)~req->tried;
+	bool fixed = active_is_busy(n, req->bio->lba, req->bio->blocks); /* IO3 */
+	struct nexus_child *best = NULL;
+
+	nexus_each_child(n, child) {
+		if (!nexus_has(mask, child->index))
+			continue;
+		if (!best || (!fixed && child_is_closer(child, best)))
+			best = child;
+	}
+	return best;
+}
+
+static void io_read_done(struct bio *bio)
+{
+	struct nexus_io *io = container_of(bio, struct nexus_io, bio);
+	struct nexus_req *req = io->req;
+	struct nexus_child *child = io->child;
+	struct nexus *n = req->nexus;
+	int status = bio->status;
+
+	io_back(io);
+	child->reads++;
+	if (status < 0 && status != -ESTALE) {
+		req->tried |= nexus_bit(child);
+		req->status = status;
+		if (n->readable & (nexus_mask)~nexus_bit(child))
+			retire(child, status);
+	}
+	io_free(io);
+	if (status == 0)
+		io_finish(req, 0);
+	else if (n->state == NEXUS_DEPOSED)
+		io_finish(req, -ESTALE);
+	else
+		io_read(req);
+}
+
+static void io_read(struct nexus_req *req)
+{
+	struct nexus_child *child = io_pick(req);
+	struct nexus_io *io;
+
+	if (!child) {
+		io_finish(req, req->status < 0 ? req->status : -EIO); /* IO4 */
+		return;
+	}
+	io = io_new(req, child, io_read_done);
+	if (!io) {
+		io_park(req, &req->nexus->starved);
+		return;
+	}
+	io_send(io);
+}
+
+/* ---- what changes: to all --------------------------------------------------------------- */
+
+/* Nothing was done, and nothing is wrong with the child. */
+static bool is_refusal(int status)
+{
+	return status == -EINVAL || status == -ENOTSUP;
+}
+
+/* All that are needed say the same: it is the request, not they. */
+static bool io_fails_alike(const struct nexus_req *req)
+{
+	return (req->failed & req->nexus->needed) == req->nexus->needed &&
+	       (is_refusal(req->status) || req->status == -ENOSPC);
+}
+
+static void io_write_ended(struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+
+	range_write_ended(req);
+	list_del(&req->link);
+	if (n->state == NEXUS_DEPOSED) {
+		io_finish(req, -ESTALE);
+		return;
+	}
+	if (req->failed && io_fails_alike(req)) {
+		io_mend(req);
+		return;
+	}
+	nexus_each_child(n, child)
+		if (nexus_has(req->failed, child->index))
+			retire(child, req->status);
+	if (n->state == NEXUS_SERVING && !(req->failed & n->needed))
+		io_finish(req, 0); /* IO2 */
+	else
+		list_add_tail(&n->held, &req->link);
+}
+
+static void io_write_done(struct bio *bio)
+{
+	struct nexus_io *io = container_of(bio, struct nexus_io, bio);
+	struct nexus_req *req = io->req;
+
+	io_back(io);
+	io->child->writes++;
+	if (bio->status < 0) {
+		req->failed |= nexus_bit(io->child);
+		req->status = bio->status;
+	}
+	io_free(io);
+	if (--req->open == 0)
+		io_write_ended(req);
+}
+
+/* All child requests, or none. */
+static unsigned io_prepare(struct nexus_req *req, struct nexus_io *ios[NEXUS_CHILDREN_MAX])
+{
+	struct nexus *n = req->nexus;
+	unsigned count = 0;
+
+	nexus_each_child(n, child) {
+		if (!nexus_has(n->writable, child->index))
+			continue;
+		ios[count] = io_new(req, child, io_write_done);
+		if (!ios[count])
+			break;
+		count++;
+	}
+	if (count == (unsigned)__builtin_popcount(n->writable))
+		return count;
+	while (count > 0)
+		slab_put(&n->ios, ios[--count]);
+	return 0;
+}
+
+static void io_fan_out(struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+	struct nexus_io *ios[NEXUS_CHILDREN_MAX];
+	unsigned count = io_prepare(req, ios);
+
+	if (count == 0) {
+		if (req->is_counted)
+			active_leave(req);
+		io_park(req, &n->starved);
+		return;
+	}
+	req->sent = n->writable;
+	req->failed = 0;
+	req->open = (uint8_t)count;
+	req->serial = ++n->serial;
+	list_add_tail(&n->writes, &req->link);
+	for (unsigned i = 0; i < count; i++)
+		io_send(ios[i]);
+}
+
+static void io_write(struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+
+	if (n->writable == 0 ||
+	    (n->needed & (nexus_mask)~n->writable && n->state == NEXUS_STOPPED)) {
+		io_park(req, &n->gated);
+		return;
+	}
+	if (req->bio->op == BIO_FLUSH) {
+		io_fan_out(req);
+		return;
+	}
+	if (req->bio->op == BIO_UNMAP && !n->unmap_zeroes) {
+		io_finish(req, 0); /* a hint: members would not stay equal */
+		return;
+	}
+	if (!range_parks(req) && active_enter(req))
+		io_fan_out(req);
+}
+
+/* ---- in -------------------------------------------------------------------------------------- */
+
+/* IO1. */
+void io_park(struct nexus_req *req, struct list *where)
+{
+	struct nexus *n = req->nexus;
+
+	must(!req->is_counted && req->open == 0);
+	list_add_tail(where, &req->link);
+	if (--n->busy == 0)
+		event_set(&n->idle);
+}
+
+void io_run(struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+
+	n->busy++;
+	event_clear(&n->idle);
+	req->tried = 0;
+	req->status = 0;
+	if (n->state == NEXUS_DEPOSED)
+		io_finish(req, -ESTALE);
+	else if (n->state == NEXUS_CLOSING)
+		io_finish(req, -ENODEV);
+	else if (n->gate || n->state == NEXUS_STOPPED || n->state == NEXUS_OPENING ||
+		 !owner_may_serve(n))
+		io_park(req, &n->gated);
+	else if (req->bio->op == BIO_READ)
+		io_read(req);
+	else
+		io_write(req);
+}
+
+static void io_mail_in(struct mail *mail, struct reactor *at)
+{
+	(void)at;
+	io_run(container_of(mail, struct nexus_req, mail));
+}
+
+void nexus_submit(struct bio *bio)
+{
+	struct nexus_req *req = bio_scratch(bio);
+	struct nexus *n = nexus_of(bio->chan->bdev);
+
+	list_link_init(&req->link);
+	req->bio = bio;
+	req->nexus = n;
+	req->open = 0;
+	req->sent = req->failed = 0;
+	req->is_counted = false;
+	if (bio->op == BIO_ZEROES && (bio->flags & BIO_FAST) && !n->can_zeroes) {
+		bio_complete(bio, -ENOTSUP);
+		return;
+	}
+	if (bio->op == BIO_RESET) {
+		bio_complete(bio, 0); /* requests end when their children end them */
+		return;
+	}
+	if (bio->chan->reactor == n->home) {
+		io_run(req);
+		return;
+	}
+	req->mail.run = io_mail_in;
+	reactor_send(bio->chan->reactor, n->home, &req->mail);
+}
+
+void io_gate_close(struct fiber *f, struct nexus *n)
+{
+	n->gate++;
+	while (n->busy > 0)
+		event_wait_always(f, &n->idle);
+}
+
+void io_gate_open(struct nexus *n)
+{
+	must(n->gate > 0);
+	if (--n->gate == 0)
+		io_run_all(&n->gated);
+}

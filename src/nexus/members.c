@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * members - children come and go while the volume is served.
+ *
+ * ME1. The record changes first: what it does not name is not used; what is to go is taken out of
+ *	it before it is let go (N1).
+ * ME2. The last member in sync stays (N3).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nexus/nexus_priv.h"
+
+#include "base/err.h"
+#include "base/must.h"
+
+static int members_ready(struct fiber *f, struct nexus *n)
+{
+	if (n->state != NEXUS_SERVING)
+		return fiber_fail(f, -EBUSY, "volume '%s' is %s: its members stay as they are",
+				  n->rec.name, nexus_state_name(n->state));
+	return 0;
+}
+
+static int members_find(struct fiber *f, struct nexus *n, const char *uri, struct nexus_child **ret)
+{
+	nexus_each_child(n, child) {
+		if (strcmp(child_member(child)->uri, uri) == 0) {
+			*ret = child;
+			return 0;
+		}
+	}
+	return fiber_fail(f, -ENOENT, "volume '%s' has no child '%s'", n->rec.name, uri);
+}
+
+/* Under the latch. */
+static int members_append(struct fiber *f, struct nexus *n, const char *uri,
+			  struct nexus_child **ret)
+{
+	struct volume_member *member = &n->rec.members[n->rec.member_count];
+	int r;
+
+	if (n->rec.member_count == NEXUS_CHILDREN_MAX)
+		return fiber_fail(f, -ENOSPC, "volume '%s' has %u children already", n->rec.name,
+				  NEXUS_CHILDREN_MAX);
+	if (strlen(uri) > VOLUME_URI_MAX)
+		return fiber_fail(f, -ENAMETOOLONG, "a child's URI has at most %u bytes",
+				  VOLUME_URI_MAX);
+	nexus_each_child(n, child)
+		if (strcmp(child_member(child)->uri, uri) == 0)
+			return fiber_fail(f, -EEXIST, "volume '%s' has child '%s' already",
+					  n->rec.name, uri);
+	*member = (struct volume_member){ .state = VOLUME_OUT, .reason = "new" };
+	snprintf(member->uri, sizeof(member->uri), "%s", uri);
+	*ret = child_new(n, n->rec.member_count++);
+	must(*ret);
+	r = child_open(f, *ret, false); /* a look, before anything is written */
+	if (r == 0) {
+		child_close(f, *ret);
+		r = owner_put_surely(f, n);
+	}
+	if (r < 0) {
+		(*ret)->is_used = false;
+		n->rec.member_count--;
+	}
+	return r;
+}
+
+int nexus_add_child(struct fiber *f, struct nexus *n, const char *uri)
+{
+	struct nexus_child *child;
+	int r = latch_lock(f, &n->admin);
+
+	if (r < 0)
+		return r;
+	r = members_ready(f, n);
+	if (r == 0)
+		r = members_append(f, n, uri, &child);
+	latch_unlock(f, &n->admin);
+	return r < 0 ? r : rebuild_start(child);
+}
+
+/* It leaves the ranks: retired like one that failed, and we wait for that. */
+static int members_out(struct fiber *f, struct nexus *n, struct nexus_child *child)
+{
+	int r = members_ready(f, n);
+
+	if (r < 0)
+		return r;
+	rebuild_stop(f, child);
+	if (child->state == NEXUS_CHILD_OUT)
+		return 0;
+	if ((n->needed & (nexus_mask)~nexus_bit(child)) == 0) /* ME2 */
+		return fiber_fail(f, -EBUSY, "child '%s' is the last one in sync of volume '%s'",
+				  child_member(child)->uri, n->rec.name);
+	retire(child, -ECANCELED);
+	while (child->bdev && n->state != NEXUS_DEPOSED && n->state != NEXUS_STOPPED)
+		if (fiber_sleep(f, NEXUS_RETRY_NS / 100) < 0)
+			return -ECANCELED;
+	return child->bdev ? fiber_fail(f, -EBUSY, "volume '%s' is %s", n->rec.name,
+					nexus_state_name(n->state)) :
+			     0;
+}
+
+int nexus_offline_child(struct fiber *f, struct nexus *n, const char *uri)
+{
+	struct nexus_child *child;
+	int r = members_find(f, n, uri, &child);
+
+	if (r == 0)
+		r = members_out(f, n, child);
+	if (r == 0)
+		r = latch_lock(f, &n->admin);
+	if (r < 0)
+		return r;
+	child_member(child)->is_offline = true;
+	snprintf(child_member(child)->reason, sizeof(child_member(child)->reason), "offline");
+	r = owner_put_surely(f, n);
+	latch_unlock(f, &n->admin);
+	return r;
+}
+
+int nexus_online_child(struct fiber *f, struct nexus *n, const char *uri)
+{
+	struct nexus_child *child;
+	int r = members_find(f, n, uri, &child);
+
+	if (r == 0)
+		r = members_ready(f, n);
+	if (r == 0)
+		r = latch_lock(f, &n->admin);
+	if (r < 0)
+		return r;
+	child_member(child)->is_offline = false;
+	r = owner_put_surely(f, n);
+	latch_unlock(f, &n->admin);
+	if (r < 0 || child->bdev || child->is_rebuilding)
+		return r;
+	return rebuild_start(child);
+}
+
+static void members_erase(struct nexus *n, struct nexus_child *gone)
+{
+	struct volume_member *at = child_member(gone);
+	size_t behind = n->rec.member_count - gone->member - 1;
+
+	memmove(at, at + 1, behind * sizeof(*at));
+	n->rec.member_count--;
+	gone->is_used = false;
+	nexus_each_child(n, child)
+		if (child->member > gone->member)
+			child->member--;
+}
+
+int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
+{
+	struct nexus_child *child;
+	int r = members_find(f, n, uri, &child);
+
+	if (r == 0)
+		r = members_out(f, n, child);
+	if (r == 0)
+		r = latch_lock(f, &n->admin);
+	if (r < 0)
+		return r;
+	members_erase(n, child);
+	r = owner_put_surely(f, n);
+	latch_unlock(f, &n->admin);
+	return r;
+}
+
+int nexus_settle(struct fiber *f, struct nexus *n)
+{
+	for (;;) {
+		bool busy = n->rebuilds > 0 || n->state == NEXUS_FROZEN;
+
+		if (!busy)
+			return 0;
+		int r = fiber_sleep(f, NEXUS_RETRY_NS / 100);
+		if (r < 0)
+			return r;
+	}
+}

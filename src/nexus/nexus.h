@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nexus - one volume out of several members: written to all, read from one, as a disk `nexus:///NAME`.
+ *
+ *	nexus_table_new()	a record store and a lease: this process may own volumes
+ *	nexus_create()		the volume's record; its members are empty
+ *	nexus_open()		own it: seal, fence, resync, serve
+ *	nexus_close()		leave it clean
+ *
+ * A member is any disk, by URI. What the nexus must know over failures is in the volume's record
+ * (store/volume.h) and, with members that are replicas, in their metadata (bdev/replica.h).
+ *
+ * Everything here is called on the table's home reactor, on a fiber. The disk may be used
+ * from any reactor.
+ */
+#ifndef NEXUS_NEXUS_H
+#define NEXUS_NEXUS_H
+
+#include "base/uuid.h"
+#include "store/volume.h"
+
+#define NEXUS_CHILDREN_MAX 8u
+#define NEXUS_VOLUMES_MAX  4096u
+
+struct bdev_driver;
+struct fiber;
+struct lease;
+struct nexus;
+struct nexus_table;
+
+extern const struct bdev_driver nexus_driver;
+
+/* ---- the table of a node ---------------------------------------------------------------- */
+
+struct nexus_table_opts {
+	struct store *store;   /* borrowed until nexus_table_free() */
+	struct uuid instance;  /* of this process: a new one each time it starts */
+	uint32_t lease_ttl_ms; /* 0: LEASE_TTL_MS_DEFAULT */
+};
+
+/* Takes the lease. The store's error. */
+MUST_USE int nexus_table_new(struct fiber *f, const struct nexus_table_opts *opts,
+			     struct nexus_table **ret);
+/* No nexus is open. Gives the lease back. */
+void nexus_table_free(struct fiber *f, struct nexus_table *table);
+struct lease *nexus_table_lease(struct nexus_table *table);
+
+/* ---- volumes ------------------------------------------------------------------------------ */
+
+struct nexus_create_args {
+	const char *name;
+	struct uuid volume;	 /* nil: a new one */
+	uint64_t size_bytes;	 /* 0: of the smallest child */
+	const char *const *uris; /* of the children: they hold nothing, or the same */
+	unsigned count;
+};
+
+/*
+ * Write the volume's record with these members, all in sync, and say whose they are on those
+ * that are replicas. Nothing is written to any child if something is wrong: -EINVAL sizes,
+ * names, a device twice; -EBUSY claimed, or of another volume; -EEXIST the volume.
+ */
+MUST_USE int nexus_create(struct fiber *f, struct nexus_table *table,
+			  const struct nexus_create_args *args, struct uuid *ret_volume);
+
+/*
+ * Own the volume and serve it. -ENOENT no record; -EAGAIN somebody else took it meanwhile;
+ * -EHOSTDOWN no member can be had; -EPERM a member that cannot be fenced is in the hands of
+ * another owner, and `force` is off (rule UNFENCEABLE).
+ */
+MUST_USE int nexus_open(struct fiber *f, struct nexus_table *table, const struct uuid *volume,
+			bool force, struct nexus **ret);
+/* Drain, flush, and say in the record that it is clean. Never fails to close. */
+void nexus_close(struct fiber *f, struct nexus *nexus);
+/* Stop as a crash would: nothing is flushed, nothing said. */
+void nexus_abandon(struct fiber *f, struct nexus *nexus);
+/* The record goes; members are let go. It is closed. */
+MUST_USE int nexus_destroy(struct fiber *f, struct nexus_table *table, const struct uuid *volume);
+
+struct nexus *nexus_find(struct nexus_table *table, const char *name_or_uuid); /* or NULL */
+int nexus_each(struct fiber *f, struct nexus_table *table,
+	       int (*fn)(void *ctx, struct nexus *nexus), void *ctx);
+
+/* ---- children, online ---------------------------------------------------------------------- */
+
+/* A new member, to be rebuilt. */
+MUST_USE int nexus_add_child(struct fiber *f, struct nexus *nexus, const char *uri);
+/* Out of the record for good. -EBUSY: it is the last one in sync. */
+MUST_USE int nexus_remove_child(struct fiber *f, struct nexus *nexus, const char *uri);
+/* Not to be used until it is told online again; then it is rebuilt. -EBUSY as above. */
+MUST_USE int nexus_offline_child(struct fiber *f, struct nexus *nexus, const char *uri);
+MUST_USE int nexus_online_child(struct fiber *f, struct nexus *nexus, const char *uri);
+
+/* ---- what it is like ------------------------------------------------------------------------ */
+
+enum nexus_state {
+	NEXUS_OPENING, /* sealed; fencing, resync */
+	NEXUS_SERVING,
+	NEXUS_FROZEN,  /* a member failed: acknowledgements wait for the record */
+	NEXUS_STOPPED, /* no member left that could serve (rule LASTONE): requests wait */
+	NEXUS_DEPOSED, /* another owner: everything is refused with -ESTALE */
+	NEXUS_CLOSING,
+};
+
+enum nexus_child_state {
+	NEXUS_CHILD_OUT, /* not used */
+	NEXUS_CHILD_OPENING,
+	NEXUS_CHILD_IN_SYNC,
+	NEXUS_CHILD_REBUILDING, /* written to, copied to, not read from */
+	NEXUS_CHILD_DROPPING,	/* failed: not read from, still in the record */
+};
+
+struct nexus_child_info {
+	char uri[VOLUME_URI_MAX + 1];
+	enum nexus_child_state state;
+	bool is_local, is_fenced, is_offline;
+	char reason[64];
+	uint64_t token;
+	uint64_t reads, writes, errors;
+	uint64_t copied_bytes;		       /* by rebuilds, since it was opened */
+	uint64_t rebuilt_bytes, rebuild_bytes; /* of the rebuild under way; 0: none */
+};
+
+struct nexus_info {
+	struct uuid volume;
+	char name[VOLUME_NAME_MAX + 1];
+	uint64_t size_bytes;
+	uint32_t block_size;
+	enum nexus_state state;
+	uint64_t epoch;
+	unsigned count;
+	struct nexus_child_info children[NEXUS_CHILDREN_MAX];
+	uint64_t resync_bytes;		/* copied when it was opened */
+	uint64_t al_active, al_updates; /* activity log: regions, writes to it */
+	uint64_t changes;		/* of the record */
+};
+
+void nexus_info(struct nexus *nexus, struct nexus_info *ret);
+const char *nexus_state_name(enum nexus_state state);
+const char *nexus_child_state_name(enum nexus_child_state state);
+
+/* Wait until every child that can be is in sync, or the nexus cannot go on. */
+MUST_USE int nexus_settle(struct fiber *f, struct nexus *nexus);
+
+#endif

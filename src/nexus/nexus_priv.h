@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * nexus_priv - what the files of the nexus share.
+ *
+ *	nexus.c     table, life           child.c    a member: open, fence, close
+ *	owner.c     record and epoch      takeover.c seal, fence, lease, resync
+ *	driver.c    the bdev              io.c       requests: fan-out, reads and their retries
+ *	active.c    activity log          retire.c   a member failed: PERSIST
+ *	range.c     ranges held for a copy     rebuild.c  a member comes back
+ *	copy.c      from one member to others  mend.c     a write that failed everywhere
+ *
+ *	OPENING -> SERVING <-> FROZEN -> STOPPED        any -> DEPOSED, CLOSING
+ *
+ * All of a nexus belongs to its home reactor: no locks.
+ *
+ * N1. No write is acknowledged while a member that failed it is in the record (PERSIST).
+ * N2. A member that failed is not read from, from that moment on (READDROP).
+ * N3. The last member is never taken out of the record (LASTONE).
+ * N4. Every request to a child bears the child's token, which its fence has seen (FENCE, SESSION).
+ * N5. A write reaches a member only when its regions are marked in the activity logs of all
+ *     members (B.2), unless there is but one.
+ * N6. Whoever copies a range holds it: writes in it wait, and those begun before have ended (LOCK).
+ */
+#ifndef NEXUS_NEXUS_PRIV_H
+#define NEXUS_NEXUS_PRIV_H
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/slab.h"
+#include "bdev/bdev.h"
+#include "bdev/bdev_driver.h"
+#include "bdev/replica.h"
+#include "nexus/nexus.h"
+#include "reactor/fiber.h"
+#include "reactor/reactor.h"
+#include "reactor/wait.h"
+#include "store/lease.h"
+
+#define NEXUS_REQS_MAX	   4096u /* child requests of a nexus; beyond, requests wait */
+#define NEXUS_CHILD_ROOM   2048u /* behind a child's bio, for its drivers */
+#define NEXUS_REGION_BYTES REPLICA_REGION_BYTES_DEFAULT
+#define NEXUS_AL_MAX	   REPLICA_AL_REGIONS_DEFAULT
+#define NEXUS_AL_BATCH	   64u /* regions cleared at once */
+#define NEXUS_RANGES_MAX   4u
+#define NEXUS_COPY_BYTES   (256u << 10)
+#define NEXUS_RETRY_NS	   UINT64_C(100000000) /* between tries of the record */
+#define NEXUS_SESSION_MAX  0xffffu
+
+typedef uint8_t nexus_mask; /* bit i: child i */
+
+struct nexus_child {
+	struct nexus *nexus;
+	unsigned index;	 /* in nexus->child */
+	unsigned member; /* in record.members */
+	bool is_used;
+	enum nexus_child_state state;
+	struct bdev *bdev; /* owned; NULL: closed */
+	struct bdev_claim claim;
+	bool is_claimed;
+	struct bdev_chan *chan;		    /* owned */
+	const struct bdev_replica_ops *ops; /* NULL: no replica */
+	uint64_t token;			    /* 0: it has no fence */
+	uint64_t inflight;
+	struct event idle;    /* inflight has become 0 */
+	uint32_t block_shift; /* its blocks in one of the volume, as a power of two */
+	int error;	      /* why it is dropped */
+	uint64_t reads, writes, errors;
+	uint64_t copied, rebuilt; /* bytes written by rebuilds; how far the one under way is */
+	bool failed_write;	  /* REBUILDING: since it was attached */
+	bool is_rebuilding, is_stopping;
+	struct event rebuild_ended;
+};
+
+/* A range that nobody else writes to. */
+struct nexus_range {
+	struct list_link link; /* nexus->ranges */
+	uint64_t lba, end, serial;
+	unsigned waits_for; /* writes begun before it */
+	struct event free_of_writes;
+	struct list parked; /* requests that want to write in it */
+};
+
+/* A region with writes, or marked in the members' logs. */
+struct nexus_region {
+	struct list_link link; /* active.idle: least recently used first; active.wanted; or none */
+	uint64_t number;
+	uint32_t writes; /* in flight in it, or waiting for its mark */
+	bool is_marked;
+	struct nexus_region *next; /* of its bucket */
+};
+
+struct nexus_active {
+	bool is_on;		      /* more than one member */
+	struct nexus_region *region;  /* owned: NEXUS_AL_MAX of them */
+	struct nexus_region **bucket; /* owned: NEXUS_AL_MAX */
+	struct list free, idle, wanted;
+	struct list waiting; /* requests: for marks or for a free region */
+	struct event needed; /* of its fiber */
+	struct fiber *fiber;
+	unsigned marked;
+	uint64_t updates;
+};
+
+struct nexus_req {
+	struct list_link link; /* nexus->writes, or where it is parked */
+	struct bio *bio;
+	struct nexus *nexus;
+	struct mail mail;
+	int status;
+	uint8_t open; /* child requests under way */
+	nexus_mask sent, failed, tried;
+	bool is_counted; /* in regions and in nexus->writes */
+	uint64_t serial; /* of a write that began */
+};
+
+/* One child request. */
+struct nexus_io {
+	struct nexus_req *req;
+	struct nexus_child *child;
+	struct bio bio; /* last */
+};
+
+struct nexus {
+	struct list_link link; /* table->nexuses */
+	struct nexus_table *table;
+	struct reactor *home;
+	struct io *io;
+	struct mem *mem;
+	struct volume_record rec;
+	uint64_t revision;
+	uint16_t session; /* of the last token given */
+	enum nexus_state state;
+	struct latch admin; /* one change of the record, or of the children, at a time */
+	unsigned opens;	    /* bdevs */
+	uint32_t block_shift;
+	struct nexus_child child[NEXUS_CHILDREN_MAX];
+	nexus_mask readable, writable, needed;
+	unsigned gate;	     /* > 0: no request begins */
+	uint64_t busy;	     /* requests that have begun and not ended */
+	struct event idle;   /* busy has become 0 */
+	struct list gated;   /* requests at the gate */
+	struct list starved; /* ... that wait for child requests */
+	struct list held;    /* writes that are done, and wait for the record */
+	struct list writes;  /* begun */
+	struct list ranges;
+	uint64_t serial;
+	struct slab ios;
+	struct nexus_active active;
+	struct list mending;	    /* requests that failed alike */
+	struct event retire_needed; /* of the fiber of retire.c */
+	struct fiber *retirer;
+	uint64_t term; /* of the lease, in which the record was seen to be ours */
+	bool is_resuming;
+	struct event resumed;
+	bool unmap_zeroes, can_zeroes; /* all children */
+	unsigned rebuilds;
+	struct event rebuilt; /* no rebuild runs */
+	uint64_t resync_bytes, changes;
+};
+
+struct nexus_table {
+	struct io *io;
+	struct reactor *home;
+	struct store *store;
+	struct uuid instance;
+	struct lease lease;
+	struct list nexuses;
+	unsigned count;
+};
+
+static inline bool nexus_has(nexus_mask mask, unsigned i)
+{
+	return mask >> i & 1;
+}
+
+static inline nexus_mask nexus_bit(const struct nexus_child *child)
+{
+	return (nexus_mask)(1u << child->index);
+}
+
+#define nexus_each_child(n, c)                                                             \
+	for (struct nexus_child *c = (n)->child; c < (n)->child + NEXUS_CHILDREN_MAX; c++) \
+		if (!c->is_used) {                                                         \
+		} else
+
+static inline struct volume_member *child_member(struct nexus_child *child)
+{
+	return &child->nexus->rec.members[child->member];
+}
+
+/* What driver.c opens. */
+struct nexus_bdev {
+	struct bdev bdev;
+	struct nexus *nexus; /* owned use */
+};
+
+static inline struct nexus *nexus_of(const struct bdev *bdev)
+{
+	return container_of(bdev, const struct nexus_bdev, bdev)->nexus;
+}
+
+/* ---- owner.c ---------------------------------------------------------------------------- */
+
+/* Write n->rec under our epoch. -ESTALE: deposed. Any other error: not known, try again. */
+MUST_USE int owner_put(struct fiber *f, struct nexus *n);
+/* The same until it is known (N1). -ESTALE, or -ECANCELED: closing. */
+MUST_USE int owner_put_surely(struct fiber *f, struct nexus *n);
+void owner_deposed(struct nexus *n);
+/* Hot: does the lease hold (rule LEASE)? If not, a fiber waits for it and runs what is gated. */
+bool owner_may_serve(struct nexus *n);
+
+/* ---- child.c ------------------------------------------------------------------------------ */
+
+/* A free place, for that member of the record; NULL: there is none. */
+struct nexus_child *child_new(struct nexus *n, unsigned member);
+/* Open the disk, look what it is, claim it. On failure it is closed again. */
+MUST_USE int child_open(struct fiber *f, struct nexus_child *child, bool in_sync);
+/* A new token, which its fence has seen (rules FENCE, SESSION). */
+MUST_USE int child_fence(struct fiber *f, struct nexus_child *child);
+/* When nothing of it is in flight any more. */
+void child_close(struct fiber *f, struct nexus_child *child);
+MUST_USE int child_flush(struct fiber *f, struct nexus_child *child);
+/* Say on a replica what it is now: volume, generation, members, state. */
+MUST_USE int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,
+			bool is_unclean);
+MUST_USE int child_check_size(struct fiber *f, uint64_t size_bytes, uint32_t block_size,
+			      const struct bdev *bdev, const char *uri);
+MUST_USE int child_check_info(struct fiber *f, const struct volume_record *rec,
+			      const struct replica_info *info, const char *uri);
+bool child_is_local(const struct nexus_child *child);
+bool child_is_closer(const struct nexus_child *child, const struct nexus_child *than);
+
+/* ---- takeover.c ----------------------------------------------------------------------------- */
+
+MUST_USE int takeover(struct fiber *f, struct nexus *n, bool force);
+
+/* ---- active.c --------------------------------------------------------------------------------- */
+
+MUST_USE int active_init(struct nexus *n);
+void active_fini(struct nexus *n);
+int active_main(struct fiber *f, void *arg);
+/* Before the nexus serves, or with its gate closed: is the log needed now? */
+void active_switch(struct nexus *n);
+/* True: the request may go on; else it waits and is run again. */
+bool active_enter(struct nexus_req *req);
+void active_leave(struct nexus_req *req);
+bool active_is_busy(struct nexus *n, uint64_t lba, uint64_t blocks);
+MUST_USE int active_copy_to(struct fiber *f, struct nexus_child *child);
+/* With no write in flight: nothing is marked any more. */
+void active_clear_all(struct fiber *f, struct nexus *n);
+
+/* ---- range.c ------------------------------------------------------------------------------------ */
+
+/* Hold [lba, lba + blocks): returns when no other write is in it (N6). */
+void range_hold(struct fiber *f, struct nexus *n, struct nexus_range *range, uint64_t lba,
+		uint64_t blocks);
+void range_release(struct nexus *n, struct nexus_range *range);
+/* True: parked. */
+bool range_parks(struct nexus_req *req);
+void range_write_ended(struct nexus_req *req);
+
+/* ---- io.c ------------------------------------------------------------------------------------------ */
+
+void nexus_submit(struct bio *bio);
+void io_run(struct nexus_req *req); /* from the beginning */
+void io_run_all(struct list *list);
+void io_park(struct nexus_req *req, struct list *where);
+void io_finish(struct nexus_req *req, int status);
+void io_gate_close(struct fiber *f, struct nexus *n); /* and drained */
+void io_gate_open(struct nexus *n);
+
+/* ---- mend.c ------------------------------------------------------------------------------------------ */
+
+/* A write that no member could do: members are made equal before it fails. */
+void io_mend(struct nexus_req *req);
+
+/* ---- retire.c ---------------------------------------------------------------------------------------- */
+
+/* Hot: this child failed. N2 holds when it returns; the rest is done by a fiber. */
+void retire(struct nexus_child *child, int error);
+int retire_main(struct fiber *f, void *arg);
+
+/* ---- copy.c, rebuild.c ------------------------------------------------------------------------------- */
+
+/*
+ * Blocks of the volume, at most NEXUS_COPY_BYTES, from one child to others; holes are unmapped.
+ * On failure *ret_failed are those that could not be written; none: the source could not be read.
+ */
+MUST_USE int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus_mask to,
+			uint64_t lba, uint64_t blocks, void *buf, nexus_mask *ret_failed);
+/* -EAGAIN: no fiber to be had. */
+MUST_USE int rebuild_start(struct nexus_child *child);
+void rebuild_stop(struct fiber *f, struct nexus_child *child);
+
+/* ---- nexus.c ------------------------------------------------------------------------------------------- */
+
+/* Closing: what waits ends with -ENODEV, and what comes. */
+void nexus_refuse_all(struct nexus *n);
+void nexus_tell_members(struct fiber *f, struct nexus *n);
+
+#endif

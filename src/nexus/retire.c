@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * retire - a member failed: no acknowledgement before the record says so (rules PERSIST, READDROP, LASTONE).
+ *
+ *	retire()                              hot: not read from, not written to any more; FROZEN
+ *	fiber: record without it -> SERVING   what was held is acknowledged
+ *	       deposed                        nothing is
+ *	       it was the last                STOPPED: requests wait, the record keeps its members
+ *
+ * RT1. Failures that come together are recorded together.
+ * RT2. What is held has reached every member that is left, or one of those failed too and the
+ *      nexus is frozen still.
+ * RT3. After it is recorded the member gets no old token again: it comes back by a rebuild,
+ *      under a larger one (rule SESSION).
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "nexus/nexus_priv.h"
+
+#include "base/err.h"
+#include "base/must.h"
+
+void retire(struct nexus_child *child, int error)
+{
+	struct nexus *n = child->nexus;
+
+	n->readable &= (nexus_mask)~nexus_bit(child); /* N2 */
+	n->writable &= (nexus_mask)~nexus_bit(child);
+	child->failed_write = true;
+	if (child->state != NEXUS_CHILD_IN_SYNC)
+		return; /* a rebuild sees it by itself */
+	child->state = NEXUS_CHILD_DROPPING;
+	child->error = error;
+	if (n->state == NEXUS_SERVING)
+		n->state = NEXUS_FROZEN;
+	event_set(&n->retire_needed);
+}
+
+static nexus_mask retire_dropping(struct nexus *n)
+{
+	nexus_mask mask = 0;
+
+	nexus_each_child(n, child)
+		if (child->state == NEXUS_CHILD_DROPPING)
+			mask |= nexus_bit(child);
+	return mask;
+}
+
+static void retire_in_record(struct nexus *n, nexus_mask dropped)
+{
+	nexus_each_child(n, child) {
+		struct volume_member *member = child_member(child);
+
+		if (!nexus_has(dropped, child->index))
+			continue;
+		member->state = VOLUME_OUT;
+		snprintf(member->reason, sizeof(member->reason), "failed: %s",
+			 err_name(child->error));
+	}
+	n->rec.gen_epoch = n->rec.epoch;
+	n->rec.gen_n++;
+}
+
+/* RT2. */
+static void retire_thaw(struct nexus *n)
+{
+	struct nexus_req *req;
+	struct list batch;
+
+	list_init(&batch);
+	list_splice_tail(&batch, &n->held);
+	while ((req = list_pop_front(&batch, struct nexus_req, link))) {
+		must((req->failed & n->needed) == 0);
+		io_finish(req, 0);
+	}
+	io_run_all(&n->gated);
+	io_run_all(&n->starved);
+}
+
+/* Nothing of it is in flight any more: let go. */
+static void retire_close(struct fiber *f, struct nexus *n, nexus_mask dropped)
+{
+	nexus_each_child(n, child) {
+		if (!nexus_has(dropped, child->index) || child->state != NEXUS_CHILD_OUT)
+			continue;
+		child_close(f, child);
+	}
+}
+
+/* One round: those that are dropping now. True: recorded, or nothing to record. */
+static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
+{
+	if ((n->needed & (nexus_mask)~dropped) == 0) { /* N3 */
+		n->state = NEXUS_STOPPED;
+		return false;
+	}
+	retire_in_record(n, dropped);
+	if (owner_put_surely(f, n) < 0) /* N1 */
+		return false;
+	nexus_each_child(n, child)
+		if (nexus_has(dropped, child->index))
+			child->state = NEXUS_CHILD_OUT;
+	n->needed &= (nexus_mask)~dropped;
+	return true;
+}
+
+static void retire_all(struct fiber *f, struct nexus *n)
+{
+	nexus_mask now, all = 0;
+
+	while ((now = retire_dropping(n)) && n->state == NEXUS_FROZEN) { /* RT1 */
+		if (!retire_record(f, n, now))
+			return;
+		all |= now;
+	}
+	if (n->state != NEXUS_FROZEN)
+		return;
+	n->state = NEXUS_SERVING;
+	retire_thaw(n);
+	nexus_tell_members(f, n);
+	retire_close(f, n, all);
+}
+
+int retire_main(struct fiber *f, void *arg)
+{
+	struct nexus *n = arg;
+
+	while (event_wait(f, &n->retire_needed) == 0) {
+		event_clear(&n->retire_needed);
+		if (latch_lock(f, &n->admin) < 0)
+			break;
+		retire_all(f, n);
+		latch_unlock(f, &n->admin);
+		fiber_clear(f);
+	}
+	return 0;
+}

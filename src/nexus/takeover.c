@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * takeover - to own a volume: seal, fence, wait, make equal (rules SEAL, FENCE, LEASE, RESYNC).
+ *
+ *	1. open the members: what they are, and whether they can be fenced
+ *	2. SEAL    record: epoch + 1, we are the owner; from now on nobody else's record holds
+ *	3. FENCE   every member we reach; who cannot be leaves the record
+ *	4. LEASE   if one could not: wait until the old owner has stopped serving
+ *	5. RESYNC  unless it was left clean: copy the union of the members' activity logs from one
+ *	           member to the others; the marks go when all have flushed
+ *
+ * TO1. Nothing is served before all of it is done.
+ * TO2. A log is cleared only at the end: who dies in between finds it whole (and begins again).
+ * TO3. Members without a log cannot be made equal by it: after an unclean stop one of
+ *	them survives, the others are rebuilt.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nexus/nexus_priv.h"
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/must.h"
+
+struct takeover {
+	struct nexus *n;
+	struct uuid old_owner;
+	bool was_clean, lost_one;
+};
+
+/* ---- members ------------------------------------------------------------------------- */
+
+/* The member is out of the record, for this reason. */
+static void takeover_lose(struct fiber *f, struct takeover *t, struct nexus_child *child, int error)
+{
+	struct volume_member *member = child_member(child);
+
+	child_close(f, child);
+	member->state = VOLUME_OUT;
+	snprintf(member->reason, sizeof(member->reason), "takeover: %s", err_name(error));
+	t->lost_one = true;
+	fiber_clear(f);
+}
+
+static unsigned takeover_in_sync(struct nexus *n)
+{
+	unsigned count = 0;
+
+	nexus_each_child(n, child)
+		count += child_member(child)->state == VOLUME_IN_SYNC && child->bdev != NULL;
+	return count;
+}
+
+static int takeover_none(struct fiber *f, struct nexus *n)
+{
+	return fiber_fail(f, -EHOSTDOWN, "volume '%s': none of its members in sync can be had",
+			  n->rec.name);
+}
+
+/* 1. Members not in sync are not needed now. */
+static int takeover_open(struct fiber *f, struct takeover *t, bool force)
+{
+	struct nexus *n = t->n;
+	bool foreign = !uuid_is_nil(&t->old_owner) && !t->was_clean &&
+		       !uuid_equal(&t->old_owner, &n->table->instance);
+
+	nexus_each_child(n, child) {
+		if (child_member(child)->state != VOLUME_IN_SYNC)
+			continue;
+		child->error = child_open(f, child, true);
+		if (child->error == 0 && !child->ops && foreign && !force)
+			return fiber_fail(f, -EPERM,
+					  "volume '%s': child '%s' cannot be fenced against the "
+					  "owner that was; take it by force if that has ended",
+					  n->rec.name, child_member(child)->uri); /* UNFENCEABLE */
+	}
+	if (takeover_in_sync(n) == 0) /* the words are those of the first child */
+		return fiber_words(f)[0] ? -EHOSTDOWN : takeover_none(f, n);
+	fiber_clear(f);
+	return 0;
+}
+
+/* 2. */
+static int takeover_seal(struct fiber *f, struct takeover *t)
+{
+	struct nexus *n = t->n;
+
+	if (n->rec.epoch == VOLUME_EPOCH_MAX)
+		return fiber_fail(f, -EOVERFLOW, "volume '%s': no epochs left", n->rec.name);
+	n->rec.epoch++;
+	n->rec.owner = n->table->instance;
+	n->rec.clean = false;
+	int r = volume_put(f, n->table->store, &n->rec, &n->revision);
+	if (r == -ESTALE) {
+		fiber_clear(f);
+		return fiber_fail(f, -EAGAIN, "volume '%s' was taken by somebody else",
+				  n->rec.name);
+	}
+	n->changes += r == 0;
+	return r;
+}
+
+/* 3. */
+static int takeover_fence(struct fiber *f, struct takeover *t)
+{
+	struct nexus *n = t->n;
+
+	nexus_each_child(n, child) {
+		if (child_member(child)->state != VOLUME_IN_SYNC)
+			continue;
+		int r = child->bdev ? child_fence(f, child) : 0;
+
+		if (r == -ESTALE)
+			return r; /* somebody newer has been there */
+		if (r < 0 || !child->bdev)
+			takeover_lose(f, t, child, r < 0 ? r : child->error);
+	}
+	return takeover_in_sync(n) ? 0 : takeover_none(f, n);
+}
+
+/* The record without those that were lost; 4. */
+static int takeover_settle(struct fiber *f, struct takeover *t)
+{
+	struct nexus *n = t->n;
+	int r;
+
+	if (!t->lost_one)
+		return 0;
+	n->rec.gen_epoch = n->rec.epoch;
+	n->rec.gen_n++;
+	r = owner_put_surely(f, n);
+	if (r < 0 || uuid_is_nil(&t->old_owner) || uuid_equal(&t->old_owner, &n->table->instance))
+		return r;
+	return lease_wait_out(f, n->table->store, &t->old_owner);
+}
+
+/* ---- resync (5) ------------------------------------------------------------------------ */
+
+static nexus_mask takeover_mask(struct nexus *n)
+{
+	nexus_mask mask = 0;
+
+	nexus_each_child(n, child)
+		if (child_member(child)->state == VOLUME_IN_SYNC)
+			mask |= nexus_bit(child);
+	return mask;
+}
+
+/* TO3. */
+static void takeover_survivor(struct fiber *f, struct takeover *t, struct nexus_child *source)
+{
+	nexus_each_child(t->n, child)
+		if (child != source && child_member(child)->state == VOLUME_IN_SYNC)
+			takeover_lose(f, t, child, -EUCLEAN);
+}
+
+static bool takeover_all_have_logs(struct nexus *n)
+{
+	nexus_each_child(n, child)
+		if (child_member(child)->state == VOLUME_IN_SYNC && !child->ops)
+			return false;
+	return true;
+}
+
+static int takeover_union(struct fiber *f, struct nexus *n, uint64_t *words, uint64_t *one,
+			  uint64_t count)
+{
+	nexus_each_child(n, child) {
+		if (child_member(child)->state != VOLUME_IN_SYNC)
+			continue;
+		int r = child->ops->al_get(f, child->chan, one, count);
+
+		if (r < 0)
+			return r;
+		for (uint64_t i = 0; i < count; i++)
+			words[i] |= one[i];
+	}
+	return 0;
+}
+
+/* One region to all others; who fails leaves. */
+static int takeover_copy(struct fiber *f, struct takeover *t, struct nexus_child *source,
+			 uint64_t region, void *buf)
+{
+	struct nexus *n = t->n;
+	uint64_t step = NEXUS_COPY_BYTES >> n->block_shift;
+	uint64_t blocks = n->rec.size_bytes >> n->block_shift;
+	uint64_t lba = region * NEXUS_REGION_BYTES >> n->block_shift;
+	uint64_t end = min_u64(lba + (NEXUS_REGION_BYTES >> n->block_shift), blocks);
+	nexus_mask failed;
+
+	for (; lba < end; lba += step) {
+		nexus_mask to = takeover_mask(n) & (nexus_mask)~nexus_bit(source);
+		int r = copy_range(f, n, source, to, lba, min_u64(step, end - lba), buf, &failed);
+
+		if (r == -ESTALE || (r < 0 && !failed))
+			return r; /* the source: begin again with another */
+		nexus_each_child(n, child)
+			if (nexus_has(failed, child->index))
+				takeover_lose(f, t, child, r);
+		n->resync_bytes += min_u64(step, end - lba) << n->block_shift;
+	}
+	return 0;
+}
+
+static int takeover_copy_all(struct fiber *f, struct takeover *t, struct nexus_child *source,
+			     const uint64_t *words, uint64_t regions)
+{
+	struct nexus *n = t->n;
+	CLEANUP(cleanup_mem) void *buf = mem_alloc_aligned(n->mem, 4096, NEXUS_COPY_BYTES);
+	int r = buf ? 0 : fiber_fail(f, -ENOMEM, "no memory to resync");
+
+	for (uint64_t i = 0; i < regions && r == 0; i++)
+		if (words[i / 64] >> (i % 64) & 1)
+			r = takeover_copy(f, t, source, i, buf);
+	return r;
+}
+
+/* TO2. All flush, then all marks go. */
+static int takeover_clear(struct fiber *f, struct nexus *n, const uint64_t *words, uint64_t regions)
+{
+	uint64_t numbers[NEXUS_AL_BATCH];
+	unsigned count = 0;
+	int r = 0;
+
+	nexus_each_child(n, child)
+		if (r == 0 && child_member(child)->state == VOLUME_IN_SYNC)
+			r = child_flush(f, child);
+	for (uint64_t i = 0; r == 0 && i <= regions; i++) {
+		if (i < regions && words[i / 64] >> (i % 64) & 1)
+			numbers[count++] = i;
+		if (count == 0 || (count < NEXUS_AL_BATCH && i < regions))
+			continue;
+		nexus_each_child(n, child)
+			if (r == 0 && child_member(child)->state == VOLUME_IN_SYNC)
+				r = child->ops->al_update(f, child->chan, child->token,
+							  REPLICA_AL_CLEAR, numbers, count);
+		count = 0;
+	}
+	return r;
+}
+
+static int takeover_resync(struct fiber *f, struct takeover *t)
+{
+	struct nexus *n = t->n;
+	struct nexus_child *source = &n->child[__builtin_ctz(takeover_mask(n))];
+	uint64_t regions = (n->rec.size_bytes + NEXUS_REGION_BYTES - 1) / NEXUS_REGION_BYTES;
+	uint64_t count = (regions + 63) / 64;
+	int r;
+
+	if (t->was_clean || takeover_in_sync(n) == 1)
+		return 0;
+	if (!takeover_all_have_logs(n)) {
+		takeover_survivor(f, t, source);
+		return 0;
+	}
+	CLEANUP(cleanup_mem) uint64_t *words = mem_alloc_array(n->mem, 2 * count, sizeof(*words));
+	if (!words)
+		return fiber_fail(f, -ENOMEM, "no memory to resync");
+	r = takeover_union(f, n, words, words + count, count);
+	if (r == 0)
+		r = takeover_copy_all(f, t, source, words, regions);
+	if (r == 0)
+		r = takeover_clear(f, n, words, regions);
+	return r;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+int takeover(struct fiber *f, struct nexus *n, bool force)
+{
+	struct takeover t = { .n = n, .old_owner = n->rec.owner, .was_clean = n->rec.clean };
+	int r = takeover_open(f, &t, force);
+
+	if (r == 0)
+		r = takeover_seal(f, &t);
+	if (r == 0)
+		r = takeover_fence(f, &t);
+	if (r == 0)
+		r = takeover_settle(f, &t);
+	t.lost_one = false;
+	if (r == 0)
+		r = takeover_resync(f, &t);
+	if (r == 0 && t.lost_one) { /* nobody serves yet: the record is enough */
+		n->rec.gen_epoch = n->rec.epoch;
+		n->rec.gen_n++;
+		r = owner_put_surely(f, n);
+	}
+	return r;
+}
