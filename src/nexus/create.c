@@ -149,7 +149,7 @@ static int create_name_is_free(struct fiber *f, struct nexus_table *table, const
 	int r = at && rec ? 0 : -ENOMEM;
 
 	while (r == 0 && (r = store_next(f, table->store, "volume/", after, at)) == 0) {
-		strcpy(after, at->key);
+		snprintf(after, sizeof(after), "%s", at->key);
 		if (volume_decode(at->value, at->len, rec, NULL) == 0 &&
 		    strcmp(rec->name, name) == 0)
 			return fiber_fail(f, -EEXIST, "volume '%s' exists", name);

@@ -91,7 +91,7 @@ int volume_encode(const struct volume_record *record, char *ret_text, uint32_t s
 		r = err_fail(err, -E2BIG, "the record of volume '%s' is longer than %u bytes",
 			     record->name, STORE_VALUE_MAX);
 	else
-		strcpy(ret_text, text);
+		memcpy(ret_text, text, strlen(text) + 1);
 	json_object_put(object);
 	return r;
 }
@@ -138,7 +138,7 @@ static int get_text(struct json_object *from, const char *name, char *ret, size_
 	if (!value || strlen(json_object_get_string(value)) >= size ||
 	    strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value))
 		return bad(err, name, "a text of that length");
-	strcpy(ret, json_object_get_string(value));
+	memcpy(ret, json_object_get_string(value), strlen(json_object_get_string(value)) + 1);
 	return 0;
 }
 
