@@ -2,7 +2,7 @@
 /*
  * tgt_cmd - commands at home: they wait for a fiber, run, and go back.
  *
- * At most TGT_CMD_FIBERS_MAX run; what waits is bounded by the queues it came from. A command of
+ * At most TGT_CMD_FIBERS_MAX run, besides those that wait for a drain; what waits is bounded by the queues it came from. A command of
  * a connection that is gone goes back unexecuted if it has not begun (N2).
  */
 #include "base/must.h"
@@ -51,7 +51,7 @@ static int cmds_main(struct fiber *f, void *arg)
 
 static void cmds_run(struct tgt *tgt)
 {
-	if (tgt->cmd_fibers >= TGT_CMD_FIBERS_MAX)
+	if (tgt->cmd_fibers - tgt->cmd_waits >= TGT_CMD_FIBERS_MAX)
 		return;
 	if (fiber_start(tgt->home, "nvmf-command", cmds_main, tgt, NULL) == 0) {
 		tgt->cmd_fibers++;

@@ -188,6 +188,7 @@ static void conn_make_cids(struct tgt_conn *conn)
 /* Connect has succeeded: its answer goes out after this. */
 void tgt_conn_admitted(struct tgt_conn *conn)
 {
+	conn->is = conn->admission;
 	conn->state = TGT_CONN_LIVE;
 	conn->admit_due_ns = 0;
 	conn->sqhd = 1; /* Connect itself */
@@ -232,6 +233,8 @@ static void shard_swept(struct timer *timer)
 		tgt_shard_memory(shard);
 	if (shard->data.held_bytes == 0)
 		tgt_bufs_trim(&shard->data);
+	if (shard->capsule.held_bytes == 0)
+		tgt_bufs_trim(&shard->capsule);
 	if (!list_empty(&shard->conns))
 		tgt_shard_sweep(shard);
 }

@@ -52,6 +52,8 @@ void tgt_conn_gone(struct mail *mail, struct reactor *at)
 	conn->home_gone = true;
 	tgt_conn_no_stranger(conn);
 	tgt_cmd_drop(conn);
+	if (conn->waits)
+		event_set(conn->waits);
 	if (conn->ctrl)
 		tgt_ctrl_conn_gone(conn->ctrl, conn);
 }

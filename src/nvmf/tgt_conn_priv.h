@@ -135,7 +135,7 @@ struct tgt_req {
 
 #define TGT_HEADS_BYTES 4096u /* of a send: heads and answers */
 #define TGT_IOVS_MAX	128u  /* of a send */
-#define TGT_REQ_CHUNK	16u
+#define TGT_REQ_CHUNK	8u
 #define TGT_REQS_MAX	(TGT_QUEUE_ENTRIES_MAX + TGT_IOVS_MAX) /* SENT ones come on top */
 #define TGT_REQ_CHUNKS	(TGT_REQS_MAX / TGT_REQ_CHUNK)
 #define TGT_DIRECT_MIN	16384u /* what is left of H2CData that is received in place */
@@ -157,7 +157,7 @@ enum tgt_rx {
 	TGT_RX_DROP,	/* TERM */
 };
 
-/* What a Connect that succeeded tells the data side; written by home before it answers. */
+/* What a Connect that succeeded tells the data side. */
 struct tgt_admission {
 	struct tgt_ctrl *ctrl;
 	struct tgt_view_table *table; /* NULL: discovery */
@@ -243,10 +243,16 @@ struct tgt_conn {
 	uint16_t qid;
 	bool home_closing; /* close_mail was sent, or gone_mail has come */
 	bool home_gone;
+	struct event *waits; /* a Connect that waits here is told when the connection is gone */
+	struct tgt_admission admission; /* written before Connect is answered; then the data side's */
 	struct io_addr peer, local;
 	struct io_sock_token token;
 	bool is_moved; /* token is to be adopted */
 };
+
+_Static_assert(sizeof(struct tgt_conn) + TGT_REQ_CHUNK * sizeof(struct tgt_req) + TGT_BUF_MIN <=
+		       TGT_STRANGER_BYTES_MAX,
+	       "a stranger: itself, its first requests, the data of its Connect");
 
 /* tgt_conn.c, data side */
 void tgt_conn_start(struct mail *mail, struct reactor *at);

@@ -23,7 +23,7 @@ static void connect_admit(struct tgt_cmd *cmd, struct tgt_ctrl *ctrl,
 	struct tgt_conn *conn = cmd->conn;
 
 	tgt_conn_no_stranger(conn);
-	conn->is = (struct tgt_admission){
+	conn->admission = (struct tgt_admission){
 		.ctrl = ctrl,
 		.table = ctrl->subsys->table[conn->shard->index],
 		.host_id = ctrl->host_id,
@@ -50,10 +50,8 @@ static bool same_host(const struct tgt_ctrl *ctrl, const struct nvme_connect *co
 	       strcmp(ctrl->hostnqn, connect->hostnqn) == 0;
 }
 
-static bool same_association(const struct tgt_ctrl *ctrl, const void *arg)
+static bool same_association(const struct tgt_ctrl *ctrl, const struct same *same)
 {
-	const struct same *same = arg;
-
 	return ctrl->port == same->port && same_host(ctrl, same->connect);
 }
 
@@ -66,6 +64,36 @@ static bool lives_elsewhere(const struct tgt_subsys *subsys, const struct same *
 		if (ctrl->port != same->port && same_host(ctrl, same->connect))
 			return true;
 	return false;
+}
+
+/*
+ * A disk that hangs can make this last. It ends when the host has given up the connection, and
+ * does not count among the commands that run, so that others go on.
+ */
+static void association_replace(struct fiber *f, struct tgt_cmd *cmd, struct tgt_subsys *subsys,
+				const struct same *same)
+{
+	struct tgt *tgt = subsys->tgt;
+	struct tgt_ctrl *ctrl, *after;
+
+	cmd->conn->waits = &subsys->ctrls_changed;
+	tgt->cmd_waits++;
+	while (!cmd->conn->home_gone) {
+		bool any = false;
+
+		list_for_each_safe(ctrl, after, &subsys->ctrls, link) {
+			if (!same_association(ctrl, same))
+				continue;
+			any = true;
+			tgt_ctrl_close(ctrl, "replaced");
+		}
+		if (!any)
+			break;
+		event_clear(&subsys->ctrls_changed);
+		event_wait_always(f, &subsys->ctrls_changed);
+	}
+	tgt->cmd_waits--;
+	cmd->conn->waits = NULL;
 }
 
 static void connect_admin(struct fiber *f, struct tgt_cmd *cmd, struct tgt_subsys *subsys,
@@ -93,7 +121,7 @@ static void connect_admin(struct fiber *f, struct tgt_cmd *cmd, struct tgt_subsy
 			tgt_cmd_fail(cmd, NVME_CONNECT_BUSY);
 			return;
 		}
-		tgt_ctrl_close_all(f, subsys, same_association, &same, "replaced"); /* CO1 */
+		association_replace(f, cmd, subsys, &same); /* CO1 */
 	}
 	if (cmd->conn->home_gone || subsys->is_removing) {
 		tgt_cmd_fail(cmd, NVME_CONNECT_BUSY);

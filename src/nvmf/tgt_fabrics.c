@@ -26,10 +26,20 @@ static void ctrl_enable(struct tgt_ctrl *ctrl, const struct nvme_cc *cc)
 		ctrl->csts = NVME_CSTS_FATAL;
 }
 
+/* It does not count among the commands that run: a disk that hangs must not stop others'. */
+static void ctrl_drain(struct fiber *f, struct tgt_ctrl *ctrl)
+{
+	struct tgt *tgt = ctrl->subsys->tgt;
+
+	tgt->cmd_waits++;
+	tgt_ctrl_drain_io(f, ctrl);
+	tgt->cmd_waits--;
+}
+
 /* Controller reset: queues and their commands end, features are as at first. */
 static void ctrl_disable(struct fiber *f, struct tgt_ctrl *ctrl)
 {
-	tgt_ctrl_drain_io(f, ctrl);
+	ctrl_drain(f, ctrl);
 	tgt_ctrl_admin_reset(ctrl);
 	ctrl->csts = 0;
 }
@@ -37,7 +47,7 @@ static void ctrl_disable(struct fiber *f, struct tgt_ctrl *ctrl)
 static void ctrl_shutdown(struct fiber *f, struct tgt_ctrl *ctrl)
 {
 	ctrl->csts = (ctrl->csts & ~(uint32_t)NVME_CSTS_SHUTDOWN_MASK) | NVME_CSTS_SHUTDOWN_RUNS;
-	tgt_ctrl_drain_io(f, ctrl);
+	ctrl_drain(f, ctrl);
 	ctrl->csts = (ctrl->csts & ~(uint32_t)NVME_CSTS_SHUTDOWN_MASK) | NVME_CSTS_SHUTDOWN_DONE;
 }
 

@@ -55,6 +55,7 @@ struct tgt {
 	/* commands at home: core */
 	struct list cmds; /* tgt_cmd.link: wait for a fiber */
 	unsigned cmd_fibers;
+	unsigned cmd_waits;	/* of them, that wait for a drain */
 	struct event cmds_idle; /* cmd_fibers is 0 */
 
 	bool is_closing;	     /* core: no new connections */

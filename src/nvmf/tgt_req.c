@@ -229,6 +229,19 @@ static uint16_t admin_check(const struct tgt_req *req)
 	return NVME_INVALID_OPCODE | NVME_DNR;
 }
 
+/* Nothing but Connect, with its data in the capsule, and that in little memory. */
+static uint16_t stranger_check(const struct tgt_req *req, uint32_t capsule_bytes,
+			       const struct nvme_sgl *sgl)
+{
+	if (req->cmd.sqe.opcode != NVME_FABRICS ||
+	    nvme_sqe_fctype(&req->cmd.sqe) != NVME_FABRICS_CONNECT)
+		return NVME_COMMAND_SEQUENCE_ERROR | NVME_DNR;
+	if (!sgl->in_capsule || sgl->length != NVME_CONNECT_DATA_BYTES ||
+	    capsule_bytes > TGT_BUF_MIN)
+		return NVME_DATA_SGL_LENGTH_INVALID | NVME_DNR;
+	return 0;
+}
+
 /* Where its data is, and whether it may be executed at all. */
 static uint16_t req_decode(struct tgt_req *req, uint32_t capsule_bytes, struct nvme_sgl *sgl)
 {
@@ -249,13 +262,8 @@ static uint16_t req_decode(struct tgt_req *req, uint32_t capsule_bytes, struct n
 		return NVME_SGL_TYPE_INVALID |
 		       NVME_DNR; /* to the host there is only the transport's */
 	req->cmd.data_bytes = req->dir == NVME_DIR_NONE ? 0 : sgl->length;
-	if (conn->state != TGT_CONN_LIVE) /* nothing but Connect, with its data in the capsule */
-		return req->cmd.sqe.opcode == NVME_FABRICS &&
-				       nvme_sqe_fctype(&req->cmd.sqe) == NVME_FABRICS_CONNECT ?
-			       (uint16_t)(sgl->in_capsule ?
-						  0 :
-						  NVME_DATA_SGL_LENGTH_INVALID | NVME_DNR) :
-			       (uint16_t)(NVME_COMMAND_SEQUENCE_ERROR | NVME_DNR);
+	if (conn->state != TGT_CONN_LIVE)
+		return stranger_check(req, capsule_bytes, sgl);
 	if (req->cmd.sqe.opcode == NVME_FABRICS)
 		return 0;
 	if (conn->is.qid == 0)

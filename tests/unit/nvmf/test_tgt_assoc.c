@@ -228,6 +228,69 @@ static void disconnect_ends_an_io_queue_and_no_admin_queue(void **state)
 	rig_run(&(struct rig){ .body = disconnect_body });
 }
 
+/* ---- a disk that hangs -------------------------------------------------------------------------- */
+
+#define HUNG_URI "delay:///hung?ns=50000000000&on=malloc:///below?size_mb=16"
+
+/* More resets that wait for their bios than commands may run at a time. */
+static void hung_resets_body(struct fiber *f, struct rig *rig)
+{
+	const unsigned count = TGT_CMD_FIBERS_MAX + 6;
+	struct host *hosts = mem_new(fiber_io(f), 2 * count * sizeof(*hosts)), other;
+	uint64_t start;
+
+	for (unsigned i = 0; i < count; i++) {
+		host_admin(f, rig, 0, &hosts[2 * i], (uint8_t)i, 0);
+		host_io(f, &hosts[2 * i], 0, &hosts[2 * i + 1], 1, 16);
+		start_write(f, &hosts[2 * i + 1]);
+	}
+	for (unsigned i = 0; i < count; i++)
+		host_start_cc(f, &hosts[2 * i], false, 0);
+	start = now(f);
+	host_admin(f, rig, 0, &other, 200, 0);
+	assert_true(now(f) - start < 500 * MS_NS);
+	for (unsigned i = 0; i < 2 * count; i++)
+		host_close(&hosts[i]);
+	host_close(&other);
+	mem_free(hosts);
+}
+
+static void commands_that_wait_for_a_drain_stop_nobody_else(void **state)
+{
+	rig_run(&(struct rig){ .body = hung_resets_body, .uri = HUNG_URI });
+}
+
+static void given_up_body(struct fiber *f, struct rig *rig)
+{
+	struct host admin, io, next[8];
+	struct tgt_stats stats;
+
+	host_admin(f, rig, 0, &admin, 1, 0);
+	host_io(f, &admin, 0, &io, 1, 16);
+	start_write(f, &io);
+	for (unsigned i = 0; i < 8; i++) {
+		host_open(f, rig, 0, &next[i]);
+		host_start_connect(f, &next[i], 0, 32, 0);
+	}
+	assert_int_equal(fiber_sleep(f, 20 * S_NS), 0); /* no deadline of strangers runs */
+	assert_int_equal(tgt_stats(f, rig->tgt, &stats), 0);
+	assert_int_equal(stats.connections, 9); /* theirs, and the one whose bio is under way */
+	for (unsigned i = 1; i < 8; i++)
+		host_close(&next[i]);
+	assert_int_equal(fiber_sleep(f, S_NS), 0);
+	assert_int_equal(tgt_stats(f, rig->tgt, &stats), 0);
+	assert_int_equal(stats.connections, 2);
+	assert_int_equal(host_answer(f, &next[0], NULL), 0);
+	host_close(&next[0]);
+	host_close(&admin);
+	host_close(&io);
+}
+
+static void a_connect_that_waits_ends_with_its_connection(void **state)
+{
+	rig_run(&(struct rig){ .body = given_up_body, .uri = HUNG_URI, .reactors = 2 });
+}
+
 /* ---- pause, removal, the end ------------------------------------------------------------------ */
 
 static void pause_body(struct fiber *f, struct rig *rig)
@@ -320,6 +383,8 @@ int main(void)
 		cmocka_unit_test(reset_is_answered_when_io_queues_are_drained),
 		cmocka_unit_test(shutdown_is_done_when_io_queues_are_drained),
 		cmocka_unit_test(disconnect_ends_an_io_queue_and_no_admin_queue),
+		cmocka_unit_test(commands_that_wait_for_a_drain_stop_nobody_else),
+		cmocka_unit_test(a_connect_that_waits_ends_with_its_connection),
 		cmocka_unit_test(paused_commands_wait_and_can_be_aborted),
 		cmocka_unit_test(a_namespace_is_removed_under_way),
 		cmocka_unit_test(the_end_drains_everything),

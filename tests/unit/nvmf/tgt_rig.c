@@ -210,8 +210,8 @@ uint16_t host_answer(struct fiber *f, struct host *host, struct nvme_cqe *ret)
 
 /* ---- commands --------------------------------------------------------------------------------- */
 
-uint16_t host_connect(struct fiber *f, struct host *host, uint16_t qid, uint16_t entries,
-		      uint32_t kato_ms)
+void host_start_connect(struct fiber *f, struct host *host, uint16_t qid, uint16_t entries,
+			uint32_t kato_ms)
 {
 	struct nvme_connect connect = {
 		.qid = qid,
@@ -225,18 +225,25 @@ uint16_t host_connect(struct fiber *f, struct host *host, uint16_t qid, uint16_t
 	};
 	uint8_t data[NVME_CONNECT_DATA_BYTES];
 	struct nvme_sqe sqe = { 0 };
-	struct nvme_cqe cqe;
-	uint16_t status;
 
 	nvme_connect_encode(&connect, &sqe, data);
 	host_command(f, host, &sqe, data, sizeof(data));
+}
+
+uint16_t host_connect(struct fiber *f, struct host *host, uint16_t qid, uint16_t entries,
+		      uint32_t kato_ms)
+{
+	struct nvme_cqe cqe;
+	uint16_t status;
+
+	host_start_connect(f, host, qid, entries, kato_ms);
 	status = host_answer(f, host, &cqe);
 	if (!status && !qid)
 		host->cntlid = nvme_connect_result_cntlid(cqe.result);
 	return status;
 }
 
-uint16_t host_set_cc(struct fiber *f, struct host *host, bool enable, unsigned shn)
+void host_start_cc(struct fiber *f, struct host *host, bool enable, unsigned shn)
 {
 	const struct nvme_cc cc = {
 		.enable = enable, .shn = (uint8_t)shn, .iosqes = 6, .iocqes = 4
@@ -250,6 +257,11 @@ uint16_t host_set_cc(struct fiber *f, struct host *host, bool enable, unsigned s
 
 	nvme_property_encode(&property, NVME_FABRICS_PROPERTY_SET, &sqe);
 	host_command(f, host, &sqe, NULL, 0);
+}
+
+uint16_t host_set_cc(struct fiber *f, struct host *host, bool enable, unsigned shn)
+{
+	host_start_cc(f, host, enable, shn);
 	return host_answer(f, host, NULL);
 }
 

@@ -78,6 +78,10 @@ uint16_t host_answer(struct fiber *f, struct host *host, struct nvme_cqe *ret);
 /* Connect; status. Admin queue: qid 0; sets cntlid. */
 uint16_t host_connect(struct fiber *f, struct host *host, uint16_t qid, uint16_t entries,
 		      uint32_t kato_ms);
+/* Without waiting for the answer. */
+void host_start_connect(struct fiber *f, struct host *host, uint16_t qid, uint16_t entries,
+			uint32_t kato_ms);
+void host_start_cc(struct fiber *f, struct host *host, bool enable, unsigned shn);
 /* open, connect, enable. */
 void host_admin(struct fiber *f, struct rig *rig, unsigned port, struct host *host, uint8_t number,
 		uint32_t kato_ms);
