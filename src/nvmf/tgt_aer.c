@@ -85,6 +85,21 @@ void tgt_ctrl_admin_abort(struct tgt_ctrl *ctrl, uint16_t status)
 	}
 }
 
+bool tgt_aer_abort(struct tgt_ctrl *ctrl, uint16_t cid)
+{
+	struct tgt_cmd *cmd;
+
+	list_for_each(cmd, &ctrl->admin.aers, link) {
+		if (cmd->sqe.cid != cid)
+			continue;
+		list_del(&cmd->link);
+		ctrl->admin.aer_count--;
+		tgt_cmd_fail(cmd, NVME_ABORT_REQUESTED);
+		return true;
+	}
+	return false;
+}
+
 /* ---- what is told --------------------------------------------------------------------------- */
 
 void tgt_event_ns(struct tgt_subsys *subsys, uint32_t nsid)

@@ -303,8 +303,10 @@ void tgt_abort_execute(struct fiber *f, struct tgt_cmd *cmd)
 		.cid = (uint16_t)(cmd->sqe.cdw10 >> 16),
 	};
 
-	if (call.conn &&
-	    fiber_call_on(f, call.conn->shard->reactor, "nvmf-abort", abort_here, &call) < 0)
+	if (call.conn && call.conn->qid == 0 && tgt_aer_abort(cmd->ctrl, call.cid))
+		call.is_aborted = true;
+	else if (call.conn &&
+		 fiber_call_on(f, call.conn->shard->reactor, "nvmf-abort", abort_here, &call) < 0)
 		call.is_aborted = false;
 	cmd->result = !call.is_aborted; /* bit 0: not aborted */
 	tgt_cmd_done(cmd);

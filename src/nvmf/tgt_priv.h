@@ -211,6 +211,8 @@ void tgt_ctrl_admin_init(struct tgt_ctrl *ctrl);
 void tgt_ctrl_admin_reset(struct tgt_ctrl *ctrl);
 /* No more events: what is parked is completed with `status`. More than once allowed. */
 void tgt_ctrl_admin_abort(struct tgt_ctrl *ctrl, uint16_t status);
+/* The event request of this identifier, if it is parked. */
+bool tgt_aer_abort(struct tgt_ctrl *ctrl, uint16_t cid);
 /* Last call: free what the admin half has of it; nothing is parked. */
 void tgt_ctrl_admin_fini(struct tgt_ctrl *ctrl);
 

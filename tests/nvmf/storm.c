@@ -412,7 +412,7 @@ static int storm_open(struct storm *storm)
 	int r;
 
 	opts.align = (uint8_t)(4 + 4 * pick(storm, chance(storm, 200) ? 32 : 1));
-	opts.kato_ms = chance(storm, 100) ? 1000 : 0;
+	opts.kato_ms = chance(storm, 100) ? 30000 : 0; /* no one shall be given up while we sleep */
 	storm->io = chance(storm, 800);
 	opts.queues = storm->io;
 	r = host_open(&storm->host, &opts);

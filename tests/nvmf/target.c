@@ -3,6 +3,7 @@
  * target - the target under test.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,7 +27,7 @@ static const char *const target_plain_args[] = {
 	NULL,
 };
 
-static int target_exec(const char *const *first, const char *const *second, int out)
+static int target_exec(const char *const *first, const char *const *second, int in, int out)
 {
 	const char *program = getenv("MAYASTOR");
 	const char *argv[TARGET_ARGS_MAX] = { program, "export", "nvmf", "--listen",
@@ -38,6 +39,7 @@ static int target_exec(const char *const *first, const char *const *second, int 
 	for (; second && *second && count < TARGET_ARGS_MAX - 1; second++)
 		argv[count++] = *second;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	execv(program, (char *const *)(uintptr_t)argv);
 	_exit(127);
@@ -89,20 +91,20 @@ static int target_wait_ready(struct target *target)
 
 static int target_spawn(struct target *target, const char *const *first, const char *const *second)
 {
-	int pipes[2], r;
+	int in[2], out[2], r;
 
-	*target = (struct target){ .out = -1 };
+	*target = (struct target){ .out = -1, .in = -1 };
 	if (!getenv("MAYASTOR"))
 		return -ENOTSUP;
-	if (pipe(pipes) < 0)
+	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
 		return -errno;
 	target->pid = fork();
-	if (target->pid == 0) {
-		close(pipes[0]);
-		target_exec(first, second, pipes[1]);
-	}
-	close(pipes[1]);
-	target->out = pipes[0];
+	if (target->pid == 0)
+		target_exec(first, second, in[0], out[1]);
+	close(in[0]);
+	close(out[1]);
+	target->in = in[1];
+	target->out = out[0];
 	r = target_wait_ready(target);
 	if (r < 0) {
 		int status = target_stop(target);
@@ -111,6 +113,31 @@ static int target_spawn(struct target *target, const char *const *first, const c
 		return status == EXIT_USAGE ? -ENOTSUP : r;
 	}
 	return 0;
+}
+
+bool target_tell(struct target *target, const char *command)
+{
+	char text[512];
+	size_t have = 0;
+
+	if (target->in < 0 || dprintf(target->in, "%s\n", command) < 0)
+		return false;
+	while (have < sizeof(text) - 1) {
+		struct pollfd ready = { .fd = target->out, .events = POLLIN };
+		ssize_t n = 0;
+
+		if (poll(&ready, 1, TARGET_START_MS) > 0)
+			n = read(target->out, text + have, 1);
+		if (n <= 0)
+			return false;
+		if (text[have] == '\n')
+			break;
+		have++;
+	}
+	text[have] = '\0';
+	if (strcmp(text, "ok") != 0)
+		fprintf(stderr, "%s: %s\n", command, text);
+	return strcmp(text, "ok") == 0;
 }
 
 int target_start_bare(struct target *target, const char *const *args)
@@ -124,7 +151,7 @@ int target_start(struct target *target, const char *const *args)
 
 	if (!running)
 		return target_spawn(target, target_plain_args, args);
-	*target = (struct target){ .out = -1, .port = (uint16_t)atoi(running) };
+	*target = (struct target){ .out = -1, .in = -1, .port = (uint16_t)atoi(running) };
 	snprintf(target->nqn, sizeof(target->nqn), "%s", strchr(running, ',') + 1);
 	return 0;
 }
@@ -135,7 +162,9 @@ int target_stop(struct target *target)
 
 	if (target->out >= 0)
 		close(target->out);
-	target->out = -1;
+	if (target->in >= 0)
+		close(target->in);
+	target->out = target->in = -1;
 	if (!target->pid)
 		return 0;
 	kill(target->pid, SIGTERM);

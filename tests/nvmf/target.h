@@ -25,6 +25,7 @@ struct target {
 	uint16_t port;
 	char nqn[224];
 	int out; /* pipe from its standard output */
+	int in;	 /* and to its standard input */
 };
 
 /*
@@ -34,6 +35,8 @@ struct target {
 MUST_USE int target_start(struct target *target, const char *const *args);
 /* With these arguments only, after `export nvmf --listen 127.0.0.1:0`. */
 MUST_USE int target_start_bare(struct target *target, const char *const *args);
+/* A command on its standard input; true if it answers `ok`. */
+bool target_tell(struct target *target, const char *command);
 /* Exit status after SIGTERM; 128 + n if signal n killed it; 0 if not ours. */
 int target_stop(struct target *target);
 bool target_runs(const struct target *target);
