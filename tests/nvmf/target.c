@@ -115,29 +115,38 @@ static int target_spawn(struct target *target, const char *const *first, const c
 	return 0;
 }
 
+/* One line of its standard output, without the end. */
+static bool target_get_line(struct target *target, char *text, size_t size)
+{
+	for (size_t have = 0; have < size - 1; have++) {
+		struct pollfd ready = { .fd = target->out, .events = POLLIN };
+
+		if (poll(&ready, 1, TARGET_START_MS) <= 0 || read(target->out, text + have, 1) != 1)
+			return false;
+		text[have + 1] = '\0';
+		if (text[have] == '\n') {
+			text[have] = '\0';
+			return true;
+		}
+	}
+	return false;
+}
+
 bool target_tell(struct target *target, const char *command)
 {
 	char text[512];
-	size_t have = 0;
 
 	if (target->in < 0 || dprintf(target->in, "%s\n", command) < 0)
 		return false;
-	while (have < sizeof(text) - 1) {
-		struct pollfd ready = { .fd = target->out, .events = POLLIN };
-		ssize_t n = 0;
-
-		if (poll(&ready, 1, TARGET_START_MS) > 0)
-			n = read(target->out, text + have, 1);
-		if (n <= 0)
-			return false;
-		if (text[have] == '\n')
-			break;
-		have++;
-	}
-	text[have] = '\0';
-	if (strcmp(text, "ok") != 0)
+	while (target_get_line(target, text, sizeof(text))) {
+		if (strcmp(text, "ok") == 0)
+			return true;
+		if (strncmp(text, "error", 5) != 0)
+			continue; /* of before */
 		fprintf(stderr, "%s: %s\n", command, text);
-	return strcmp(text, "ok") == 0;
+		break;
+	}
+	return false;
 }
 
 int target_start_bare(struct target *target, const char *const *args)
