@@ -89,7 +89,8 @@ struct tgt_subsys;
 #define TGT_CONN_DATA_MAX	 (4u << 20)  /* memory that commands of a connection hold */
 #define TGT_REACTOR_DATA_MAX	 (64u << 20) /* of all on a reactor: reads and R2T */
 #define TGT_REACTOR_CAPSULE_MAX	 (16u << 20) /* and in-capsule data */
-#define TGT_CMD_FIBERS_MAX	 64u	     /* commands that run at home at the same time */
+#define TGT_HOST_DATA_PART	 2u /* of a reactor's memory for reads and R2T, one host: 1 / so much */
+#define TGT_CMD_FIBERS_MAX	 64u /* commands that run at home at the same time */
 
 /* ---- the target ------------------------------------------------------------- */
 

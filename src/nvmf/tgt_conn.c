@@ -12,6 +12,7 @@
  * CN2. Home hears "gone" when the socket is closed, so that it gives back what it has parked.
  * CN3. The memory is freed here, when home has answered "drained": no mail of it is under way then.
  */
+#include "base/cleanup.h"
 #include "base/must.h"
 #include "nvmf/tgt_conn_priv.h"
 
@@ -34,6 +35,34 @@ void tgt_conn_free(struct mail *mail, struct reactor *at)
 
 	task_init(&conn->send_task, conn_free);
 	reactor_post(at, &conn->send_task);
+}
+
+/* The association's on this reactor. */
+static struct tgt_share *share_join(struct tgt_shard *shard, const struct tgt_ctrl *ctrl)
+{
+	struct tgt_share *share;
+
+	list_for_each(share, &shard->shares, link)
+		if (share->ctrl == ctrl)
+			break;
+	if (!share) {
+		share = mem_new(shard->io, sizeof(*share));
+		if (!share)
+			return NULL;
+		share->ctrl = ctrl;
+		list_add_tail(&shard->shares, &share->link);
+	}
+	share->conn_count++;
+	return share;
+}
+
+static void share_leave(struct tgt_share *share)
+{
+	if (!share || --share->conn_count > 0)
+		return;
+	must(share->data_bytes == 0);
+	list_del(&share->link);
+	mem_free(share);
 }
 
 static void conn_free_requests(struct tgt_conn *conn)
@@ -62,6 +91,7 @@ void tgt_conn_settle(struct tgt_conn *conn)
 	list_del(&conn->shard_link);
 	reactor_unpost(&conn->send_task);
 	conn_free_requests(conn);
+	share_leave(steal(conn->share));
 	if (list_empty(&shard->conns))
 		timer_stop(&shard->sweep);
 	conn->drained_mail.run = tgt_conn_drained;
@@ -192,6 +222,7 @@ void tgt_conn_admitted(struct tgt_conn *conn)
 	conn->state = TGT_CONN_LIVE;
 	conn->admit_due_ns = 0;
 	conn->sqhd = 1; /* Connect itself */
+	conn->share = share_join(conn->shard, conn->is.ctrl);
 	if (conn->is.qid)
 		conn->rules.capsule_data_max = TGT_CAPSULE_DATA;
 	conn_make_cids(conn); /* without: duplicates of CIDs go unnoticed, and Abort finds none */
@@ -281,6 +312,7 @@ void tgt_shard_memory(struct tgt_shard *shard)
 
 void tgt_shard_init(struct tgt_shard *shard)
 {
+	list_init(&shard->shares);
 	list_init(&shard->conns);
 	list_init(&shard->waiting);
 	task_init(&shard->wake, shard_wake);

@@ -39,6 +39,14 @@ uint32_t tgt_buf_room(uint32_t bytes);
 
 /* ---- tgt_shard (tgt_conn.c) ------------------------------------------------------- */
 
+/* What the connections of one association hold of a reactor's memory, together. */
+struct tgt_share {
+	struct list_link link; /* of tgt_shard.shares */
+	const struct tgt_ctrl *ctrl;
+	unsigned conn_count;
+	uint64_t data_bytes; /* of shard.data */
+};
+
 #define TGT_SWEEP_NS (250ull * 1000 * 1000) /* deadlines are looked at this often */
 
 struct tgt_shard {
@@ -47,7 +55,8 @@ struct tgt_shard {
 	struct io *io;
 	struct log *log;
 	unsigned index;
-	struct list conns; /* tgt_conn.shard_link */
+	struct list shares; /* tgt_share.link */
+	struct list conns;  /* tgt_conn.shard_link */
 	struct tgt_bufs data, capsule;
 	struct list waiting; /* tgt_conn.wait_link: for memory, or with a request that does */
 	struct task wake;    /* memory came back: serve them */
@@ -212,9 +221,10 @@ struct tgt_conn {
 	uint16_t sqhd;
 	uint16_t *cids; /* hash of CIDs to index + 1; owned; NULL before Connect */
 	uint16_t cid_mask;
-	unsigned r2ts;	     /* open */
-	uint64_t data_bytes; /* of memory held from shard->data */
-	struct list waiting; /* tgt_req.link */
+	unsigned r2ts;		 /* open */
+	struct tgt_share *share; /* LIVE; NULL: there was no memory for it */
+	uint64_t data_bytes;	 /* of memory held from shard->data */
+	struct list waiting;	 /* tgt_req.link */
 
 	struct list send_queue, batch;
 	struct task send_task;

@@ -59,8 +59,11 @@ static void req_free_memory(struct tgt_req *req)
 
 	if (!req->buf)
 		return;
-	if (req->bufs == &shard->data)
+	if (req->bufs == &shard->data) {
 		conn->data_bytes -= tgt_buf_room(req->buf_bytes);
+		if (conn->share)
+			conn->share->data_bytes -= tgt_buf_room(req->buf_bytes);
+	}
 	tgt_buf_put(req->bufs, req->buf, req->buf_bytes);
 	req->buf = NULL;
 	if (!list_empty(&shard->waiting))
@@ -135,19 +138,28 @@ static void req_own(struct tgt_req *req, struct tgt_bufs *bufs, void *buf, uint3
 	req->cmd.data = buf;
 }
 
-/* From the memory of reads and R2Ts; a connection may hold so much of it, or one command. */
+/*
+ * From the memory of reads and R2Ts. A connection may hold so much of it, or one command; and so may
+ * all of a host on this reactor, so that one that lets its commands lie stops nobody else.
+ */
 static bool req_get_data(struct tgt_req *req)
 {
 	struct tgt_conn *conn = req->conn;
+	struct tgt_share *share = conn->share;
 	uint32_t bytes = req->cmd.data_bytes, room = tgt_buf_room(bytes);
 	void *buf;
 
 	if (conn->data_bytes && conn->data_bytes + room > TGT_CONN_DATA_MAX)
 		return false;
+	if (share && share->data_bytes &&
+	    share->data_bytes + room > conn->shard->data.max_bytes / TGT_HOST_DATA_PART)
+		return false;
 	buf = tgt_buf_get(&conn->shard->data, bytes, false);
 	if (!buf)
 		return false;
 	conn->data_bytes += room;
+	if (share)
+		share->data_bytes += room;
 	req_own(req, &conn->shard->data, buf, bytes);
 	return true;
 }

@@ -399,7 +399,7 @@ static void conn_data_body(struct fiber *f, struct rig *rig)
 
 static void reactor_data_body(struct fiber *f, struct rig *rig)
 {
-	reads_wait(f, rig, 4, 3 << 20);
+	reads_wait(f, rig, 4, rig->opts.data_max / TGT_HOST_DATA_PART);
 }
 
 static void memory_of_a_connection_is_bounded_and_commands_wait(void **state)
@@ -407,9 +407,38 @@ static void memory_of_a_connection_is_bounded_and_commands_wait(void **state)
 	rig_run(&(struct rig){ .body = conn_data_body });
 }
 
+static void memory_of_a_host_on_a_reactor_is_bounded(void **state)
+{
+	rig_run(&(struct rig){ .body = reactor_data_body, .opts.data_max = 6 << 20 });
+}
+
+/* Two hosts let their data lie in all the memory there is; a third gets in when one has gone. */
+static void reactor_hosts_body(struct fiber *f, struct rig *rig)
+{
+	struct nvme_sqe sqe = rw_sqe(NVME_IO_WRITE, 0, TGT_DATA_MAX / 512);
+	struct host admins[3], ios[3];
+	struct reply reply = { 0 };
+
+	for (unsigned i = 0; i < 3; i++) {
+		host_admin(f, rig, 0, &admins[i], (uint8_t)i, 0);
+		host_io(f, &admins[i], 0, &ios[i], 1, 16);
+		for (unsigned j = 0; j < 4; j++)
+			host_command_far(f, &ios[i], &sqe, TGT_DATA_MAX);
+	}
+	assert_int_equal(fiber_sleep(f, S_NS), 0);
+	assert_int_equal(stats_of(f, rig).data_bytes, rig->opts.data_max);
+	host_close(&ios[0]);
+	assert_true(host_recv(f, &ios[2], &reply));
+	assert_int_equal(reply.pdu.type, NVMETCP_R2T);
+	for (unsigned i = 0; i < 3; i++) {
+		host_close(&admins[i]);
+		host_close(&ios[i]);
+	}
+}
+
 static void memory_of_a_reactor_is_bounded_and_commands_wait(void **state)
 {
-	rig_run(&(struct rig){ .body = reactor_data_body, .opts.data_max = 3 << 20 });
+	rig_run(&(struct rig){ .body = reactor_hosts_body, .opts.data_max = 4 << 20 });
 }
 
 struct writes {
@@ -514,6 +543,7 @@ int main(void)
 		cmocka_unit_test(a_target_has_so_many_ports),
 		cmocka_unit_test(commands_and_capsules_have_a_largest_size),
 		cmocka_unit_test(memory_of_a_connection_is_bounded_and_commands_wait),
+		cmocka_unit_test(memory_of_a_host_on_a_reactor_is_bounded),
 		cmocka_unit_test(memory_of_a_reactor_is_bounded_and_commands_wait),
 		cmocka_unit_test(capsules_without_memory_are_not_read),
 		cmocka_unit_test(more_commands_than_fibers_are_all_answered),
