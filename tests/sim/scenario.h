@@ -20,6 +20,8 @@ struct scenario {
 
 extern const struct scenario scenario_disk;
 extern const struct scenario scenario_idle;
+extern const struct scenario scenario_nbd;
+extern const struct scenario scenario_nbd_hostile;
 extern const struct scenario scenario_net;
 extern const struct scenario scenario_nvmf;
 extern const struct scenario scenario_pool;
