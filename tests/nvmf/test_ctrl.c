@@ -248,6 +248,109 @@ static void changes_of_namespaces_are_told_once(void **state)
 	host_close(&host);
 }
 
+static uint16_t read_status(struct host *host, uint32_t nsid)
+{
+	struct nvme_rw rw = { .blocks = 1 };
+	uint8_t block[TARGET_NS2_BLOCK];
+	struct raw_command read = { .in = block };
+
+	read.bytes = nsid == 1 ? TARGET_NS1_BLOCK : TARGET_NS2_BLOCK;
+	read.sqe.opcode = NVME_IO_READ;
+	read.sqe.nsid = nsid;
+	nvme_rw_encode(&rw, &read.sqe);
+	if (raw_do(&host->io[0], &read) < 0)
+		fail_msg("%s", host->io[0].why);
+	return raw_status(&read);
+}
+
+/* The state of the first group in the log page. */
+static uint8_t ana_state(struct host *host, uint64_t *ret_count)
+{
+	struct nvme_get_log log = { .lid = NVME_LID_ANA, .length = 64 };
+	uint8_t page[64];
+	uint16_t status;
+
+	assert_int_equal(host_log(host, &log, NVME_NSID_ALL, page, &status), 0);
+	assert_int_equal(status, 0);
+	*ret_count = le64_get(page);
+	assert_true(le16_get(page + 8) >= 1);
+	return page[16 + 16] & 0xf;
+}
+
+static void changes_of_access_are_told_and_obeyed(void **state)
+{
+	static const struct {
+		const char *command;
+		uint8_t state;
+		uint16_t status;
+	} steps[] = {
+		{ "ana 1 inaccessible", NVME_ANA_STATE_INACCESSIBLE, NVME_ANA_INACCESSIBLE },
+		{ "ana 1 non-optimized", NVME_ANA_NON_OPTIMIZED, NVME_SUCCESS },
+		{ "ana 1 persistent-loss", NVME_ANA_STATE_PERSISTENT_LOSS,
+		  NVME_ANA_PERSISTENT_LOSS },
+		{ "ana 1 optimized", NVME_ANA_OPTIMIZED, NVME_SUCCESS },
+	};
+	struct target *target = *state;
+	struct raw_command event;
+	uint64_t count, before;
+	struct host host;
+	uint16_t what;
+	uint8_t lid;
+
+	if (target->in < 0)
+		skip();
+	open_host(target, &host, 1, 1);
+	assert_int_equal(set_feature(&host, NVME_FID_ASYNC_EVENT, NVME_AEC_ANA), 0);
+	assert_int_equal(ana_state(&host, &before), NVME_ANA_OPTIMIZED);
+	for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {
+		post_event(&host, &event);
+		assert_true(target_tell(target, steps[i].command));
+		if (raw_wait(&host.admin, &event) < 0)
+			fail_msg("%s", host.why);
+		nvme_event_decode((uint32_t)event.cqe.result, &what, &lid);
+		assert_int_equal(what, NVME_EVENT_ANA);
+		assert_int_equal(lid, NVME_LID_ANA);
+		assert_int_equal(ana_state(&host, &count), steps[i].state);
+		assert_true(count > before);
+		before = count;
+		assert_int_equal(read_status(&host, 1), steps[i].status);
+	}
+	host_close(&host);
+}
+
+static void a_paused_namespace_holds_its_commands_and_no_others(void **state)
+{
+	struct target *target = *state;
+	uint8_t block[TARGET_NS1_BLOCK];
+	struct raw_command held[2], abort = admin_of(NVME_ADMIN_ABORT);
+	struct nvme_rw rw = { .blocks = 1 };
+	struct host host;
+
+	if (target->in < 0)
+		skip();
+	open_host(target, &host, 1, 1);
+	assert_true(target_tell(target, "ns pause 1"));
+	for (unsigned i = 0; i < 2; i++) {
+		held[i] = (struct raw_command){ .bytes = sizeof(block), .in = block };
+		held[i].sqe.opcode = NVME_IO_READ;
+		held[i].sqe.nsid = 1;
+		nvme_rw_encode(&rw, &held[i].sqe);
+		assert_int_equal(raw_post(&host.io[0], &held[i]), 0);
+	}
+	assert_int_equal(read_status(&host, 2), NVME_SUCCESS);
+	assert_false(held[0].done || held[1].done);
+	abort.sqe.cdw10 = (uint32_t)held[0].sqe.cid << 16 | 1;
+	assert_int_equal(raw_do(&host.admin, &abort), 0);
+	assert_int_equal(abort.cqe.result & 1, 0);
+	assert_int_equal(raw_wait(&host.io[0], &held[0]), 0);
+	assert_int_equal(raw_status(&held[0]), NVME_ABORT_REQUESTED);
+	assert_false(held[1].done);
+	assert_true(target_tell(target, "ns resume 1"));
+	assert_int_equal(raw_wait(&host.io[0], &held[1]), 0);
+	assert_int_equal(held[1].cqe.status, NVME_SUCCESS);
+	host_close(&host);
+}
+
 static void events_have_a_limit_and_can_be_aborted(void **state)
 {
 	struct target *target = *state;
@@ -379,6 +482,8 @@ int main(void)
 		cmocka_unit_test(a_silent_host_is_given_up),
 		cmocka_unit_test(a_host_that_says_it_lives_is_kept),
 		cmocka_unit_test(changes_of_namespaces_are_told_once),
+		cmocka_unit_test(changes_of_access_are_told_and_obeyed),
+		cmocka_unit_test(a_paused_namespace_holds_its_commands_and_no_others),
 		cmocka_unit_test(events_have_a_limit_and_can_be_aborted),
 		cmocka_unit_test(queues_belong_to_their_controller),
 		cmocka_unit_test(a_controller_that_is_not_enabled_takes_no_queues),
