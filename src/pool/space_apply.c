@@ -36,12 +36,28 @@ static void count2_set(uint8_t *bytes, uint64_t bit, unsigned count)
 	*at = (uint8_t)((*at & ~(3u << shift)) | count << shift);
 }
 
-static int many_get(struct fiber *f, struct pool *pool, uint64_t cluster, uint64_t *ret)
+/*
+ * Numbers are applied in order, so the next count of TREE_MANY often stands in the leaf of the last: it is
+ * changed there, without another way down.
+ */
+struct many {
+	struct page *leaf; /* NULL: none of this transaction is known */
+	uint8_t *value;	   /* in it, of the cluster at hand; or NULL */
+};
+
+static int many_get(struct fiber *f, struct pool *pool, struct many *many, uint64_t cluster,
+		    uint64_t *ret)
 {
 	const struct tree tree = { TREE_MANY, 0, &pool->super.many };
 	uint8_t value[MANY_VALUE_SIZE];
-	int r = tree_find(f, pool, &tree, cluster, value, NULL);
+	int r;
 
+	many->value = many->leaf ? tree_leaf_value(pool, many->leaf, cluster) : NULL;
+	if (many->value) {
+		*ret = le64_get(many->value);
+		return 0;
+	}
+	r = tree_find(f, pool, &tree, cluster, value, NULL);
 	if (r == -ENOENT)
 		return fiber_fail(f, -EILSEQ, "pool '%s': cluster %#" PRIx64 " has no count",
 				  pool->super.name, cluster);
@@ -50,22 +66,28 @@ static int many_get(struct fiber *f, struct pool *pool, uint64_t cluster, uint64
 	return r;
 }
 
-static int many_set(struct fiber *f, struct pool *pool, uint64_t cluster, uint64_t old,
-		    uint64_t count)
+static int many_set(struct fiber *f, struct pool *pool, struct many *many, uint64_t cluster,
+		    uint64_t old, uint64_t count)
 {
 	const struct tree tree = { TREE_MANY, 0, &pool->super.many };
 	uint8_t value[MANY_VALUE_SIZE];
 
-	if (count >= SPACE_COUNT_MANY) {
-		le64_put(value, count);
-		return tree_put(f, pool, &tree, cluster, value);
+	if (count < SPACE_COUNT_MANY) {
+		many->leaf = NULL;
+		return old >= SPACE_COUNT_MANY ? tree_del(f, pool, &tree, cluster, NULL) : 0;
 	}
-	return old >= SPACE_COUNT_MANY ? tree_del(f, pool, &tree, cluster, NULL) : 0;
+	if (old >= SPACE_COUNT_MANY && many->value) {
+		le64_put(many->value, count);
+		return 0;
+	}
+	le64_put(value, count);
+	return tree_put_at(f, pool, &tree, cluster, value, &many->leaf);
 }
 
 /* ---- the page of a group in the open transaction ------------------------------------------- */
 
 struct group_edit {
+	struct many *many;
 	uint64_t key;
 	struct space_value value;
 	struct page *page;
@@ -109,13 +131,14 @@ static int group_copy(struct fiber *f, struct pool *pool, struct group_edit *g)
 	return 0;
 }
 
-static int group_open(struct fiber *f, struct pool *pool, uint64_t key, struct group_edit *g)
+static int group_open(struct fiber *f, struct pool *pool, uint64_t key, struct many *many,
+		      struct group_edit *g)
 {
 	const struct tree tree = { TREE_SPACE, 0, &pool->super.space };
 	uint8_t value[SPACE_VALUE_SIZE];
 	int r = tree_find(f, pool, &tree, key, value, NULL);
 
-	*g = (struct group_edit){ .key = key };
+	*g = (struct group_edit){ .many = many, .key = key };
 	if (r == 0) {
 		g->value = space_value_get(value);
 		r = group_copy(f, pool, g);
@@ -183,7 +206,7 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 
 	old = count2_get(g->page->bytes, bit);
 	if (old == SPACE_COUNT_MANY)
-		r = many_get(f, pool, cluster, &old);
+		r = many_get(f, pool, g->many, cluster, &old);
 	if (r < 0)
 		return r;
 	if (change < 0 && old < (uint64_t)-change)
@@ -194,7 +217,7 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 		return old ? 0 : cluster_never(pool, g, cluster);
 	count = old + (uint64_t)change;
 	if (old >= SPACE_COUNT_MANY || count >= SPACE_COUNT_MANY)
-		r = many_set(f, pool, cluster, old, count);
+		r = many_set(f, pool, g->many, cluster, old, count);
 	if (r < 0)
 		return r;
 	count2_set(g->page->bytes, bit, (unsigned)min_u64(count, SPACE_COUNT_MANY));
@@ -207,12 +230,13 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 }
 
 /* All numbers of one group from *i on. */
-static int group_apply(struct fiber *f, struct pool *pool, const struct names *todo, uint32_t *i)
+static int group_apply(struct fiber *f, struct pool *pool, const struct names *todo, uint32_t *i,
+		       struct many *many)
 {
 	uint64_t key = cluster_name(cluster_disk(todo->at[*i] >> 1),
 				    cluster_index(todo->at[*i] >> 1) / SPACE_GROUP);
 	struct group_edit g;
-	int r = group_open(f, pool, key, &g);
+	int r = group_open(f, pool, key, many, &g);
 
 	while (r == 0 && *i < todo->count) {
 		uint64_t cluster = todo->at[*i] >> 1;
@@ -230,6 +254,7 @@ static int group_apply(struct fiber *f, struct pool *pool, const struct names *t
 
 int space_apply(struct fiber *f, struct pool *pool)
 {
+	struct many many = { 0 };
 	int r = 0;
 
 	while (r == 0 && pool->space.counts.count) {
@@ -238,7 +263,7 @@ int space_apply(struct fiber *f, struct pool *pool)
 		names_take(&todo, &pool->space.counts);
 		qsort(todo.at, todo.count, sizeof(todo.at[0]), number_compare);
 		for (uint32_t i = 0; r == 0 && i < todo.count;)
-			r = group_apply(f, pool, &todo, &i);
+			r = group_apply(f, pool, &todo, &i, &many);
 		names_free(&todo);
 	}
 	return r;

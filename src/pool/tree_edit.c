@@ -265,8 +265,8 @@ static int put_root(struct edit *e)
 	return root_raise(e); /* and the way down splits the old one */
 }
 
-int tree_put(struct fiber *f, struct pool *pool, const struct tree *tree, uint64_t key,
-	     const void *value)
+int tree_put_at(struct fiber *f, struct pool *pool, const struct tree *tree, uint64_t key,
+		const void *value, struct page **ret_leaf)
 {
 	struct edit e = { .f = f, .pool = pool, .tree = tree };
 	uint32_t size, slot;
@@ -286,7 +286,28 @@ int tree_put(struct fiber *f, struct pool *pool, const struct tree *tree, uint64
 		tree->root->entries++;
 	}
 	memcpy(tree_entry(bytes, size, slot) + TREE_KEY_SIZE, value, size - TREE_KEY_SIZE);
+	*ret_leaf = e.path[0];
 	return 0;
+}
+
+int tree_put(struct fiber *f, struct pool *pool, const struct tree *tree, uint64_t key,
+	     const void *value)
+{
+	struct page *leaf;
+
+	return tree_put_at(f, pool, tree, key, value, &leaf);
+}
+
+uint8_t *tree_leaf_value(const struct pool *pool, struct page *leaf, uint64_t key)
+{
+	uint32_t size = tree_entry_size(leaf->bytes);
+	uint32_t slot = tree_leaf_slot(leaf->bytes, size, key);
+	uint8_t *at = tree_entry(leaf->bytes, size, slot);
+
+	must(leaf->dirty && leaf->txg == pool->txn.txg); /* T1 */
+	if (slot == page_count(leaf->bytes) || le64_get(at) != key)
+		return NULL;
+	return at + TREE_KEY_SIZE;
 }
 
 /* ---- deletion ---------------------------------------------------------------------------- */

@@ -60,6 +60,14 @@ MUST_USE int tree_peek(struct pool *pool, const struct tree *tree, uint64_t key,
 /* Insert or replace. */
 MUST_USE int tree_put(struct fiber *f, struct pool *pool, const struct tree *tree, uint64_t key,
 		      const void *value);
+/* The same; *ret_leaf is where the key stands now. */
+MUST_USE int tree_put_at(struct fiber *f, struct pool *pool, const struct tree *tree, uint64_t key,
+			 const void *value, struct page **ret_leaf);
+/*
+ * The value of a key in a leaf that tree_put_at() gave, to be changed in place; NULL: it is not in
+ * there. In the same transaction, and before any tree_del() of the tree (T1).
+ */
+uint8_t *tree_leaf_value(const struct pool *pool, struct page *leaf, uint64_t key);
 /* 0 or -ENOENT; ret_value (may be NULL): what it was. */
 MUST_USE int tree_del(struct fiber *f, struct pool *pool, const struct tree *tree, uint64_t key,
 		      void *ret_value);
