@@ -25,7 +25,7 @@ struct uuid ini_host_id(const struct uuid *instance, uint64_t token);
  * channel's reactor. Errors: -ESTALE (conflict), -ENOTSUP, or what the connection met; worded.
  * A key that was registered is registered again by itself after a reconnect, before any bio.
  */
-/* Registers `key`, also in place of another of ours, to persist through power loss. */
+/* Registers `key`, also in place of another of ours; to outlive a loss of power, where that can be. */
 MUST_USE int ini_resv_register(struct fiber *f, struct bdev_chan *chan, uint64_t key);
 MUST_USE int ini_resv_unregister(struct fiber *f, struct bdev_chan *chan, uint64_t key);
 /* type: enum nvme_resv_type. */

@@ -87,13 +87,14 @@ static int ini_key_keep(struct fiber *f, struct bdev_chan *chan, uint64_t key)
 
 int ini_resv_register(struct fiber *f, struct bdev_chan *chan, uint64_t key)
 {
-	const struct nvme_resv_cmd cmd = { .action = NVME_RESV_REPLACE,
-					   .iekey = true,
-					   .cptpl = NVME_RESV_PTPL_ON,
-					   .new_key = key };
-	struct nvme_resv_cmd plain = { .action = NVME_RESV_REGISTER,
-				       .cptpl = NVME_RESV_PTPL_ON,
-				       .new_key = key };
+	const struct ini *ini = container_of(chan->bdev, struct ini, bdev);
+	uint8_t cptpl = ini->ns.rescap & NVME_RESCAP_PTPL ? NVME_RESV_PTPL_ON : NVME_RESV_PTPL_KEEP;
+	const struct nvme_resv_cmd cmd = {
+		.action = NVME_RESV_REPLACE, .iekey = true, .cptpl = cptpl, .new_key = key
+	};
+	const struct nvme_resv_cmd plain = { .action = NVME_RESV_REGISTER,
+					     .cptpl = cptpl,
+					     .new_key = key };
 	int r;
 
 	/* Replace wants a registration where IEKEY is not of revision 1.3; then register. */
