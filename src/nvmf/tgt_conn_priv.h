@@ -128,6 +128,7 @@ struct tgt_req {
 	uint8_t *buf;		  /* owned: what cmd.data points into; NULL: none */
 	uint32_t buf_bytes;	  /* as asked for */
 	struct tgt_bufs *bufs;	  /* where it is from */
+	struct nvme_rw rw;	  /* as checked */
 	struct nvmetcp_flow flow; /* R2T */
 	uint16_t index;		  /* in the connection: its transfer tag */
 	uint16_t cid_next;	  /* index + 1 of the next with this hash; 0: none */
@@ -137,7 +138,8 @@ struct tgt_req {
 	uint8_t dir;		  /* enum nvme_dir */
 	uint16_t step;		  /* of commands made of several bios */
 	bool in_capsule;
-	bool wants_r2t; /* SEND: an R2T, not an answer */
+	bool is_checked; /* tgt_io_check() was right, and nothing was waited for since */
+	bool wants_r2t;	 /* SEND: an R2T, not an answer */
 };
 
 /* ---- connections --------------------------------------------------------------------- */

@@ -3,7 +3,8 @@
  * tgt_io - I/O commands become bios, and their ends become status.
  *
  * IO1. Whatever may forbid a command - reservation, ANA, write protection, pause - is looked
- *	at when its bio is submitted, after its data has come.
+ *	at when its bio is submitted, after its data has come. A look just before, with nothing
+ *	waited for since (is_checked), is as good.
  * IO2. A bio counts in its view's epoch and its connection's pending from before it is
  *	submitted until after its status was taken.
  */
@@ -101,7 +102,6 @@ uint16_t tgt_io_check(struct tgt_req *req)
 {
 	const struct cmd_kind *kind = cmd_kind(req);
 	struct tgt_view *view = io_view(req);
-	struct nvme_rw rw;
 	uint16_t status;
 
 	if (!kind && !io_is_resv(req->cmd.sqe.opcode))
@@ -114,11 +114,12 @@ uint16_t tgt_io_check(struct tgt_req *req)
 	if (status)
 		return status;
 	if (kind->has_range)
-		return io_check_range(req, view, kind, &rw);
-	if (kind->op == BIO_UNMAP &&
-	    req->cmd.data_bytes < nvme_dsm_ranges(&req->cmd.sqe) * NVME_DSM_RANGE_BYTES)
-		return NVME_DATA_SGL_LENGTH_INVALID | NVME_DNR;
-	return 0;
+		status = io_check_range(req, view, kind, &req->rw);
+	else if (kind->op == BIO_UNMAP &&
+		 req->cmd.data_bytes < nvme_dsm_ranges(&req->cmd.sqe) * NVME_DSM_RANGE_BYTES)
+		status = NVME_DATA_SGL_LENGTH_INVALID | NVME_DNR;
+	req->is_checked = !status;
+	return status;
 }
 
 /* ---- the end --------------------------------------------------------------------------- */
@@ -233,6 +234,7 @@ static void io_send_down(struct tgt_req *req, const struct cmd_kind *kind, const
 static void io_park(struct tgt_req *req, struct tgt_view *view)
 {
 	req->state = TGT_REQ_PAUSED;
+	req->is_checked = false;
 	list_add_tail(&view->parked, &req->link);
 }
 
@@ -240,20 +242,14 @@ void tgt_io_execute(struct tgt_req *req)
 {
 	const struct cmd_kind *kind = cmd_kind(req);
 	struct tgt_view *view = io_view(req);
-	struct nvme_rw rw = { 0 };
 	uint16_t status = 0;
 
-	if (!view) {
-		tgt_req_done(req, NVME_INVALID_NAMESPACE | NVME_DNR);
-		return;
-	}
-	if (unlikely(view->rules.is_paused)) {
+	if (view && unlikely(view->rules.is_paused)) {
 		io_park(req, view);
 		return;
 	}
-	status = io_right(req, view, kind); /* IO1 */
-	if (!status && kind->has_range)
-		status = io_check_range(req, view, kind, &rw);
+	if (!req->is_checked)
+		status = tgt_io_check(req); /* IO1 */
 	if (!status && kind->op == BIO_UNMAP)
 		status = dsm_check(req, view);
 	if (status || (kind->op == BIO_UNMAP && (!(req->cmd.sqe.cdw11 & NVME_DSM_DEALLOCATE) ||
@@ -273,5 +269,5 @@ void tgt_io_execute(struct tgt_req *req)
 	view->inflight[view->epoch]++; /* IO2 */
 	req->conn->pending++;
 	req->conn->shard->commands++;
-	io_send_down(req, kind, &rw);
+	io_send_down(req, kind, &req->rw);
 }

@@ -169,6 +169,7 @@ static void req_wait_memory(struct tgt_req *req)
 	struct tgt_conn *conn = req->conn;
 
 	req->state = TGT_REQ_MEMORY;
+	req->is_checked = false;
 	conn->shard->data_waits++;
 	list_add_tail(&conn->waiting, &req->link);
 	if (!list_is_linked(&conn->wait_link))
@@ -211,6 +212,7 @@ static void req_ask(struct tgt_req *req)
 
 	req->flow = (struct nvmetcp_flow){ .end = req->cmd.data_bytes };
 	req->wants_r2t = true;
+	req->is_checked = false;
 	req->state = TGT_REQ_R2T;
 	if (conn->r2ts++ == 0)
 		conn->h2c_due_ns = reactor_now(conn->shard->reactor) + TGT_H2C_NS;
@@ -280,6 +282,8 @@ static uint16_t req_decode(struct tgt_req *req, uint32_t capsule_bytes, struct n
 		return 0;
 	if (conn->is.qid == 0)
 		return admin_check(req);
+	if (sgl->in_capsule && req->cmd.sqe.opcode == NVME_IO_WRITE)
+		return 0;	  /* its data is already coming: one look will do */
 	return tgt_io_check(req); /* RQ1 */
 }
 
@@ -335,6 +339,8 @@ static void req_reset(struct tgt_req *req, const uint8_t *sqe)
 	req->status = 0;
 	req->step = 0;
 	req->in_capsule = false;
+	req->is_checked = false;
+	req->rw = (struct nvme_rw){ 0 };
 	req->wants_r2t = false;
 	nvme_sqe_decode(sqe, &req->cmd.sqe);
 	req->dir = (uint8_t)nvme_sqe_dir(&req->cmd.sqe);
@@ -364,6 +370,7 @@ void tgt_req_arrived(struct tgt_conn *conn, const struct nvmetcp_pdu *pdu)
 		return;
 	}
 	req->state = TGT_REQ_CAPSULE;
+	req->is_checked = false;
 	req->in_capsule = sgl.in_capsule;
 	conn->rx.req = req;
 	conn->rx.left = pdu->data_bytes;
