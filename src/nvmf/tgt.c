@@ -51,8 +51,7 @@ static void shards_close(struct fiber *f, struct tgt *tgt)
 {
 	for (unsigned i = 0; i < REACTORS_MAX; i++)
 		if (tgt->shard[i])
-			must(fiber_call_on(f, tgt->shard[i]->reactor, "nvmf-shard", shard_close,
-					   tgt) == 0);
+			tgt_call_always(f, tgt->shard[i]->reactor, "nvmf-shard", shard_close, tgt);
 }
 
 static int shards_open(struct fiber *f, struct tgt *tgt)

@@ -102,6 +102,8 @@ static inline struct tgt_view *tgt_view_find(const struct tgt_view_table *table,
 	return nsid - 1 < table->room ? table->at[nsid - 1] : NULL;
 }
 
+/* fn on another reactor, which never fails: waits until there is a fiber for it. */
+void tgt_call_always(struct fiber *f, struct reactor *to, const char *name, fiber_fn fn, void *arg);
 struct tgt_bio *tgt_view_bio(struct tgt_view *view); /* NULL: no memory */
 void tgt_view_bio_put(struct tgt_view *view, struct tgt_bio *bio);
 

@@ -255,8 +255,7 @@ void tgt_ctrl_set_token(struct fiber *f, struct tgt_ctrl *ctrl, uint64_t token)
 
 	ctrl->token = token;
 	for (unsigned i = 0; i < tgt->shard_count; i++)
-		must(fiber_call_on(f, tgt->shard[i]->reactor, "nvmf-token", token_set_here,
-				   &call) == 0);
+		tgt_call_always(f, tgt->shard[i]->reactor, "nvmf-token", token_set_here, &call);
 }
 
 /* ---- abort ----------------------------------------------------------------------------------- */

@@ -14,6 +14,8 @@
 #include "base/must.h"
 #include "nvmf/tgt_conn_priv.h"
 
+#define CALL_RETRY_NS (10ull * 1000 * 1000)
+
 struct view_call {
 	struct tgt_ns *ns;
 	unsigned index; /* of the shard */
@@ -23,6 +25,30 @@ struct view_call {
 static struct tgt_shard *view_shard(const struct view_call *call)
 {
 	return call->ns->subsys->tgt->shard[call->index];
+}
+
+/* For what must be done, and never fails but for want of a fiber: that is waited for. */
+void tgt_call_always(struct fiber *f, struct reactor *to, const char *name, fiber_fn fn, void *arg)
+{
+	bool has_words = *fiber_words(f);
+
+	while (fiber_call_on(f, to, name, fn, arg) < 0) {
+		if (!has_words)
+			fiber_clear(f);
+		if (fiber_sleep(f, CALL_RETRY_NS) < 0)
+			fiber_yield(f);
+	}
+}
+
+static void view_each_always(struct fiber *f, struct tgt_ns *ns, const char *name, fiber_fn fn)
+{
+	struct tgt *tgt = ns->subsys->tgt;
+
+	for (unsigned i = 0; i < tgt->shard_count; i++) {
+		struct view_call call = { .ns = ns, .index = i };
+
+		tgt_call_always(f, tgt->shard[i]->reactor, name, fn, &call);
+	}
 }
 
 /* fn on the reactor of every shard, one after the other. The first error ends it. */
@@ -192,7 +218,7 @@ static int view_publish_here(struct fiber *f, void *arg)
 /* Home waits meanwhile, and holds ns->lock: nobody writes the rules that the others copy. */
 void tgt_view_publish(struct fiber *f, struct tgt_ns *ns)
 {
-	must(view_each(f, ns, view_publish_here) == 0);
+	view_each_always(f, ns, "nvmf-view", view_publish_here);
 }
 
 /* ---- draining --------------------------------------------------------------------------------- */
@@ -224,7 +250,7 @@ static int view_drain_here(struct fiber *f, void *arg)
 
 void tgt_view_drain(struct fiber *f, struct tgt_ns *ns)
 {
-	must(view_each(f, ns, view_drain_here) == 0);
+	view_each_always(f, ns, "nvmf-view", view_drain_here);
 }
 
 /* ---- closing ------------------------------------------------------------------------------------ */
@@ -256,7 +282,7 @@ static int view_close_here(struct fiber *f, void *arg)
 void tgt_view_close(struct fiber *f, struct tgt_ns *ns)
 {
 	ns->rules.is_visible = false;
-	must(view_each(f, ns, view_close_here) == 0);
+	view_each_always(f, ns, "nvmf-view", view_close_here);
 }
 
 /* ---- figures -------------------------------------------------------------------------------------- */
@@ -279,8 +305,7 @@ void tgt_view_stats(struct fiber *f, struct tgt_ns *ns, struct tgt_view_stats *r
 	for (unsigned i = 0; i < tgt->shard_count; i++) {
 		struct view_call call = { .ns = ns, .index = i };
 
-		must(fiber_call_on(f, tgt->shard[i]->reactor, "nvmf-stats", view_stats_here,
-				   &call) == 0);
+		tgt_call_always(f, tgt->shard[i]->reactor, "nvmf-stats", view_stats_here, &call);
 		ret->reads += call.stats.reads;
 		ret->writes += call.stats.writes;
 		ret->read_blocks += call.stats.read_blocks;

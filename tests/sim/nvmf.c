@@ -77,46 +77,63 @@ static int target_fill(struct fiber *f, struct tgt *tgt, struct tgt_ns **ret)
 	struct tgt_port *port;
 	int r = tgt_subsys_add(f, tgt, &subsys_args, &subsys);
 
+	if (r == 0)
+		r = tgt_ns_add(f, subsys, &ns_args, ret);
 	if (r < 0)
 		return r;
-	/* what the one before us gave to the kernel still holds the lock (IO7) */
-	while ((r = tgt_ns_add(f, subsys, &ns_args, ret)) < 0) {
-		fiber_clear(f);
-		if (fiber_sleep(f, 100 * SIM_MS) < 0)
-			return -ECANCELED;
-	}
 	sim_host_addr(sim_proc_host(sim_proc_of(fiber_io(f))), NVMF_PORT, &port_args.addr);
 	return tgt_port_add(f, tgt, &port_args, &port);
 }
 
-static int target_main(struct fiber *f, void *arg)
+/* Some time, with a pause now and then. */
+static int target_live(struct fiber *f, struct world *w, struct tgt_ns *ns)
 {
-	struct world *w = arg;
-	const struct tgt_opts opts = { .reactors = w->reactors };
 	struct prng *prng = sim_prng(w->sim);
+	int r = fiber_sleep(f, prng_range(prng, SIM_MS, 2 * SIM_S));
+
+	if (r == 0 && prng_below(prng, 4) == 0) {
+		tgt_ns_pause(f, ns);
+		r = fiber_sleep(f, prng_below(prng, 200 * SIM_MS));
+		tgt_ns_resume(f, ns);
+	}
+	return r;
+}
+
+static int target_serve(struct fiber *f, struct world *w)
+{
+	const struct tgt_opts opts = { .reactors = w->reactors };
 	struct tgt_ns *ns;
 	struct tgt *tgt;
 	int r = tgt_open(f, &opts, &tgt);
 
-	if (r == 0)
-		r = target_fill(f, tgt, &ns);
-	if (r < 0) {
-		sim_fail(w->sim, "target: %s", fiber_words(f));
+	if (r < 0)
 		return r;
-	}
-	while (!w->stop) {
-		if (fiber_sleep(f, prng_range(prng, SIM_MS, 2 * SIM_S)) < 0)
-			break;
-		if (prng_below(prng, 4) == 0) {
-			tgt_ns_pause(f, ns);
-			int r2 = fiber_sleep(f, prng_below(prng, 200 * SIM_MS));
-
-			tgt_ns_resume(f, ns);
-			if (r2 < 0)
-				break;
-		}
-	}
+	r = target_fill(f, tgt, &ns);
+	while (r == 0 && !w->stop)
+		r = target_live(f, w, ns);
 	tgt_close(f, tgt);
+	return r;
+}
+
+/*
+ * It begins anew without memory, and while what the one before it gave to the kernel still holds
+ * the disk (IO7).
+ */
+static int target_main(struct fiber *f, void *arg)
+{
+	struct world *w = arg;
+
+	while (!w->stop) {
+		int r = target_serve(f, w);
+
+		if (r == -EBUSY || r == -ENOMEM || r == -EADDRINUSE || r == -EAGAIN)
+			sim_trace(w->sim, "target: %s", fiber_words(f));
+		else if (r < 0)
+			sim_fail(w->sim, "target: %s", fiber_words(f));
+		fiber_clear(f);
+		if (fiber_sleep(f, 100 * SIM_MS) < 0)
+			break;
+	}
 	return 0;
 }
 
@@ -347,8 +364,9 @@ static void strike(struct story *s, uint64_t *ret_until)
 	struct sim_host *home = sim_proc_host(s->w.target);
 	struct sim_host *host = sim_proc_host(s->clients[prng_below(prng, s->w.clients)].proc);
 
-	switch (prng_below(prng, 4)) {
+	switch (prng_below(prng, 5)) {
 	case 0:
+		sim_proc_fail_alloc(s->w.target, 0);
 		sim_proc_crash(s->w.target);
 		sim_run_for(sim, prng_below(prng, 2 * SIM_S));
 		sim_proc_start(s->w.target);
@@ -362,6 +380,9 @@ static void strike(struct story *s, uint64_t *ret_until)
 		sim_net_cut(home, host);
 		sim_run_for(sim, prng_below(prng, 12 * SIM_S));
 		sim_net_heal(home, host);
+		break;
+	case 3:
+		sim_proc_fail_alloc(s->w.target, prng_range(prng, 1, 40));
 		break;
 	default:
 		sim_proc_pause(s->w.target, prng_below(prng, 3 * SIM_S));
