@@ -449,7 +449,7 @@ void tgt_req_drop_all(struct tgt_conn *conn)
 		case TGT_REQ_R2T:
 			if (conn->is_receiving && conn->rx.req == req)
 				break;
-			/* fall through */
+			__attribute__((fallthrough));
 		case TGT_REQ_MEMORY:
 		case TGT_REQ_PAUSED:
 		case TGT_REQ_SEND:
