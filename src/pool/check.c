@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "base/must.h"
 #include "pool/import_priv.h"
+#include "pool/map_priv.h"
 #include "pool/replica_priv.h"
 #include "reactor/fiber.h"
 
@@ -104,11 +105,11 @@ static int leaf_map(struct check *c, const uint8_t *at)
 {
 	struct map_value value = map_value_get(at + TREE_KEY_SIZE);
 
-	if (!disk_has_cluster(c->pool, value.cluster)) {
+	if (!map_value_ok(c->pool, &value)) {
 		check_error(c,
 			    "mapping of logical cluster %" PRIu64 " leads to cluster %#" PRIx64
-			    ", which is outside",
-			    le64_get(at), value.cluster);
+			    ", which is outside, or to blocks %#x that it has not",
+			    le64_get(at), value.cluster, value.valid);
 		c->result.lost_bytes += c->pool->super.cluster_bytes;
 		return 0;
 	}

@@ -216,6 +216,16 @@ static int round_allowed(struct fiber *f, const struct pool *pool)
 	return fiber_fail(f, -EROFS, "pool '%s' is read-only: %s", pool->super.name, pool->why);
 }
 
+/* What a tree must have is not there: some other tree says that it is (P6). */
+static int round_failed(struct fiber *f, const struct pool *pool, int r)
+{
+	if (!*fiber_words(f))
+		r = fiber_fail(f, r == -ENOENT ? -EILSEQ : r,
+			       "pool '%s': its metadata contradict each other (%s)",
+			       pool->super.name, err_name(r));
+	return r;
+}
+
 static void round_do(struct fiber *f, struct pool *pool)
 {
 	struct list ops;
@@ -232,6 +242,7 @@ static void round_do(struct fiber *f, struct pool *pool)
 		if (r == 0)
 			r = round_run(f, pool, &ops);
 		if (r < 0) {
+			r = round_failed(f, pool, r);
 			pool_fault(pool, fiber_words(f));
 			txn_abandon(pool);
 			rio_fail(pool);

@@ -176,6 +176,10 @@ static int mapping_now(struct fiber *f, struct replay *r, uint64_t lcluster, str
 	status = tree_find(f, r->pool, &map, lcluster, value, NULL);
 	if (status == 0)
 		*ret = map_value_get(value);
+	if (status == 0 && !map_value_ok(r->pool, ret))
+		return fiber_fail(f, -EILSEQ,
+				  "pool '%s': object %" PRIu64 ", cluster %" PRIu64 ": its mapping is damaged",
+				  r->pool->super.name, r->object, lcluster);
 	return status == -ENOENT ? 0 : status;
 }
 
@@ -202,7 +206,7 @@ static int replay_map(struct fiber *f, struct replay *r, const struct intent_ent
 
 	if (entry->first >= r->lclusters)
 		return entry_fail(f, r, entry, "is past the end of the replica");
-	if (entry->second == 0 || !disk_has_cluster(r->pool, entry->second))
+	if (!map_value_ok(r->pool, &(struct map_value){ entry->second, entry->valid }))
 		return entry_fail(f, r, entry, "is mapped to a place that is on no disk");
 	status = mapping_now(f, r, entry->first, &was);
 	if (status < 0)

@@ -131,6 +131,14 @@ static int exclusive_peek(struct pool *pool, uint64_t cluster, bool shared, bool
 	return 0;
 }
 
+bool map_value_ok(const struct pool *pool, const struct map_value *value)
+{
+	uint32_t blocks = min_u32(pool->blocks_per_cluster, POOL_VALID_BITS);
+
+	return value->cluster && disk_has_cluster(pool, value->cluster) &&
+	       (uint64_t)value->valid >> blocks == 0;
+}
+
 static int place_of_tree(struct replica *rep, uint64_t lcluster, bool to_write,
 			 struct map_place *ret)
 {
@@ -145,7 +153,7 @@ static int place_of_tree(struct replica *rep, uint64_t lcluster, bool to_write,
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	value = map_value_get(bytes);
-	if (unlikely(value.cluster == 0 || !disk_has_cluster(pool, value.cluster)))
+	if (unlikely(!map_value_ok(pool, &value)))
 		return -EIO;
 	ret->cluster = value.cluster;
 	ret->valid = value.valid;

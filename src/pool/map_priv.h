@@ -30,8 +30,8 @@ struct replica;
 
 #define TLB_ENTRIES_MIN 64u /* of one that nobody has open */
 #define TLB_ENTRIES_MAX (1u << 18)
-#define TLB_SHARE 16u /* of the cache's limit: what the TLB of one replica may take ... */
-#define TLB_SHARE_ALL 2u /* ... and those of all of them */
+#define TLB_SHARE	16u /* of the cache's limit: what the TLB of one replica may take ... */
+#define TLB_SHARE_ALL	2u  /* ... and those of all of them */
 
 #define TLB_DURABLE (UINT64_C(1) << 59)
 #define TLB_KINDS   60u /* 1 << bio_kind() of what may be done in place, from this bit on */
@@ -41,7 +41,7 @@ struct replica;
 struct tlb_entry {
 	uint64_t where; /* cluster, 0: a hole; and flags */
 	uint32_t valid;
-	uint32_t tag;	/* lcluster >> bits, + 1; 0: empty */
+	uint32_t tag; /* lcluster >> bits, + 1; 0: empty */
 };
 
 #define TLB_RUN_SHIFT 6u
@@ -144,5 +144,8 @@ MUST_USE int map_seek(struct fiber *f, struct replica *rep, uint64_t from, uint6
 /* The same of a tree that nobody changes meanwhile. */
 MUST_USE int map_seek_root(struct fiber *f, struct pool *pool, uint64_t object,
 			   struct tree_root *root, uint64_t from, uint64_t end, uint64_t *ret);
+
+/* Does a mapping from a disk lead to a place where data can be (P6)? */
+bool map_value_ok(const struct pool *pool, const struct map_value *value);
 
 #endif

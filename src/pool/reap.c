@@ -120,6 +120,10 @@ int reap_step(struct fiber *f, struct pool *pool)
 		uint64_t key;
 		int r = tree_next(f, pool, &tree, 0, &key, value);
 
+		if (r == -ENOENT && pool->super.dead.entries) /* or we would look for ever */
+			return fiber_fail(f, -EILSEQ,
+					  "pool '%s': %" PRIu64 " entries of the dead are missing",
+					  pool->super.name, pool->super.dead.entries);
 		if (r == -ENOENT)
 			return 0;
 		if (r < 0)

@@ -230,14 +230,16 @@ int refs_alloc(struct pool *pool, uint64_t *ret_page)
 	return 0;
 }
 
-void refs_inc(struct pool *pool, uint64_t page)
+int refs_inc(struct pool *pool, uint64_t page)
 {
 	struct refs_cluster *rc = refs_find(pool, page);
 
-	must(rc && rc->counts[page_place(page)] > 0 && !pool->refs.settled);
-	must(rc->counts[page_place(page)] < UINT32_MAX);
+	must(!pool->refs.settled);
+	if (!rc || rc->counts[page_place(page)] == 0 || rc->counts[page_place(page)] == UINT32_MAX)
+		return -EILSEQ;
 	rc->counts[page_place(page)]++;
 	refs_dirty(&pool->refs, rc);
+	return 0;
 }
 
 int refs_dec(struct pool *pool, uint64_t page, uint32_t *ret_left)

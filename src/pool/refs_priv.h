@@ -73,7 +73,8 @@ uint32_t refs_count(const struct pool *pool, uint64_t page);
 
 /* A page with count 1; -ENOSPC if none is free. */
 MUST_USE int refs_alloc(struct pool *pool, uint64_t *ret_page);
-void refs_inc(struct pool *pool, uint64_t page);
+/* -EILSEQ: it is counted free. */
+MUST_USE int refs_inc(struct pool *pool, uint64_t page);
 /* Returns what is left; a page that falls to 0 goes to quarantine. -ENOMEM; -EILSEQ if it was 0. */
 MUST_USE int refs_dec(struct pool *pool, uint64_t page, uint32_t *ret_left);
 

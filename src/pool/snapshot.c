@@ -14,9 +14,10 @@ static int map_share(struct fiber *f, struct replica *from, const char *name, st
 		     struct replica **ret)
 {
 	struct pool *pool = from->pool;
+	int r = from->rec.map.levels ? refs_inc(pool, from->rec.map.root.name) : 0;
 
-	if (from->rec.map.levels)
-		refs_inc(pool, from->rec.map.root.name);
+	if (r < 0)
+		return r;
 	record->map = from->rec.map;
 	record->mapped = from->rec.mapped;
 	record->size_bytes = from->rec.size_bytes;

@@ -112,7 +112,7 @@ static uint64_t claim(struct fiber *f, struct pool *pool)
 static void map_put_one(struct fiber *f, struct engine *e, struct model *m, uint64_t key)
 {
 	const struct tree tree = { TREE_MAP, 1, &m->root };
-	struct map_value value = { .cluster = claim(f, e->pool), .valid = 0xffff };
+	struct map_value value = { .cluster = claim(f, e->pool), .valid = 0xf };
 	uint8_t bytes[MAP_VALUE_SIZE];
 
 	map_value_put(bytes, &value);
@@ -139,7 +139,7 @@ static void map_snap(struct engine *e, unsigned from, unsigned to)
 {
 	e->maps[to] = e->maps[from];
 	if (e->maps[to].root.levels)
-		refs_inc(e->pool, e->maps[to].root.root.name);
+		assert_int_equal(refs_inc(e->pool, e->maps[to].root.root.name), 0);
 }
 
 static void map_drop(struct fiber *f, struct engine *e, struct model *m)
