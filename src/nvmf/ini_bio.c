@@ -17,6 +17,8 @@
  *      depth that the layer above was told.
  * IB2. While the connection is down a bio waits at most wait_ns from its loss; those that come
  *      after that fail at once.
+ * IB3. A bio whose connection is lost is not sent again once it is older than timeout and wait
+ *      together: so each ends, also if every connection dies of it.
  */
 #include <errno.h>
 
@@ -75,6 +77,18 @@ static bool ini_bio_try_again(struct ini_queue *q, struct bio *bio)
 	return true;
 }
 
+/* IB3 */
+static void ini_bio_lost(struct ini_queue *q, struct bio *bio)
+{
+	const struct ini_req *req = bio_scratch(bio);
+	uint64_t limit = q->ini->opts.timeout_ns + q->ini->opts.wait_ns;
+
+	if (reactor_now(q->reactor) - req->start_ns >= limit)
+		bio_complete(bio, q->fail ? q->fail : -ETIMEDOUT);
+	else
+		ini_bio_start(q, bio); /* waits, or fails */
+}
+
 static int ini_bio_status(struct bio *bio, uint16_t status)
 {
 	int r = nvme_status_to_error(status);
@@ -94,7 +108,7 @@ static void ini_bio_done(struct ini_queue *q, void *owner, int error, const stru
 		if (!ini_bio_try_again(q, bio))
 			bio_complete(bio, -EIO);
 	} else if (error < 0) {
-		ini_bio_start(q, bio); /* waits, or fails */
+		ini_bio_lost(q, bio);
 	} else if (!ini_status_is_passing(cqe->status) || !ini_bio_try_again(q, bio)) {
 		bio_complete(bio, ini_bio_status(bio, cqe->status));
 	}
@@ -179,6 +193,7 @@ void ini_bio_submit(struct bio *bio)
 	struct ini_req *req = bio_scratch(bio);
 
 	req->tries = 0;
+	req->start_ns = reactor_now(q->reactor);
 	if (bio->op == BIO_ZEROES && bio->flags & BIO_FAST &&
 	    !(q->ini->ns.dlfeat & NVME_DLFEAT_WRITE_ZEROES)) {
 		bio_complete(bio, -ENOTSUP); /* it may write them out, and does not say */

@@ -288,7 +288,7 @@ void ini_admin_shutdown(struct fiber *f, struct ini_queue *q);
 /* ---- ini_bio.c -------------------------------------------------------------------------- */
 
 struct ini_req {
-	struct bio *bio;
+	uint64_t start_ns;
 	uint8_t tries;
 };
 

@@ -285,6 +285,21 @@ RIG_TEST(a_request_without_an_answer_ends_the_connection_and_is_done_again)
 	one_free(f, one);
 }
 
+RIG_TEST(a_request_that_is_never_answered_ends)
+{
+	struct one *one = one_new(f, "timeout_ms=20&wait_ms=30");
+	struct mute mute = {NVME_IO_READ, UINT32_MAX, false};
+
+	(void)rig;
+	one->fake->script = mute_script;
+	one->fake->script_ctx = &mute;
+	assert_int_equal(one_read(f, one), -ETIMEDOUT);
+	assert_true(one->fake->connects >= 2);
+	mute.times = 0;
+	UNTIL(one_read(f, one) == 0);
+	one_free(f, one);
+}
+
 RIG_TEST(a_controller_that_does_not_answer_keep_alives_is_left)
 {
 	struct one *one = one_new(f, "kato_ms=40");
@@ -462,6 +477,7 @@ int main(void)
 		cmocka_unit_test(an_event_tells_of_growth_and_of_removal),
 		cmocka_unit_test(rescan_looks_at_the_size),
 		cmocka_unit_test(a_request_without_an_answer_ends_the_connection_and_is_done_again),
+		cmocka_unit_test(a_request_that_is_never_answered_ends),
 		cmocka_unit_test(a_controller_that_does_not_answer_keep_alives_is_left),
 		cmocka_unit_test(an_open_is_not_longer_than_its_limits),
 		cmocka_unit_test(who_does_not_answer_icreq_is_left),
