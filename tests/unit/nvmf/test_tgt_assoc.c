@@ -371,6 +371,51 @@ static void the_end_drains_everything(void **state)
 		rig_run(&(struct rig){ .body = close_body, .uri = SLOW_URI, .reactors = reactors });
 }
 
+/* ---- several of everything -------------------------------------------------------------------- */
+
+/* A second target with a subsystem of the same name, on another port. */
+static void two_body(struct fiber *f, struct rig *rig)
+{
+	const struct tgt_opts opts = { .reactors = 2 };
+	const struct tgt_subsys_args subsys_args = { .nqn = RIG_NQN, .allow_any_host = true };
+	const struct tgt_ns_args ns_args = { .uri = "malloc:///other?size_mb=1" };
+	struct tgt_port_args port_args = { 0 };
+	struct host admins[2], ios[2];
+	struct tgt_subsys *subsys;
+	struct tgt_stats stats;
+	struct tgt_ns *ns;
+	struct tgt *other;
+
+	assert_int_equal(tgt_open(f, &opts, &other), 0);
+	assert_int_equal(tgt_subsys_add(f, other, &subsys_args, &subsys), 0);
+	assert_int_equal(tgt_ns_add(f, subsys, &ns_args, &ns), 0);
+	sim_host_addr(sim_proc_host(rig->proc), 5000, &port_args.addr);
+	assert_int_equal(tgt_port_add(f, other, &port_args, &rig->port[1]), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		host_admin(f, rig, i, &admins[i], 1, 5000); /* the same host: nothing is replaced */
+		host_io(f, &admins[i], i, &ios[i], 1, 16);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		start_write(f, &ios[i]);
+		assert_int_equal(host_answer(f, &ios[i], NULL), 0);
+	}
+	assert_int_equal(tgt_stats(f, other, &stats), 0);
+	assert_int_equal(stats.controllers, 1);
+	tgt_close(f, other);
+	host_wait_end(f, &ios[1]);
+	start_write(f, &ios[0]);
+	assert_int_equal(host_answer(f, &ios[0], NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		host_close(&admins[i]);
+		host_close(&ios[i]);
+	}
+}
+
+static void two_targets_live_in_one_process(void **state)
+{
+	rig_run(&(struct rig){ .body = two_body, .reactors = 2 });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +433,7 @@ int main(void)
 		cmocka_unit_test(paused_commands_wait_and_can_be_aborted),
 		cmocka_unit_test(a_namespace_is_removed_under_way),
 		cmocka_unit_test(the_end_drains_everything),
+		cmocka_unit_test(two_targets_live_in_one_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
