@@ -2,6 +2,7 @@
 /* Members fail, the store fails, the lease ends: what is acknowledged, and what is not. */
 #include "nexus_rig.h"
 
+#include "drivers/fault.h"
 #include "nexus/nexus_priv.h"
 
 struct user {
@@ -210,6 +211,74 @@ RIG_TEST(the_last_member_stays_and_requests_wait)
 	nr_stop(f, &u.nr);
 }
 
+/* ---- no space (B.8) ---------------------------------------------------------------------- */
+
+static void raw_write(struct fiber *f, const char *uri, uint64_t lba, uint8_t byte)
+{
+	struct bdev *bdev = rig_open(f, uri);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	uint8_t buf[512];
+
+	memset(buf, byte, sizeof(buf));
+	nr_ok(f, bdev_write(f, chan, lba, 1, buf, 0));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+static uint8_t raw_read(struct fiber *f, const char *uri, uint64_t lba)
+{
+	struct bdev *bdev = rig_open(f, uri);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	uint8_t buf[512];
+
+	nr_ok(f, bdev_read(f, chan, lba, 1, buf));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	return buf[0];
+}
+
+/* Nobody has space: the write fails; members may differ then, so they are made equal, and stay. */
+RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
+{
+	const char *below[] = { "malloc:///m0?size_mb=16", "malloc:///m1?size_mb=16" };
+	const char *plain[] = { "fault:///f0?on=malloc:///m0?size_mb=16",
+				"fault:///f1?on=malloc:///m1?size_mb=16" };
+	struct nexus_create_args args = { .name = "w", .uris = plain, .count = 2 };
+	struct fault_rule rule = {
+		.ops = 1u << BIO_WRITE, .last = UINT64_MAX, .count = 1, .status = -ENOSPC
+	};
+	struct bdev *faults[2];
+	struct nexus_info info;
+	struct nexus *nexus;
+	struct user u;
+
+	nr_start(f, rig, &u.nr, 0);
+	nr_ok(f, nexus_create(f, u.nr.table, &args, &u.nr.volume));
+	nr_ok(f, nexus_open(f, u.nr.table, &u.nr.volume, false, &nexus));
+	nr_ok(f, nexus_settle(f, nexus));
+	u.bdev = rig_open(f, "nexus:///w");
+	u.chan = rig_chan(f, u.bdev);
+	assert_int_equal(user_write(f, &u, 1000, 1), 0);
+	raw_write(f, below[1], 1000, 9); /* a part of what failed was done there */
+	for (unsigned i = 0; i < 2; i++) {
+		faults[i] = rig_open(f, plain[i]);
+		nr_ok(f, fault_set_rules(f, faults[i], &rule, 1));
+	}
+	assert_int_equal(user_write(f, &u, 1000, 2), -ENOSPC);
+	nexus_info(nexus, &info);
+	assert_int_equal(info.state, NEXUS_SERVING);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
+		assert_int_equal(raw_read(f, below[i], 1000), 1);
+	}
+	assert_int_equal(user_write(f, &u, 1000, 3), 0);
+	user_let_go(f, &u);
+	for (unsigned i = 0; i < 2; i++)
+		bdev_close(f, faults[i]);
+	nexus_close(f, nexus);
+	nr_stop(f, &u.nr);
+}
+
 /* ---- takeover without a member --------------------------------------------------------- */
 
 RIG_TEST(who_cannot_be_had_is_left_out_of_the_record)
@@ -310,6 +379,7 @@ int main(void)
 		cmocka_unit_test(a_record_that_was_written_after_all_is_ours),
 		cmocka_unit_test(a_frozen_volume_that_was_taken_acknowledges_nothing),
 		cmocka_unit_test(the_last_member_stays_and_requests_wait),
+		cmocka_unit_test(without_space_a_write_fails_and_members_are_made_equal),
 		cmocka_unit_test(who_cannot_be_had_is_left_out_of_the_record),
 		cmocka_unit_test(a_replica_made_anew_is_not_the_member_it_was),
 		cmocka_unit_test(without_a_lease_nothing_is_read),
