@@ -44,6 +44,14 @@ void change_take_uuid(struct fiber *f, const struct uuid *given, struct uuid *re
 	*ret = uuid_v4(bytes);
 }
 
+int change_check_metadata(struct fiber *f, struct pool *pool)
+{
+	if (!space_meta_is_low(pool))
+		return 0;
+	return fiber_fail(f, -ENOSPC, "pool '%s': little space is left for metadata, unmap and delete need it",
+			  pool->super.name);
+}
+
 int change_check_room(struct fiber *f, struct pool *pool, uint64_t more_bytes, bool thick)
 {
 	uint64_t capacity = pool->space.total << pool->cluster_shift;
@@ -62,5 +70,5 @@ int change_check_room(struct fiber *f, struct pool *pool, uint64_t more_bytes, b
 				  " bytes are free, a thick replica needs %" PRIu64,
 				  pool->super.name,
 				  space_free(pool, SPACE_DATA) << pool->cluster_shift, more_bytes);
-	return 0;
+	return change_check_metadata(f, pool);
 }

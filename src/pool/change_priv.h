@@ -32,7 +32,10 @@ MUST_USE int change_check_there(struct fiber *f, struct replica *rep);
 /* The uuid that was given, or a new one. */
 void change_take_uuid(struct fiber *f, const struct uuid *given, struct uuid *ret);
 
-/* May the sum of all sizes grow by this? And is there room for a promise? */
+/* Is there room for what metadata one more object will need (SP5)? */
+MUST_USE int change_check_metadata(struct fiber *f, struct pool *pool);
+
+/* The same; may the sum of all sizes grow by this? And is there room for a promise? */
 MUST_USE int change_check_room(struct fiber *f, struct pool *pool, uint64_t more_bytes, bool thick);
 
 static inline uint64_t change_clusters(const struct pool *pool, uint64_t bytes)

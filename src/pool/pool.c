@@ -224,7 +224,6 @@ int pool_each(struct fiber *f, int (*fn)(void *ctx, struct pool *pool), void *ct
 void pool_info(struct pool *pool, struct pool_info *ret)
 {
 	const struct super *super = &pool->super;
-	uint64_t reserve = space_meta_reserve(pool);
 
 	*ret = (struct pool_info){ .uuid = super->pool,
 				   .state = pool->state,
@@ -243,10 +242,7 @@ void pool_info(struct pool *pool, struct pool_info *ret)
 	ret->capacity_bytes = pool->space.total << pool->cluster_shift;
 	ret->used_bytes = (super->data_clusters + pool->space.claimed) << pool->cluster_shift;
 	ret->metadata_bytes = super->meta_clusters << pool->cluster_shift;
-	ret->reserved_bytes =
-		(super->thick_clusters +
-		 (reserve > super->meta_clusters ? reserve - super->meta_clusters : 0))
-		<< pool->cluster_shift;
+	ret->reserved_bytes = (super->thick_clusters + space_meta_keep(pool)) << pool->cluster_shift;
 }
 
 void pool_io_stats(struct pool *pool, struct pool_io_stats *ret)

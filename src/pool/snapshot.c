@@ -31,6 +31,7 @@ int snapshot_may_be(struct fiber *f, struct replica *source, const char *name,
 		    const struct uuid *uuid)
 {
 	struct pool *pool = source->pool;
+	int r;
 
 	if (source->rec.kind == REPLICA_SNAPSHOT)
 		return fiber_fail(f, -EINVAL, "pool '%s': '%s' is a snapshot itself",
@@ -39,7 +40,8 @@ int snapshot_may_be(struct fiber *f, struct replica *source, const char *name,
 		return fiber_fail(f, -ENOSPC,
 				  "pool '%s' has %u replicas and snapshots, the most there can be",
 				  pool->super.name, POOL_REPLICAS_MAX);
-	return catalog_check_free(f, pool, name, uuid);
+	r = change_check_metadata(f, pool);
+	return r < 0 ? r : catalog_check_free(f, pool, name, uuid);
 }
 
 int snapshot_make(struct fiber *f, struct replica *source, const char *name, struct record *record)

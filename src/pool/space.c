@@ -90,13 +90,27 @@ static uint64_t space_free_all(const struct pool *pool)
 	return space->total > taken ? space->total - taken : 0;
 }
 
+uint64_t space_meta_keep(const struct pool *pool)
+{
+	uint64_t reserve = space_meta_reserve(pool), used = pool->super.meta_clusters;
+
+	return max_u64(reserve > used ? reserve - used : 0, reserve / 4);
+}
+
+bool space_meta_is_low(const struct pool *pool)
+{
+	uint64_t room = space_free_all(pool) + pool->refs.free_pages / pool->pages_per_cluster;
+
+	return room < space_meta_reserve(pool) / 2 + pool->super.thick_clusters;
+}
+
 uint64_t space_free(const struct pool *pool, enum space_use use)
 {
-	uint64_t free = space_free_all(pool), reserve = space_meta_reserve(pool), keep;
+	uint64_t free = space_free_all(pool), keep;
 
 	if (use == SPACE_META)
 		return free;
-	keep = reserve > pool->super.meta_clusters ? reserve - pool->super.meta_clusters : 0;
+	keep = space_meta_keep(pool);
 	if (use == SPACE_DATA)
 		keep += pool->super.thick_clusters;
 	return free > keep ? free - keep : 0; /* SP4 */

@@ -11,7 +11,10 @@
  * SP1. A cluster is handed out only if all three are false.
  * SP2. claimed = sum of the groups' claims; a group with claims stays in memory.
  * SP3. total = counted + claimed + quarantined + free.
- * SP4. Data stops short of the metadata reserve and of what is promised to thick replicas.
+ * SP4. Data stops short of the metadata reserve and of what is promised to thick replicas; where
+ *      the reserve is in use, of a quarter of it.
+ * SP5. What makes metadata for good (replicas, snapshots, clones) stops when metadata can have but
+ *      half of the reserve: the rest is for unmap and delete, which copy pages before they free any.
  */
 #ifndef POOL_SPACE_PRIV_H
 #define POOL_SPACE_PRIV_H
@@ -58,6 +61,10 @@ void space_size(struct pool *pool);
 /* Clusters that may be handed out for this use now. */
 uint64_t space_free(const struct pool *pool, enum space_use use);
 uint64_t space_meta_reserve(const struct pool *pool);
+/* What data must leave to metadata now (SP4). */
+uint64_t space_meta_keep(const struct pool *pool);
+/* May there be more objects (SP5)? */
+bool space_meta_is_low(const struct pool *pool);
 
 /*
  * Claim one cluster. Never suspends: -EAGAIN: call space_find() and try again;

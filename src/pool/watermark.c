@@ -30,7 +30,7 @@ static void tell(struct pool *pool, enum pool_event event)
 /* In hundredths of a percent, rounded down, so that 100 % is nothing left. */
 static uint64_t used_of_10000(const struct pool *pool)
 {
-	uint64_t reserve = max_u64(space_meta_reserve(pool), pool->super.meta_clusters);
+	uint64_t reserve = pool->super.meta_clusters + space_meta_keep(pool);
 	uint64_t total = pool->space.total > reserve ? pool->space.total - reserve : 0;
 	uint64_t free = min_u64(space_free(pool, SPACE_DATA), total);
 
