@@ -30,9 +30,17 @@ static const char *const target_plain_args[] = {
 static int target_exec(const char *const *first, const char *const *second, int in, int out)
 {
 	const char *program = getenv("MAYASTOR");
-	const char *argv[TARGET_ARGS_MAX] = { program, "export", "nvmf", "--listen",
-					      "127.0.0.1:0" };
-	size_t count = 5;
+	const char *reactors = getenv("NVMF_REACTORS");
+	const char *argv[TARGET_ARGS_MAX] = {
+		program,
+		"export",
+		"nvmf",
+		"--listen",
+		"127.0.0.1:0",
+		"--reactors",
+		reactors ? reactors : "1",
+	};
+	size_t count = 7;
 
 	for (; first && *first && count < TARGET_ARGS_MAX - 1; first++)
 		argv[count++] = *first;

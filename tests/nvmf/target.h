@@ -4,6 +4,7 @@
  * of the kernel's choice, or one that runs already.
  *
  *	MAYASTOR=path               the program
+ *	NVMF_REACTORS=n             how many reactors it shall have; else 1
  *	NVMF_TARGET=port,nqn        instead of it: a target at 127.0.0.1 whose namespaces 1 and 2
  *	                            have blocks of 512 and 4096 bytes and 16 MiB or more
  */
