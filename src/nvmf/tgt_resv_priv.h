@@ -10,7 +10,8 @@
  * V1. A refused command changes nothing.
  * V2. There is a holder if and only if there is a type; the holder is a registrant.
  * V3. (fence) No key is registered below the fence, or not above every other host's key.
- * V4. (fence) Who acquires or preempts has a key no smaller than the fence and any other.
+ * V4. (fence) Who acquires or preempts has a key no smaller than the fence and any other,
+ * V5. and is then the only registrant: all others are below the fence now.
  */
 #ifndef NVMF_TGT_RESV_PRIV_H
 #define NVMF_TGT_RESV_PRIV_H

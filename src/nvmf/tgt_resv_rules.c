@@ -96,6 +96,39 @@ static bool token_may_acquire(const struct resv_state *state, const struct tgt_r
 	       ask->cmd.key > others_key_max(state, me); /* V4 */
 }
 
+/*
+ * V5. Each session is a host of its own, and crashes without a word: of those that registered
+ * and never acquired the oldest makes room.
+ */
+static int token_room(struct resv_state *state)
+{
+	int oldest = -1;
+
+	for (int i = 0; i < (int)state->count; i++)
+		if (i != state->holder &&
+		    (oldest < 0 || state->registrant[i].key < state->registrant[oldest].key))
+			oldest = i;
+	return oldest;
+}
+
+/* V5. Who takes the disk with the greatest token deposes all others, the holder too. */
+static void token_depose(struct resv_state *state, const struct tgt_resv_ask *ask, uint64_t others,
+			 struct tgt_resv_effect *effect)
+{
+	int me = tgt_resv_find(state, &ask->host_id);
+
+	effect->fences = effect->drains = true;
+	if (me < 0)
+		return; /* it preempted itself */
+	if (state->type != NVME_RESV_NONE) {
+		state->type = ask->cmd.type;
+		state->holder = me;
+	}
+	registrants_remove(state, set_of_others(state, me));
+	effect->removed = effect->tell_preempted = others;
+	effect->tell_released = 0;
+}
+
 /* ---- register ------------------------------------------------------------------------------- */
 
 static uint16_t key_put(struct resv_state *state, const struct tgt_resv_ask *ask, int me,
@@ -104,8 +137,11 @@ static uint16_t key_put(struct resv_state *state, const struct tgt_resv_ask *ask
 	if (ask->is_fence && !token_may_register(state, ask, me))
 		return CONFLICT;
 	if (me < 0) {
-		if (state->count == RESV_REGISTRANTS_MAX)
-			return NVME_INTERNAL_ERROR | NVME_DNR;
+		if (state->count == RESV_REGISTRANTS_MAX) {
+			if (!ask->is_fence)
+				return NVME_INTERNAL_ERROR | NVME_DNR;
+			registrants_remove(state, UINT64_C(1) << token_room(state));
+		}
 		me = (int)state->count++;
 		state->registrant[me].host_id = ask->host_id;
 	}
@@ -214,6 +250,7 @@ static uint16_t preempt(struct resv_state *state, const struct tgt_resv_ask *ask
 static uint16_t apply_acquire(struct resv_state *state, const struct tgt_resv_ask *ask, int me,
 			      struct tgt_resv_effect *effect)
 {
+	uint64_t others = set_of_others(state, me);
 	uint16_t status;
 
 	if (ask->cmd.iekey || !type_is_known(ask->cmd.type) ||
@@ -227,7 +264,8 @@ static uint16_t apply_acquire(struct resv_state *state, const struct tgt_resv_as
 		status = acquire(state, ask, me, effect);
 	else
 		status = preempt(state, ask, me, effect);
-	effect->fences = ask->is_fence;
+	if (status == NVME_SUCCESS && ask->is_fence)
+		token_depose(state, ask, others, effect);
 	return status;
 }
 

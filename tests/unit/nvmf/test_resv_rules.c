@@ -395,6 +395,50 @@ static void tokens_only_grow(void **unused)
 	assert_false(is_registered('b'));
 }
 
+/* V5 */
+static void who_takes_it_deposes_all_others(void **unused)
+{
+	fence = true;
+	assert_int_equal(reg('a', 1), 0);
+	assert_int_equal(acquire('a', 1, WE), 0);
+	assert_int_equal(reg('b', 2), 0);
+	assert_int_equal(reg('c', 3), 0);
+	assert_int_equal(reg('d', 4), 0);
+	assert_int_equal(acquire('d', 4, EA), CONFLICT); /* a has it */
+	assert_int_equal(preempt('d', 4, 2, EA), 0);	 /* b's key: and a and c go, too */
+	assert_true(holds('d') && state.type == EA);
+	assert_int_equal(state.count, 1);
+	assert_int_equal(effect.removed, 7);
+	assert_int_equal(effect.tell_preempted, 7);
+	assert_true(effect.fences && effect.drains);
+	assert_int_equal(reg('e', 5), 0);
+	assert_int_equal(release('d', 4, EA), 0);
+	assert_int_equal(acquire('e', 5, EA), 0); /* it is free: d goes all the same */
+	assert_true(holds('e') && state.count == 1);
+	assert_int_equal(effect.tell_preempted, 1);
+}
+
+static void sessions_that_died_do_not_fill_it_up(void **unused)
+{
+	fence = true;
+	assert_int_equal(reg('~', 1), 0);
+	assert_int_equal(acquire('~', 1, EA), 0);
+	for (unsigned i = 0; i < 3 * RESV_REGISTRANTS_MAX; i++) {
+		struct uuid id = host('x');
+		struct tgt_resv_ask ask = { .opcode = NVME_IO_RESV_REGISTER,
+					    .cmd = { .new_key = 2 + i },
+					    .host_id = id,
+					    .is_fence = true };
+
+		ask.host_id.bytes[5] = (uint8_t)i;
+		assert_int_equal(tgt_resv_apply(&state, &ask, &effect), 0);
+		assert_true(holds('~'));
+	}
+	assert_int_equal(state.count, RESV_REGISTRANTS_MAX);
+	assert_int_equal(state.registrant[RESV_REGISTRANTS_MAX - 1].key,
+			 1 + 3 * RESV_REGISTRANTS_MAX);
+}
+
 static void a_fence_goes_up_again_when_acquired_again(void **unused)
 {
 	fence = true;
@@ -427,6 +471,8 @@ int main(void)
 		CASE(a_holder_preempts_itself_to_change_the_type),
 		CASE(preempt_and_abort_drains),
 		CASE(tokens_only_grow),
+		CASE(who_takes_it_deposes_all_others),
+		CASE(sessions_that_died_do_not_fill_it_up),
 		CASE(a_fence_goes_up_again_when_acquired_again),
 	};
 
