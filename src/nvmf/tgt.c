@@ -109,7 +109,8 @@ static void tgt_init(struct fiber *f, struct tgt *tgt, const struct tgt_opts *op
 	list_init(&tgt->ports);
 	list_init(&tgt->subsystems);
 	list_init(&tgt->strangers);
-	list_init(&tgt->cmds);
+	for (unsigned i = 0; i < TGT_LANES; i++)
+		list_init(&tgt->lane[i].cmds);
 	event_init(&tgt->conns_gone);
 	event_init(&tgt->cmds_idle);
 	tgt->accept_tokens = TGT_ACCEPTS_BURST;
@@ -159,7 +160,7 @@ void tgt_close(struct fiber *f, struct tgt *tgt)
 		tgt_port_remove(f, port);
 	tgt_subsys_remove_all(f, tgt);
 	must(tgt->conn_count == 0);
-	while (tgt->cmd_fibers > 0)
+	while (tgt->lane[TGT_LANE_ADMIN].fibers || tgt->lane[TGT_LANE_RESV].fibers)
 		event_wait_always(f, &tgt->cmds_idle);
 	tgt_free(f, tgt);
 }

@@ -77,7 +77,7 @@ static void association_replace(struct fiber *f, struct tgt_cmd *cmd, struct tgt
 	struct tgt_ctrl *ctrl, *after;
 
 	cmd->conn->waits = &subsys->ctrls_changed;
-	tgt->cmd_waits++;
+	tgt_cmd_wait_begin(tgt);
 	while (!cmd->conn->home_gone) {
 		bool any = false;
 
@@ -92,7 +92,7 @@ static void association_replace(struct fiber *f, struct tgt_cmd *cmd, struct tgt
 		event_clear(&subsys->ctrls_changed);
 		event_wait_always(f, &subsys->ctrls_changed);
 	}
-	tgt->cmd_waits--;
+	tgt_cmd_wait_end(tgt);
 	cmd->conn->waits = NULL;
 }
 

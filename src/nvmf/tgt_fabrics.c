@@ -31,9 +31,9 @@ static void ctrl_drain(struct fiber *f, struct tgt_ctrl *ctrl)
 {
 	struct tgt *tgt = ctrl->subsys->tgt;
 
-	tgt->cmd_waits++;
+	tgt_cmd_wait_begin(tgt);
 	tgt_ctrl_drain_io(f, ctrl);
-	tgt->cmd_waits--;
+	tgt_cmd_wait_end(tgt);
 }
 
 /* Controller reset: queues and their commands end, features are as at first. */

@@ -7,6 +7,9 @@
 
 /* tgt_cmd.c: those of a connection that is gone and that have not begun. */
 void tgt_cmd_drop(struct tgt_conn *conn);
+/* Around what waits for a drain in an admin or fabrics command: it does not count as running. */
+void tgt_cmd_wait_begin(struct tgt *tgt);
+void tgt_cmd_wait_end(struct tgt *tgt);
 
 /* tgt_fabrics.c, tgt_connect.c: end in tgt_cmd_done(). */
 void tgt_fabrics_execute(struct fiber *f, struct tgt_cmd *cmd);

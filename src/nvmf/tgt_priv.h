@@ -27,6 +27,17 @@ struct tgt_shard;
 struct tgt_view;
 struct tgt_view_table;
 
+/* ---- commands at home ------------------------------------------------------------ */
+
+enum tgt_lane_index { TGT_LANE_ADMIN, TGT_LANE_RESV, TGT_LANES };
+
+/* Commands of a kind: a disk that hangs can hold up reservations, and nothing else. */
+struct tgt_lane {
+	struct list cmds; /* tgt_cmd.link: wait for a fiber */
+	unsigned fibers;
+	unsigned waits; /* of them, that wait for a drain */
+};
+
 /* ---- the target --------------------------------------------------------------- */
 
 struct tgt {
@@ -53,10 +64,8 @@ struct tgt {
 	uint64_t accepted, refused;
 
 	/* commands at home: core */
-	struct list cmds; /* tgt_cmd.link: wait for a fiber */
-	unsigned cmd_fibers;
-	unsigned cmd_waits;	/* of them, that wait for a drain */
-	struct event cmds_idle; /* cmd_fibers is 0 */
+	struct tgt_lane lane[TGT_LANES];
+	struct event cmds_idle; /* no lane has a fiber */
 
 	bool is_closing;	     /* core: no new connections */
 	struct log_rate refuse_rate; /* core */

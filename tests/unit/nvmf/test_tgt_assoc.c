@@ -6,6 +6,7 @@
 #include "unit/unit.h"
 
 #include "unit/nvmf/tgt_rig.h"
+#include "wire/nvme_resv.h"
 
 /* Bios take 2 s: what drains waits that long. */
 #define SLOW_URI "delay:///slow?ns=2000000000&on=malloc:///below?size_mb=16"
@@ -260,6 +261,58 @@ static void commands_that_wait_for_a_drain_stop_nobody_else(void **state)
 	rig_run(&(struct rig){ .body = hung_resets_body, .uri = HUNG_URI });
 }
 
+static void resv_send(struct fiber *f, struct host *io, uint8_t opcode,
+		      const struct nvme_resv_cmd *resv)
+{
+	struct nvme_sqe sqe = { .opcode = opcode, .nsid = 1 };
+	uint8_t data[16] = { 0 };
+
+	nvme_resv_encode(resv, &sqe, data);
+	host_command(f, io, &sqe, data, (uint32_t)nvme_resv_data_bytes(opcode));
+}
+
+/* A preempt-and-abort waits for a bio, and more reservation commands than may run wait for it. */
+static void hung_resv_body(struct fiber *f, struct rig *rig)
+{
+	struct host admins[2], ios[2], other;
+	uint64_t start;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct nvme_resv_cmd add = { .action = NVME_RESV_REGISTER, .new_key = i + 1 };
+
+		host_admin(f, rig, 0, &admins[i], (uint8_t)i, 0);
+		host_io(f, &admins[i], 0, &ios[i], 1, 256);
+		resv_send(f, &ios[i], NVME_IO_RESV_REGISTER, &add);
+		assert_int_equal(host_answer(f, &ios[i], NULL), 0);
+	}
+	start_write(f, &ios[0]);
+	for (unsigned i = 0; i < TGT_CMD_FIBERS_MAX + 6; i++) {
+		const struct nvme_resv_cmd abort = {
+			.action = NVME_RESV_PREEMPT_ABORT,
+			.type = NVME_RESV_EXCLUSIVE_ACCESS,
+			.key = 2,
+			.new_key = 1,
+		};
+
+		resv_send(f, &ios[1], NVME_IO_RESV_ACQUIRE, &abort);
+	}
+	assert_int_equal(fiber_sleep(f, S_NS), 0);
+	start = now(f);
+	assert_int_equal(host_keep_alive(f, &admins[0]), 0);
+	host_admin(f, rig, 0, &other, 200, 0);
+	assert_true(now(f) - start < 500 * MS_NS);
+	for (unsigned i = 0; i < 2; i++) {
+		host_close(&admins[i]);
+		host_close(&ios[i]);
+	}
+	host_close(&other);
+}
+
+static void reservations_that_wait_for_a_drain_stop_nobody_else(void **state)
+{
+	rig_run(&(struct rig){ .body = hung_resv_body, .uri = HUNG_URI });
+}
+
 static void given_up_body(struct fiber *f, struct rig *rig)
 {
 	struct host admin, io, next[8];
@@ -429,6 +482,7 @@ int main(void)
 		cmocka_unit_test(shutdown_is_done_when_io_queues_are_drained),
 		cmocka_unit_test(disconnect_ends_an_io_queue_and_no_admin_queue),
 		cmocka_unit_test(commands_that_wait_for_a_drain_stop_nobody_else),
+		cmocka_unit_test(reservations_that_wait_for_a_drain_stop_nobody_else),
 		cmocka_unit_test(a_connect_that_waits_ends_with_its_connection),
 		cmocka_unit_test(paused_commands_wait_and_can_be_aborted),
 		cmocka_unit_test(a_namespace_is_removed_under_way),
