@@ -6,9 +6,10 @@
  * a caller would, and checks with must() what has to hold for whatever bytes. It
  * leaves nothing behind: no leak, no state.
  *
- * It is linked twice:
+ * It is linked:
  *   replay_<name>	with replay.c: runs every file of corpus/<name>, in `make check`
  *   fuzz_<name>	with driver.c: libFuzzer, where meson's option `fuzz` is on (clang)
+ *   shower_<name>	with shower.c: random inputs, for what is too slow for libFuzzer
  *
  *	CC=clang meson setup build/fuzz -Dfuzz=true -Db_sanitize=address,undefined
  *	ninja -C build/fuzz && build/fuzz/tests/fuzz/fuzz_uri -max_len=256 tests/fuzz/corpus/uri
