@@ -356,13 +356,22 @@ static void job_close(struct fiber *f, struct load_job *job)
 	for (unsigned i = 0; job->slots && i < job->opts->depth; i++) {
 		struct load_slot *slot = job->slots[i];
 
-		if (slot && slot->iov.iov_base)
+		if (slot && slot->iov.iov_base && !job->borrows)
 			io_buf_free(job->io, slot->iov.iov_base, slot->iov.iov_len);
 		mem_free(slot);
 	}
 	mem_free(job->slots);
 	if (job->chan)
 		bdev_chan_close(f, job->chan);
+}
+
+static void job_borrow(struct load_job *job, const struct load_job *from)
+{
+	for (unsigned i = 0; i < job->opts->depth; i++) {
+		io_buf_free(job->io, job->slots[i]->iov.iov_base, job->slots[i]->iov.iov_len);
+		job->slots[i]->iov = from->slots[i]->iov;
+	}
+	job->borrows = true;
 }
 
 static int crew_open(struct fiber *f, void *arg)
@@ -539,6 +548,13 @@ void load_close(struct fiber *f, struct load *load)
 		if (load->disks[i].bdev)
 			bdev_close(f, load->disks[i].bdev);
 	}
+}
+
+void load_borrow_buffers(struct load *load, const struct load *from)
+{
+	for (unsigned i = 0; i < load->reactors; i++)
+		for (unsigned j = 0; j < load->crews[i].job_count; j++)
+			job_borrow(&load->crews[i].jobs[j], &from->crews[i].jobs[j]);
 }
 
 int load_start(struct fiber *f, struct load *load, enum load_phase phase)

@@ -79,6 +79,7 @@ struct load_job {
 
 	enum load_phase phase;
 	bool stopping, counting; /* counting: L4 */
+	bool borrows;		 /* its slots' buffers */
 	unsigned inflight;
 	uint64_t first, units; /* its slice */
 	uint64_t next;	       /* sequential position in it */
@@ -118,6 +119,8 @@ struct load {
 /* Open the disks, channels and memory. On failure call load_close() all the same. */
 MUST_USE int load_open(struct fiber *f, struct load *load);
 void load_close(struct fiber *f, struct load *load);
+/* Use the buffers of another load of the same shape, which is closed later and rests meanwhile. */
+void load_borrow_buffers(struct load *load, const struct load *from);
 
 /* Start a phase on all jobs; wait until all are idle or until the deadline. */
 MUST_USE int load_start(struct fiber *f, struct load *load, enum load_phase phase);

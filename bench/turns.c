@@ -16,6 +16,7 @@ int turns_open(struct fiber *f, const struct options *o, struct turns *turns)
 	struct load *load = &turns->beneath;
 	struct bdev *bdev = o->bed.kept[0];
 	uint64_t bytes = bdev->blocks * bdev->block_size;
+	int r;
 
 	load->opts = o->load.opts;
 	load->reactors = o->load.reactors;
@@ -30,7 +31,10 @@ int turns_open(struct fiber *f, const struct options *o, struct turns *turns)
 	turns->ratios = mem_new(fiber_io(f), o->turns * sizeof(double));
 	if (!turns->ns[0] || !turns->ns[1] || !turns->ratios)
 		return fiber_fail(f, -ENOMEM, "no memory for turns");
-	return load_open(f, load);
+	r = load_open(f, load);
+	if (r == 0)
+		load_borrow_buffers(load, &o->load);
+	return r;
 }
 
 void turns_close(struct fiber *f, struct turns *turns)

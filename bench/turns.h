@@ -7,7 +7,7 @@
  * B (the disk itself); told are the median of the
  * ratios and the 95 % interval of that median (order statistics).
  *
- * B uses the same blocks of the disk as A, for what lies elsewhere in memory is not as fast to the
+ * B uses the same blocks of the disk as A, and the same buffers, for what lies elsewhere in memory is not as fast to the
  * percent. It overwrites metadata of the pool, too, which has them in its cache: nothing of the
  * pool is worth anything afterwards.
  */
