@@ -170,14 +170,14 @@ static void ballast(struct fiber *f, struct full *full, unsigned spare, bool wri
 	pool_ok(f, pool_sync(f, full->pr.pool));
 }
 
-static void full_start(struct fiber *f, struct rig *rig, struct full *full)
-{
-	static const char *const uris[] = { "malloc:///d0?size_mb=64" };
+#define MEMORY "malloc:///d0?size_mb=64"
 
+static void full_start(struct fiber *f, struct rig *rig, struct full *full, const char *uri)
+{
 	memset(full, 0, sizeof(*full));
 	full->buf = io_buf_new(fiber_io(f), CLUSTER);
 	assert_non_null(full->buf);
-	pool_rig_start(f, rig, &full->pr, uris, 1, CLUSTER);
+	pool_rig_start(f, rig, &full->pr, &uri, 1, CLUSTER);
 }
 
 static void full_stop(struct fiber *f, struct full *full)
@@ -268,14 +268,16 @@ static void relief(struct fiber *f, struct full *full)
 }
 
 /* True: nothing was refused. */
-static bool play(struct fiber *f, struct rig *rig, unsigned spare, bool written)
+static bool play(struct fiber *f, struct rig *rig, const char *uri, unsigned spare, bool written)
 {
 	struct full full;
 
-	full_start(f, rig, &full);
+	full_start(f, rig, &full, uri);
 	ballast(f, &full, spare, written);
 	script(f, &full);
 	expect_all(f, &full);
+	if (uri[0] != 'm') /* a volatile disk: what was not flushed may go */
+		pool_ok(f, pool_sync(f, full.pr.pool));
 	pool_rig_crash(f, &full.pr);
 	expect_all(f, &full);
 	relief(f, &full);
@@ -286,11 +288,22 @@ static bool play(struct fiber *f, struct rig *rig, unsigned spare, bool written)
 	return full.refused == 0;
 }
 
+/* A new file each time. */
+static bool play_volatile(struct fiber *f, struct rig *rig, unsigned spare)
+{
+	char name[16], uri[256];
+
+	snprintf(name, sizeof(name), "a%u", spare);
+	rig_file(rig, name, 64 << 20);
+	snprintf(uri, sizeof(uri), "file://%s/%s", rig->dir, name);
+	return play(f, rig, uri, spare, false);
+}
+
 static void sweep(struct fiber *f, struct rig *rig, bool written)
 {
 	unsigned spare = 0;
 
-	while (!play(f, rig, spare, written))
+	while (!play(f, rig, MEMORY, spare, written))
 		spare += SPARE_STEP;
 	print_message("# nothing is refused from %u clusters on\n", spare);
 	assert_true(spare > 12 && spare < 40);
@@ -304,6 +317,15 @@ RIG_TEST(pool_is_full_at_every_allocation)
 RIG_TEST(pool_is_promised_at_every_allocation)
 {
 	sweep(f, rig, false);
+}
+
+RIG_TEST(volatile_pool_is_full_at_allocations)
+{
+	unsigned spare = 0;
+
+	while (!play_volatile(f, rig, spare))
+		spare += 5;
+	assert_true(spare > 12 && spare < 40);
 }
 
 /* ---- metadata ------------------------------------------------------------------------------------------- */
@@ -335,7 +357,7 @@ RIG_TEST(metadata_that_runs_out_leaves_room_to_unmap_and_delete) /* SP5 */
 	unsigned count;
 	char name[16];
 
-	full_start(f, rig, &full);
+	full_start(f, rig, &full, MEMORY);
 	ballast(f, &full, 0, true);
 	o = thing_open(f, &t);
 	count = snapshots_until_refused(f, &full, &o);
@@ -368,6 +390,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pool_is_full_at_every_allocation),
 		cmocka_unit_test(pool_is_promised_at_every_allocation),
+		cmocka_unit_test(volatile_pool_is_full_at_allocations),
 		cmocka_unit_test(metadata_that_runs_out_leaves_room_to_unmap_and_delete),
 	};
 
