@@ -10,6 +10,8 @@
 #include "pool/catalog_priv.h"
 #include "reactor/fiber.h"
 
+#define USAGE_ENTRIES 256u /* counted before others have their turn */
+
 static int entry_is_exclusive(struct fiber *f, struct replica *rep, struct tree_root *root,
 			      uint64_t lcluster, uint64_t cluster, bool *ret)
 {
@@ -20,6 +22,9 @@ static int entry_is_exclusive(struct fiber *f, struct replica *rep, struct tree_
 	int r = tree_find(f, rep->pool, &tree, lcluster, value, &shared);
 
 	*ret = false;
+	if (r == -ENOENT) /* it was there: cannot be */
+		return fiber_fail(f, -EILSEQ, "pool '%s': the map of '%s' is damaged",
+				  rep->pool->super.name, rep->rec.name);
 	if (r < 0 || shared)
 		return r;
 	r = space_count(f, rep->pool, cluster, &count);
@@ -27,30 +32,45 @@ static int entry_is_exclusive(struct fiber *f, struct replica *rep, struct tree_
 	return r;
 }
 
+/* The first mapping at or after *at, which is where it is then. -ENOENT: there is none. */
+static int usage_step(struct fiber *f, struct replica *rep, struct tree_root *root, uint64_t *at,
+		      struct replica_usage *ret)
+{
+	const struct tree tree = { TREE_MAP, rep->object, root };
+	uint64_t bytes = rep->pool->super.cluster_bytes;
+	uint8_t value[MAP_VALUE_SIZE];
+	bool exclusive;
+	int r = tree_next(f, rep->pool, &tree, *at, at, value);
+
+	if (r == 0)
+		r = entry_is_exclusive(f, rep, root, *at, map_value_get(value).cluster, &exclusive);
+	if (r < 0)
+		return r;
+	ret->referenced_bytes += bytes;
+	ret->exclusive_bytes += exclusive ? bytes : 0;
+	return 0;
+}
+
 static int usage_walk(struct fiber *f, struct replica *rep, struct replica_usage *ret)
 {
 	struct tree_root root = rep->seen;
-	const struct tree tree = { TREE_MAP, rep->object, &root };
-	uint64_t bytes = rep->pool->super.cluster_bytes, lcluster = 0;
+	uint64_t at = 0;
 
 	*ret = (struct replica_usage){ 0 };
-	for (;; lcluster++) {
-		uint8_t value[MAP_VALUE_SIZE];
-		bool exclusive;
-		int r = tree_next(f, rep->pool, &tree, lcluster, &lcluster, value);
+	for (unsigned walked = 1;; walked++) {
+		int r = fiber_is_cancelled(f) ?
+				fiber_fail(f, -ECANCELED, "counting was cancelled") :
+				usage_step(f, rep, &root, &at, ret);
 
-		if (r == -ENOENT)
-			return 0;
-		if (r == 0)
-			r = entry_is_exclusive(f, rep, &root, lcluster,
-					       map_value_get(value).cluster, &exclusive);
+		if (r == -EILSEQ && memcmp(&root, &rep->seen, sizeof(root)) != 0) {
+			fiber_clear(f); /* overtaken: go on in the map as it is now */
+			root = rep->seen;
+			continue;
+		}
 		if (r < 0)
-			return r;
-		if (fiber_is_cancelled(f))
-			return fiber_fail(f, -ECANCELED, "counting was cancelled");
-		ret->referenced_bytes += bytes;
-		ret->exclusive_bytes += exclusive ? bytes : 0;
-		if (lcluster % 1024 == 1023)
+			return r == -ENOENT ? 0 : r;
+		at++;
+		if (walked % USAGE_ENTRIES == 0)
 			fiber_yield(f);
 	}
 }
