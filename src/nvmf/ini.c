@@ -36,7 +36,8 @@ static uint32_t ini_ops(const struct ini *ini)
 
 	if (ini->ctrl.volatile_cache)
 		ops |= 1u << BIO_FLUSH;
-	if (ini->ctrl.oncs & NVME_ONCS_WRITE_ZEROES)
+	if (ini->ctrl.oncs & NVME_ONCS_WRITE_ZEROES &&
+	    ini->ctrl.max_zeroes_bytes >= ini->ns.block_size)
 		ops |= 1u << BIO_ZEROES;
 	if (ini->ctrl.oncs & NVME_ONCS_DATASET_MANAGEMENT)
 		ops |= 1u << BIO_UNMAP;

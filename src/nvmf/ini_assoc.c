@@ -133,6 +133,10 @@ static int ini_controller_up(struct fiber *f, struct ini *ini, bool first)
 		ini->ctrl.queues = ctrl.queues;
 		return 0;
 	}
+	if (ctrl.max_io_bytes < ns.block_size)
+		return fiber_fail(f, -EPROTO,
+				  "it takes %" PRIu64 " bytes at a time, not a block of %" PRIu32,
+				  ctrl.max_io_bytes, ns.block_size);
 	ini->ctrl = ctrl;
 	ini->ns = ns;
 	return 0;
@@ -165,6 +169,8 @@ int ini_assoc_up(struct fiber *f, struct ini *ini, bool first)
 
 	ini->admin->generation = ini->generation;
 	r = ini_admin_start(f, ini);
+	if (r == 0 && (ini->leaving || ini->stopping))
+		r = fiber_fail(f, -ECANCELED, "somebody leaves");
 	if (r == 0)
 		r = ini_controller_up(f, ini, first);
 	if (r == 0)
@@ -202,4 +208,11 @@ void ini_assoc_lock(struct fiber *f, struct ini *ini)
 	int r = latch_lock(f, &ini->latch);
 
 	must(r == 0);
+}
+
+/* Later than the check in ini_assoc_up() every wait is for the admin queue, or for a connection. */
+void ini_assoc_hurry(struct ini *ini)
+{
+	if (ini->state == INI_DOWN)
+		ini_queue_lost(ini->admin, -ECANCELED, "somebody leaves");
 }

@@ -104,7 +104,10 @@ static int ini_leave_home(struct fiber *f, void *arg)
 {
 	struct ini_chan_call *call = arg;
 
+	call->ini->leaving++;
+	ini_assoc_hurry(call->ini);
 	ini_assoc_lock(f, call->ini);
+	call->ini->leaving--;
 	ini_visit(f, call->ini, call->q, ini_at_leave);
 	ini_unlist_queue(call->ini, call->q);
 	latch_unlock(f, &call->ini->latch);

@@ -164,6 +164,7 @@ void ini_keeper_close(struct fiber *f, struct ini *ini)
 {
 	ini->stopping = true;
 	event_set(&ini->wake);
+	ini_assoc_hurry(ini);
 	fiber_join(f, ini->keeper);
 	must(list_empty(&ini->queues));
 	timer_stop(&ini->keep_alive);

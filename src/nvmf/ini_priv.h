@@ -319,6 +319,7 @@ struct ini {
 	struct fiber *keeper;
 	struct event wake; /* of the keeper: one of these */
 	bool lost, changed, stopping;
+	unsigned leaving; /* channels that wait for the latch to go */
 	struct timer keep_alive;
 	bool keep_alive_sent;
 	struct prng prng;
@@ -334,6 +335,8 @@ void ini_assoc_lost(struct ini_queue *q);
 bool ini_is_loss(int r);
 
 void ini_assoc_lock(struct fiber *f, struct ini *ini);
+/* Who wants the latch for an end (ini->leaving, ->stopping) does not wait for a return to succeed. */
+void ini_assoc_hurry(struct ini *ini);
 /* Under the latch. All queues are there, or (failed) all are idle. */
 MUST_USE int ini_assoc_up(struct fiber *f, struct ini *ini, bool first);
 void ini_assoc_down(struct fiber *f, struct ini *ini);

@@ -145,6 +145,9 @@ RIG_TEST(the_disk_is_described_as_the_controller_says)
 	assert_int_equal(bdev->limits.queue_depth, 5);
 	assert_int_equal(bdev->limits.max_blocks, 65536 / 512);
 	bdev_close(f, bdev);
+	fake->block_size = 16384;
+	fake->mdts = 1;
+	rig_refused(f, fake_uri(fake, "", uri), -EPROTO, "8192 bytes at a time");
 	fake_free(f, fake);
 }
 

@@ -105,6 +105,22 @@ static int one_read(struct fiber *f, struct one *one)
 	while (!(cond))                                     \
 	assert_int_equal(fiber_sleep(f, MS), 0)
 
+struct mute {
+	uint8_t opcode;
+	unsigned times;
+	bool admin;
+};
+
+static bool mute_script(struct fake_conn *conn, const struct nvme_sqe *sqe, void *ctx)
+{
+	struct mute *mute = ctx;
+
+	if (mute->times == 0 || sqe->opcode != mute->opcode || (conn->qid == 0) != mute->admin)
+		return false;
+	mute->times--;
+	return true;
+}
+
 RIG_TEST(requests_wait_for_the_controller_up_to_a_limit_and_then_fail_at_once)
 {
 	struct one *one = one_new(f, "wait_ms=20");
@@ -173,6 +189,20 @@ RIG_TEST(a_disk_closes_while_its_controller_is_away)
 	fiber_clear(f);
 	bdev_chan_close(f, late);
 	one_free(f, one);
+}
+
+RIG_TEST(a_disk_closes_while_its_controller_says_nothing)
+{
+	struct one *one = one_new(f, "wait_ms=1&timeout_ms=86400000&connect_ms=86400000&kato_ms=0");
+	struct mute mute = {NVME_ADMIN_IDENTIFY, UINT32_MAX, true};
+
+	(void)rig;
+	one->fake->script = mute_script;
+	one->fake->script_ctx = &mute;
+	fake_close_all(one->fake);
+	assert_int_equal(one_read(f, one), -ETIMEDOUT);
+	UNTIL(mute.times < UINT32_MAX);
+	one_free(f, one); /* does not wait for an answer */
 }
 
 RIG_TEST(a_stranger_is_not_written_to)
@@ -254,22 +284,6 @@ RIG_TEST(rescan_looks_at_the_size)
 }
 
 /* ---- time ------------------------------------------------------------------------------------------ */
-
-struct mute {
-	uint8_t opcode;
-	unsigned times;
-	bool admin;
-};
-
-static bool mute_script(struct fake_conn *conn, const struct nvme_sqe *sqe, void *ctx)
-{
-	struct mute *mute = ctx;
-
-	if (mute->times == 0 || sqe->opcode != mute->opcode || (conn->qid == 0) != mute->admin)
-		return false;
-	mute->times--;
-	return true;
-}
 
 RIG_TEST(a_request_without_an_answer_ends_the_connection_and_is_done_again)
 {
@@ -471,6 +485,7 @@ int main(void)
 		cmocka_unit_test(requests_do_not_wait_for_a_controller_that_refuses_us),
 		cmocka_unit_test(a_controller_that_is_away_too_long_is_given_up),
 		cmocka_unit_test(a_disk_closes_while_its_controller_is_away),
+		cmocka_unit_test(a_disk_closes_while_its_controller_says_nothing),
 		cmocka_unit_test(a_stranger_is_not_written_to),
 		cmocka_unit_test(a_controller_that_takes_less_than_before_is_a_stranger),
 		cmocka_unit_test(a_namespace_that_shrank_is_removed_and_one_that_grew_is_resized),
