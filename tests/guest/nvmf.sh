@@ -395,6 +395,23 @@ file_systems() {
 	check "disconnect after file systems" disconnect
 }
 
+# two thin replicas of a pool that cannot bear both full: what one gives back, the other takes
+pool_space() {
+	check "connect for pool space" connect -i 2 || return
+	until_true 200 has_disk 3 && until_true 200 has_disk 4
+	check "replica a: mkfs.ext4" mkfs.ext4 -Fq "/dev/$(disk 3)"
+	check "replica a: mount" mount "/dev/$(disk 3)" $MNT
+	check "replica a: 70 MiB" dd if=/dev/urandom of=$MNT/file bs=1M count=70 conv=fsync status=none
+	rm $MNT/file
+	sync
+	check "replica a: fstrim" fstrim $MNT
+	check "replica b: the 70 MiB that were freed" \
+		dd if=/dev/urandom of="/dev/$(disk 4)" bs=1M count=70 oflag=direct conv=fsync status=none
+	check "replica a: umount" umount $MNT
+	check "replica a: fsck" fsck.ext4 -fn "/dev/$(disk 3)"
+	check "disconnect after pool space" disconnect
+}
+
 # --- changes seen live ---
 
 changes() {

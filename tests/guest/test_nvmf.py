@@ -5,7 +5,8 @@ test_nvmf - the Linux kernel's own NVMe/TCP host, in the guest, against our targ
 
   test_nvmf.py MAYASTOR [--long] [--sections "connections commands ..."] [--keep DIR]
 
-The target serves two files (512 and 4096 bytes a block) on a loopback port; the guest reaches it
+The target serves two files (512 and 4096 bytes a block) and two thin replicas of one pool, which
+cannot both be full, on a loopback port; the guest reaches it
 as 10.0.2.2 and runs nvmf.sh, all sections in one boot. Each of its checks is a TAP case here, and
 so is each field of what nvme-cli printed as JSON (FIELDS). --long: 100 connection losses and
 10 minutes of fio instead of 5 losses and seconds.
@@ -29,7 +30,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 NQN = "nqn.2026-01.io.mayastor:guest"
 HOSTID = "5e7a0000-0000-4000-8000-00000000aaaa"
 HOSTNQN = f"nqn.2014-08.org.nvmexpress:uuid:{HOSTID}"
-SECTIONS = "connections commands reservations file_systems changes losses"
+SECTIONS = "connections commands reservations file_systems pool_space changes losses"
 SIZE = 512 << 20
 GROW = 64 << 20
 SKIPPED = 77
@@ -45,9 +46,16 @@ class Target:
             with open(path, "wb") as file:
                 file.truncate(SIZE)
         self.uris = [f"file://{self.files[0]}", f"file://{self.files[1]}?blk_size=4096"]
+        pool = f"{directory}/pool"
+        with open(pool, "wb") as file:
+            file.truncate(128 << 20)
+        self.make(mayastor, "pool", "create", "thin", pool)
+        for name in ("a", "b"):
+            self.make(mayastor, "replica", "create", f"thin/{name}", "--size", "100MiB", pool)
+            self.uris.append(f"pool:///thin/{name}")
         self.child = subprocess.Popen(
-            [mayastor, "export", "nvmf", "--listen", "127.0.0.1:0", "--nqn", NQN,
-             "--ns", self.uris[0], "--ns", self.uris[1]],
+            [mayastor, "export", "nvmf", "--listen", "127.0.0.1:0", "--pool", pool, "--nqn", NQN,
+             *(word for uri in self.uris for word in ("--ns", uri))],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = None
         for line in self.child.stdout:
@@ -55,6 +63,12 @@ class Target:
             if match:
                 self.port = int(match[1])
                 break
+
+    @staticmethod
+    def make(*argv):
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print(f"# {' '.join(argv)}: {done.stdout}")
 
     def tell(self, command):
         """One command; its answer."""
