@@ -235,7 +235,7 @@ static void any_body(struct fiber *f, struct rig *rig)
 			tgt_ctrl_admin_reset(any.ar.a);
 		state_check(&any);
 	}
-	print_message("%u answered, %u refused, %u waited\n", any.answered, any.refused,
+	print_message("# %u answered, %u refused, %u waited\n", any.answered, any.refused,
 		      any.waited);
 	assert_true(any.answered > COMMANDS / 10 && any.refused > COMMANDS / 20 && any.waited > 0);
 	admin_rig_stop(&any.ar);
@@ -250,7 +250,7 @@ static void any_command_is_answered_once(void **state)
 	uint64_t first = given ? strtoull(given, NULL, 0) : 1;
 
 	for (uint64_t seed = first; seed <= (given ? first : 4); seed++) {
-		print_message("ADMIN_ANY_SEED=%llu\n", (unsigned long long)seed);
+		print_message("# ADMIN_ANY_SEED=%llu\n", (unsigned long long)seed);
 		rig_run(1, any_body, &seed);
 	}
 }
