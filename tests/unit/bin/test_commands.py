@@ -186,6 +186,23 @@ def a_pool_with_replicas_is_destroyed_only_by_force(w):
 
 
 @case
+def a_damaged_pool_is_reported_and_left_alone(w):
+    w.disk("a")
+    w.good("pool create tank $D/a")
+    w.good("replica create tank/v --size 1m $D/a")
+    with open(w.path("a"), "r+b") as file:
+        for at in range(0, 64 * MIB, 4096):
+            head = os.pread(file.fileno(), 12, at)
+            if head[:4] == b"MSP1" and head[8] == 5:  # leaves of trees
+                os.pwrite(file.fileno(), b"\xa5", at + 100)
+    done = w.run("pool check $D/a")
+    assert done.returncode == FOUND and "checksum" in done.stdout and " errors, " in done.stdout, done
+    w.refused("replica create tank/w --size 1m $D/a", "pool 'tank' is read-only: ")
+    done = w.run("pool dump $D/a")
+    assert done.returncode == FAILED and "clusters of 65536" in done.stdout and "checksum" in done.stderr, done
+
+
+@case
 def help_is_complete(w):
     for noun, verbs in (("pool", "create list grow add destroy check dump"),
                         ("replica", "create list resize rename snapshot clone destroy")):
