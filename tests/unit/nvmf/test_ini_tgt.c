@@ -12,6 +12,9 @@
 #define NQN "nqn.2026-11.test:pair"
 #define MS  1000000u
 
+/* However slow the machine is. */
+#define PATIENT "timeout_ms=86400000&connect_ms=86400000&wait_ms=86400000&loss_ms=86400000&kato_ms=0"
+
 struct pair {
 	struct tgt *tgt;
 	struct tgt_port *port;
@@ -113,10 +116,10 @@ static void losses_body(struct fiber *f, struct rig *rig)
 	char uri[512];
 
 	pair_open(f, &pair, rig->reactors, "malloc:///m?size_mb=2", false);
-	bdev = rig_open(f, pair_uri(&pair, "", uri)); /* who opens while nobody listens is refused */
+	bdev = rig_open(f, pair_uri(&pair, PATIENT, uri)); /* who opens while nobody listens is refused */
 	assert_int_equal(fiber_start(fiber_reactor(f), "breaker", breaker_main, &breaker, &fiber), 0);
 	while (breaker.times < 5)
-		rig_integrity(f, rig, pair_uri(&pair, "", uri), 30, 7);
+		rig_integrity(f, rig, uri, 30, 7);
 	breaker.stop = true;
 	assert_int_equal(fiber_join(f, fiber), 0);
 	bdev_close(f, bdev);
@@ -308,7 +311,7 @@ RIG_TEST(without_memory_it_fails_cleanly_or_goes_on)
 	char uri[512];
 
 	pair_open(f, &pair, 1, "malloc:///m?size_mb=2", false);
-	pair_uri(&pair, "timeout_ms=300&connect_ms=300&wait_ms=100", uri);
+	pair_uri(&pair, "timeout_ms=2000&connect_ms=2000&wait_ms=2000", uri);
 	while (starved_once(f, rig, uri, nth))
 		nth++;
 	assert_true(nth > 10);
