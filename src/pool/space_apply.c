@@ -163,18 +163,32 @@ static int group_close(struct fiber *f, struct pool *pool, struct group_edit *g)
 
 /* ---- one cluster ------------------------------------------------------------------------------ */
 
-static void cluster_first(struct pool *pool, struct group_edit *g, uint64_t cluster)
+/* SP2: it was claimed; else some tree leads to a cluster that is counted free (P6). */
+static int claim_use(struct fiber *f, struct pool *pool, uint64_t key, uint64_t cluster)
 {
-	struct space_group *group = map_u64_get(&pool->space.groups, g->key);
+	struct space_group *group = map_u64_get(&pool->space.groups, key);
 
-	must(group && group->claims > 0); /* SP2: it was claimed */
+	if (!group || group->claims == 0)
+		return fiber_fail(f, -EILSEQ,
+				  "pool '%s': cluster %#" PRIx64 " is in use, but counted free",
+				  pool->super.name, cluster);
 	group->claims--;
 	pool->space.claimed--;
+	return 0;
+}
+
+static int cluster_first(struct fiber *f, struct pool *pool, struct group_edit *g, uint64_t cluster)
+{
+	int r = claim_use(f, pool, g->key, cluster);
+
+	if (r < 0)
+		return r;
 	g->value.free--;
 	if (map_u64_get(&pool->refs.clusters, cluster))
 		pool->super.meta_clusters++;
 	else
 		pool->super.data_clusters++;
+	return 0;
 }
 
 /* A metadata cluster that is given back counts as data by now (txn.c). */
@@ -187,13 +201,13 @@ static int cluster_last(struct pool *pool, struct group_edit *g, uint64_t cluste
 }
 
 /* Used and freed within one transaction: reads may still be going on there, so it waits like any other (P3). */
-static int cluster_never(struct pool *pool, const struct group_edit *g, uint64_t cluster)
+static int cluster_never(struct fiber *f, struct pool *pool, const struct group_edit *g,
+			 uint64_t cluster)
 {
-	struct space_group *group = map_u64_get(&pool->space.groups, g->key);
+	int r = claim_use(f, pool, g->key, cluster);
 
-	must(group && group->claims > 0); /* SP2 */
-	group->claims--;
-	pool->space.claimed--;
+	if (r < 0)
+		return r;
 	pool->space.quarantined++;
 	return names_add(&pool->space.freed, pool->mem, cluster);
 }
@@ -214,7 +228,7 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 				  "pool '%s': cluster %#" PRIx64 " freed more often than used",
 				  pool->super.name, cluster);
 	if (change == 0)
-		return old ? 0 : cluster_never(pool, g, cluster);
+		return old ? 0 : cluster_never(f, pool, g, cluster);
 	count = old + (uint64_t)change;
 	if (old >= SPACE_COUNT_MANY || count >= SPACE_COUNT_MANY)
 		r = many_set(f, pool, g->many, cluster, old, count);
@@ -223,7 +237,7 @@ static int cluster_apply(struct fiber *f, struct pool *pool, struct group_edit *
 	count2_set(g->page->bytes, bit, (unsigned)min_u64(count, SPACE_COUNT_MANY));
 	pool->txn.unshares |= change < 0 && count > 0;
 	if (old == 0)
-		cluster_first(pool, g, cluster);
+		r = cluster_first(f, pool, g, cluster);
 	else if (count == 0)
 		r = cluster_last(pool, g, cluster);
 	return r;
