@@ -13,7 +13,7 @@ quickstart: ## set up, build, and show what works on this machine
 	@tools/build release
 	@bench/quickstart build/release
 
-check: ## set up, build twice (sanitizers, release), run every test (< 5 minutes)
+check: ## set up, build twice (sanitizers, release), run every test (about 10 minutes)
 	@tools/bootstrap build check bench
 	@tools/check
 

@@ -6,7 +6,7 @@
  *
  *	write,lba:100-199,nth:3,status:ENOSPC
  *
- *	read write flush zeroes unmap compare compare-write    ops; none of them: all
+ *	read write flush write-zeroes unmap compare compare-write    ops; none of them: all
  *	lba:N  lba:FIRST-LAST	touches one of these blocks
  *	nth:N			only the Nth request that fits (from 1)
  *	every:N			every Nth
