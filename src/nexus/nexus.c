@@ -102,7 +102,6 @@ static void nexus_lists(struct nexus *n)
 	list_init(&n->held);
 	list_init(&n->writes);
 	list_init(&n->ranges);
-	list_init(&n->mending);
 	latch_init(&n->admin);
 	event_init(&n->idle);
 	event_set(&n->idle);

@@ -146,7 +146,6 @@ struct nexus {
 	uint64_t serial;
 	struct slab ios;
 	struct nexus_active active;
-	struct list mending;	    /* requests that failed alike */
 	struct event retire_needed; /* of the fiber of retire.c */
 	struct fiber *retirer;
 	uint64_t term; /* of the lease, in which the record was seen to be ours */

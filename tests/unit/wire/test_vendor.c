@@ -26,7 +26,10 @@ static void a_command_survives_the_wire(void **state)
 	assert_true(le64_get(bytes + 48) == UINT64_C(0x1122334455667788));
 	assert_int_equal(nvme_sqe_dir(&sqe), NVME_DIR_TO_CONTROLLER);
 	back = nvme_vendor_decode(&sqe);
-	assert_memory_equal(&back, &cmd, sizeof(cmd));
+	assert_int_equal(back.opcode, cmd.opcode); /* field by field: the struct has holes */
+	assert_int_equal(back.function, cmd.function);
+	assert_int_equal(back.arg, cmd.arg);
+	assert_true(back.value == cmd.value);
 }
 
 static void an_offer_is_told_by_its_magic(void **state)
