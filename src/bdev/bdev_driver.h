@@ -3,8 +3,9 @@
  * bdev_driver - how to make a disk. One const table a driver, named in engine/drivers.c.
  *
  * DR1. open() fills struct bdev but for name (if it leaves it empty: the URI's scheme and
- *      path) and core. It has checked and worded everything: a driver never asserts on input.
- *      What it is made of it opens with the same fiber, so that loops and depth are noticed.
+ *      path), core, and driver (unless another table of the scheme has its abilities). It has
+ *      checked and worded everything: a driver never asserts on input. What it is made of it
+ *      opens with the same fiber, so that loops and depth are noticed.
  * DR2. submit() runs on the channel's reactor and sees only what the table's and the bdev's
  *      limits allow: whole, in range, aligned, within max_blocks and iov_max, not across a
  *      boundary, an op it said it can do. It may complete at once: from inside submit()
@@ -22,6 +23,7 @@ struct bdev_env;
 struct io;
 struct nexus_table;
 struct pool_table;
+struct tgt;
 struct bdev_replica_ops;
 struct bdev_resv_ops;
 struct bdev_status_ops;
@@ -39,13 +41,18 @@ struct bdev_param {
 
 struct bdev_driver {
 	const char *scheme;
-	const char *const *aliases;	  /* NULL-terminated, or NULL */
-	const char *help;		  /* one line */
-	const struct bdev_param *params;  /* ends with an empty name */
+	const char *const *aliases;	 /* NULL-terminated, or NULL */
+	const char *help;		 /* one line */
+	const struct bdev_param *params; /* ends with an empty name */
 
 	int (*open)(struct fiber *f, const struct uri *uri, struct bdev **ret);
 	void (*close)(struct fiber *f, struct bdev *bdev);
 	int (*rescan)(struct fiber *f, struct bdev *bdev); /* NULL: the size never changes */
+	/*
+	 * NULL: never. Asked before open(): does this URI only lead back to a disk that is open
+	 * here? > 0: that one is shared, by the name given; 0: no; < 0: an error.
+	 */
+	int (*is_here)(struct fiber *f, const struct uri *uri, char ret_name[BDEV_NAME_MAX]);
 
 	size_t chan_bytes;
 	int (*chan_open)(struct fiber *f, struct bdev_chan *chan);
@@ -79,8 +86,8 @@ void bio_complete(struct bio *bio, int status);
  */
 struct bdev_lane {
 	struct bdev_chan *from, *to; /* borrowed */
-	uint32_t ready;	       /* 1 << bio_kind() of what may pass now */
-	bool *wrote;	       /* borrowed; set when a WRITE has ended, before it is counted out */
+	uint32_t ready;		     /* 1 << bio_kind() of what may pass now */
+	bool *wrote; /* borrowed; set when a WRITE has ended, before it is counted out */
 	struct bdev_lane_core *core; /* the layer's */
 };
 
@@ -133,8 +140,9 @@ struct bdev_env {
 	const struct bdev_driver *const *drivers; /* NULL-terminated */
 	struct bdev_table *table;		  /* open bdevs of this node */
 	struct reactor *home;			  /* reactor 0: where tables and claims live */
-	struct pool_table *pools;		  /* pools of this node, for the driver that knows them; NULL: none */
-	struct nexus_table *nexuses;		  /* the same, of nexuses */
+	struct pool_table *pools; /* pools of this node, for the driver that knows them; NULL: none */
+	struct nexus_table *nexuses; /* the same, of nexuses */
+	struct tgt *target;	     /* what this node serves over NVMe/TCP; NULL: nothing */
 };
 
 MUST_USE int bdev_table_new(struct io *io, struct bdev_table **ret);

@@ -282,8 +282,9 @@ static int core_adopt(struct fiber *f, struct bdev_core *core, const struct bdev
 		return fiber_fail(f, r, "%s: 'uuid' is not a UUID", core->key);
 	if (r == 0 && uuid_is_nil(&bdev->uuid))
 		bdev->uuid = uuid;
-	must(!bdev->driver || bdev->driver == driver);
-	bdev->driver = driver;
+	if (!bdev->driver)
+		bdev->driver = driver;
+	must(strcmp(bdev->driver->scheme, driver->scheme) == 0); /* DR1 */
 	if (bdev->is_removed)
 		return fiber_fail(f, -ENODEV, "%s: the disk went away", core->key);
 	limits_complete(bdev);
@@ -350,6 +351,18 @@ struct open_call {
 	struct bdev_core *core;
 };
 
+static int find_home(struct fiber *f, void *arg)
+{
+	struct open_call *call = arg;
+	int r = core_get(f, env_of(f)->table, call->name, &call->core);
+
+	if (r < 0)
+		return r;
+	if (!call->core)
+		return fiber_fail(f, -ENODEV, "no disk named '%s' is open", call->name);
+	return core_share(f, call->core, NULL);
+}
+
 static int open_home(struct fiber *f, void *arg)
 {
 	const struct bdev_env *env = env_of(f);
@@ -358,6 +371,12 @@ static int open_home(struct fiber *f, void *arg)
 	char key[BDEV_NAME_MAX];
 	int r = driver_for(f, env, call->uri, &driver);
 
+	if (r == 0 && driver->is_here)
+		r = driver->is_here(f, call->uri, key);
+	if (r > 0) {
+		call->name = key;
+		return find_home(f, call);
+	}
 	if (r < 0)
 		return r;
 	r = key_make(f, driver, call->uri, key);
@@ -387,18 +406,6 @@ int bdev_open(struct fiber *f, const char *text, struct bdev **ret)
 	int r = uri_parse(fiber_io(f)->mem, text, &uri, fiber_err(f));
 
 	return r < 0 ? r : bdev_open_uri(f, uri, ret);
-}
-
-static int find_home(struct fiber *f, void *arg)
-{
-	struct open_call *call = arg;
-	int r = core_get(f, env_of(f)->table, call->name, &call->core);
-
-	if (r < 0)
-		return r;
-	if (!call->core)
-		return fiber_fail(f, -ENODEV, "no disk named '%s' is open", call->name);
-	return core_share(f, call->core, NULL);
 }
 
 int bdev_find(struct fiber *f, const char *name, struct bdev **ret)

@@ -6,6 +6,7 @@
 
 #define RIG_FIBERS 12
 
+#include "base/uri.h"
 #include "bdev/replica.h"
 #include "bdev/resv.h"
 #include "bdev/status.h"
@@ -410,6 +411,70 @@ static void a_node_has_at_most_so_many_disks(void **state)
 	free(many);
 }
 
+/* far://name/ leads back to tiny:///name if that is open here; far itself has a table of its own for them. */
+static int far_is_here(struct fiber *f, const struct uri *uri, char ret_name[BDEV_NAME_MAX])
+{
+	struct bdev *bdev;
+
+	snprintf(ret_name, BDEV_NAME_MAX, "tiny:///%s", uri_host(uri));
+	if (strcmp(uri_host(uri), "bad") == 0)
+		return fiber_fail(f, -EPROTO, "far: a bad host");
+	if (bdev_find(f, ret_name, &bdev) < 0) {
+		fiber_clear(f);
+		return 0;
+	}
+	bdev_close(f, bdev);
+	return 1;
+}
+
+static const struct bdev_driver far_other = { .scheme = "far",
+					      .open = tiny_open,
+					      .close = tiny_close };
+
+static int far_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
+{
+	int r = tiny_open(f, uri, ret);
+
+	if (r == 0)
+		(*ret)->driver = &far_other;
+	return r;
+}
+
+static const struct bdev_driver far_driver = {
+	.scheme = "far", .open = far_open, .close = tiny_close, .is_here = far_is_here
+};
+static const struct bdev_driver *const far_drivers[] = { &tiny_driver, &far_driver, NULL };
+
+static int far_fn(struct fiber *f, void *arg)
+{
+	struct bdev *tiny, *here, *far;
+
+	(void)arg;
+	assert_int_equal(bdev_open(f, "far://bad/x", &far), -EPROTO);
+	fiber_clear(f);
+	assert_int_equal(bdev_open(f, "far://a/x", &far), 0); /* nothing is open here */
+	assert_ptr_equal(far->driver, &far_other);
+	assert_string_equal(far->name, "far://a/x");
+	bdev_close(f, far);
+	assert_int_equal(bdev_open(f, "tiny:///a", &tiny), 0);
+	assert_int_equal(bdev_open(f, "far://a/x", &here), 0);
+	assert_ptr_equal(here, tiny);
+	bdev_close(f, tiny); /* it is counted: still open */
+	assert_ptr_equal(here->driver, &tiny_driver);
+	bdev_close(f, here);
+	return 0;
+}
+
+static void a_uri_that_leads_back_here_shares_the_disk(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	assert_int_equal(rig_init_drivers(&rig, 1, far_drivers, 0), 0);
+	assert_int_equal(rig_fiber(&rig, 0, far_fn, NULL, NULL), 0);
+	rig_fini(&rig);
+}
+
 static int rescan_fn(struct fiber *f, void *arg)
 {
 	return bdev_rescan(f, ((struct rig_disk *)arg)->bdev);
@@ -561,6 +626,7 @@ int main(void)
 		cmocka_unit_test(a_disk_may_grow_or_go_while_it_is_opened),
 		cmocka_unit_test(home_without_fibers_is_waited_for),
 		cmocka_unit_test(a_node_has_at_most_so_many_disks),
+		cmocka_unit_test(a_uri_that_leads_back_here_shares_the_disk),
 		cmocka_unit_test(a_disk_without_extras_has_the_common_ones),
 		cmocka_unit_test(block_status_is_data_unless_the_driver_knows),
 		cmocka_unit_test(a_driver_with_wrong_limits_is_noticed),
