@@ -277,6 +277,12 @@ void nexus_refuse_all(struct nexus *n)
 	io_run_all(&n->active.waiting);
 }
 
+void nexus_refuse(struct nexus *n)
+{
+	if (n->state != NEXUS_DEPOSED && n->state != NEXUS_CLOSING)
+		nexus_refuse_all(n);
+}
+
 static void nexus_drain(struct fiber *f, struct nexus *n)
 {
 	nexus_each_child(n, child)

@@ -74,6 +74,11 @@ MUST_USE int nexus_open(struct fiber *f, struct nexus_table *table, const struct
 void nexus_close(struct fiber *f, struct nexus *nexus);
 /* Stop as a crash would: nothing is flushed, nothing said. */
 void nexus_abandon(struct fiber *f, struct nexus *nexus);
+/*
+ * It cannot serve, and shall end: what waits ends with -ENODEV, and what comes. For who has its
+ * disk open and must wait for requests before nexus_close(). It will not be left clean.
+ */
+void nexus_refuse(struct nexus *nexus);
 /* The record goes; members are let go. It is closed. */
 MUST_USE int nexus_destroy(struct fiber *f, struct nexus_table *table, const struct uuid *volume);
 

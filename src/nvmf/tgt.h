@@ -150,7 +150,8 @@ struct tgt_subsys_args {
 	bool allow_any_host;		 /* else those of tgt_host_allow() */
 	bool multipath;			 /* one host may have associations through several ports */
 	bool fence;			 /* a replica: monotonic keys, tokens; one namespace only */
-	bool no_reservations;		 /* RESCAP 0 */
+	bool no_reservations;		 /* RESCAP 0; a deposed disk is an inaccessible path */
+	uint64_t ana_count;		 /* the ANA change count begins here */
 	bool vendor;			 /* replica control commands are offered */
 };
 

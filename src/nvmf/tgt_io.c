@@ -142,11 +142,22 @@ static void io_finish(struct tgt_req *req, uint16_t status)
 		tgt_conn_settle(conn);
 }
 
+/*
+ * Where there are no reservations a disk that is deposed, or goes, is a matter of the path: the
+ * host takes another one.
+ */
+static uint16_t io_status(const struct tgt_req *req, int error)
+{
+	if (unlikely(error == -ESTALE || error == -ENODEV) && req->view->rules.is_one_of_many)
+		return NVME_ANA_INACCESSIBLE;
+	return nvme_status_of_error(error);
+}
+
 static void io_bio_done(struct bio *bio)
 {
 	struct tgt_bio *tb = container_of(bio, struct tgt_bio, bio);
 
-	io_finish(tb->req, nvme_status_of_error(bio->status));
+	io_finish(tb->req, io_status(tb->req, bio->status));
 }
 
 /* ---- dataset management: one range after the other --------------------------------------- */
@@ -158,7 +169,7 @@ static void dsm_bio_done(struct bio *bio)
 	struct tgt_bio *tb = container_of(bio, struct tgt_bio, bio);
 
 	if (bio->status < 0 && bio->status != -ENOTSUP)
-		io_finish(tb->req, nvme_status_of_error(bio->status));
+		io_finish(tb->req, io_status(tb->req, bio->status));
 	else
 		dsm_next(tb->req);
 }

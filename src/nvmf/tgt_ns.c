@@ -245,6 +245,7 @@ static void ns_show(struct fiber *f, struct tgt_ns *ns, const struct tgt_ns_args
 	names_set(ns, &args->uuid);
 	ns->shift = (uint8_t)__builtin_ctz(ns->bdev->block_size);
 	ns->rules.is_read_only = args->read_only || ns->bdev->read_only;
+	ns->rules.is_one_of_many = ns->subsys->no_reservations;
 	ns->rules.ana = ns->subsys->ana_state[ns->ana_group - 1];
 	ns->rules.is_visible = true;
 	tgt_resv_rules_set(ns);

@@ -134,6 +134,7 @@ struct tgt_ns_rules {
 	bool is_visible;	 /* else: Invalid Namespace */
 	bool is_paused;		 /* commands wait */
 	bool is_read_only;	 /* writes: Namespace is Write Protected */
+	bool is_one_of_many;	 /* a path to a volume that other targets have, too */
 	uint8_t ana;		 /* enum tgt_ana_state */
 	uint8_t resv_type;	 /* enum nvme_resv_type; NONE, WRITE_EXCLUSIVE, EXCLUSIVE_ACCESS */
 	struct uuid resv_holder; /* host identifier */

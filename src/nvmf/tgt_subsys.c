@@ -124,6 +124,7 @@ static void args_take(struct tgt_subsys *subsys, const struct tgt_subsys_args *a
 	subsys->multipath = args->multipath;
 	subsys->fence = args->fence;
 	subsys->no_reservations = args->no_reservations;
+	subsys->ana_count = args->ana_count;
 	subsys->vendor = args->vendor;
 	subsys->on_all_ports = true;
 	for (unsigned i = 0; i < TGT_ANA_GROUPS_MAX; i++)
