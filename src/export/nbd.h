@@ -39,8 +39,13 @@ struct nbd_server;
 #define NBD_DESCRIPTION_MAX    255u
 #define NBD_LISTENERS_MAX      16u
 #define NBD_CONNS_DEFAULT      1024u
-#define NBD_CONNS_PEER_DEFAULT 64u	      /* of one address; Unix sockets have none */
+#define NBD_CONNS_PEER_DEFAULT 64u /* of one address; Unix sockets have none */
+#define NBD_ACCEPTS_PER_S      1000u
+#define NBD_ACCEPTS_BURST      2000u
 #define NBD_INFLIGHT_DEFAULT   256u	      /* requests of a connection */
+#define NBD_REQS_MAX	       4096u	      /* ... of a share, on a reactor */
+#define NBD_SLOW_FIBERS_MAX    8u	      /* that look for holes, on a reactor */
+#define NBD_BUF_KEPT_MAX       (16ull << 20)  /* bytes kept for the next, on a reactor */
 #define NBD_MEMORY_DEFAULT     (256ull << 20) /* payloads of a server */
 #define NBD_SHAKE_DEFAULT_NS   30000000000ull /* from the accept to transmission */
 #define NBD_MESSAGE_DEFAULT_NS 10000000000ull /* a message that has begun ... */
@@ -99,12 +104,14 @@ enum nbd_drop {
 };
 
 struct nbd_stats {
-	uint64_t conns, conns_now, conns_refused; /* refused: conns_max, conns_peer_max */
+	uint64_t conns, conns_now, conns_refused; /* refused: too many, too fast */
 	uint64_t dropped[NBD_DROPS];
 	uint64_t options, requests, errors;
 	uint64_t read_bytes, written_bytes, hole_bytes; /* holes are told, not sent */
 	uint64_t sends, starved;			/* starved: waits for memory */
 	uint64_t memory_bytes;				/* of payloads now */
+	uint64_t kept_bytes;				/* ... and for the next ones */
+	uint64_t slow_fibers_most;			/* that looked for holes at once */
 };
 
 void nbd_server_stats(struct fiber *f, struct nbd_server *server, struct nbd_stats *ret);

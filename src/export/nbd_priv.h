@@ -18,6 +18,7 @@
 #ifndef EXPORT_NBD_PRIV_H
 #define EXPORT_NBD_PRIV_H
 
+#include "base/bucket.h"
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "base/slab.h"
@@ -38,7 +39,6 @@ struct nbd_side;
 
 #define NBD_BUF_MIN	 4096u
 #define NBD_BUF_CLASSES	 9u /* 4 KiB .. 1 MiB are kept for the next; larger ones go back */
-#define NBD_BUF_KEPT_MAX (16ull << 20) /* bytes, a side */
 
 struct nbd_bufs {
 	struct io *io;
@@ -64,7 +64,6 @@ struct nbd_share {
 	char description[NBD_DESCRIPTION_MAX + 1];
 };
 
-#define NBD_REQS_MAX	 4096u /* of a view */
 #define NBD_REGION_SHIFT 22    /* 4 MiB, of which is known whether they are all data */
 #define NBD_REGIONS	 256u
 
@@ -85,7 +84,6 @@ struct nbd_view {
 #define NBD_SPARSE_MIN	    65536u /* reads of less are not asked for holes */
 #define NBD_SPARSE_PARTS    16u	   /* of one read; what is behind is data */
 #define NBD_STATUS_EXTENTS  511u   /* of an answer: with its head a buffer of NBD_BUF_MIN */
-#define NBD_SLOW_FIBERS_MAX 8u	   /* of a side */
 
 struct nbd_part {
 	uint32_t at, length; /* of the request */
@@ -283,6 +281,7 @@ struct nbd_server {
 	unsigned listener_count;
 	struct list conns; /* home_link */
 	unsigned conn_count;
+	struct bucket accepts;
 	struct event conns_idle;
 	unsigned side_count, turn;
 	uint64_t conns_total, conns_refused, next_id;

@@ -87,12 +87,14 @@ static bool peer_is(const struct io_addr *a, const struct io_addr *b)
 	return a->family == b->family && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
-static bool server_has_room(const struct nbd_server *server, const struct io_addr *peer)
+static bool server_has_room(struct nbd_server *server, const struct io_addr *peer)
 {
 	const struct nbd_conn *conn;
 	uint32_t same = 0;
 
 	if (server->conn_count >= server->opts.conns_max)
+		return false;
+	if (!bucket_take(&server->accepts, reactor_now(server->home)))
 		return false;
 	if (peer->family == AF_UNIX || peer->family == AF_UNSPEC)
 		return true;
@@ -215,6 +217,8 @@ static int side_stats(struct fiber *f, void *arg)
 	sum->sends += side->stats.sends;
 	sum->starved += side->stats.starved;
 	sum->memory_bytes += side->bufs.used_bytes;
+	sum->kept_bytes += side->bufs.kept_bytes;
+	sum->slow_fibers_most = max_u64(sum->slow_fibers_most, side->stats.slow_fibers_most);
 	return 0;
 }
 
@@ -357,6 +361,8 @@ int nbd_server_new(struct fiber *f, const struct nbd_opts *opts, struct nbd_serv
 	server->opts = *opts;
 	opts_fill(&server->opts, reactors_there(server->home));
 	server->side_count = server->opts.reactors;
+	bucket_init(&server->accepts, NBD_ACCEPTS_PER_S, NBD_ACCEPTS_BURST,
+		    reactor_now(server->home));
 	list_init(&server->shares);
 	list_init(&server->conns);
 	event_init(&server->conns_idle);

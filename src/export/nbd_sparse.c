@@ -278,6 +278,8 @@ void nbd_slow_add(struct nbd_req *req)
 	if (side->slow_fibers < NBD_SLOW_FIBERS_MAX) {
 		if (fiber_start(side->reactor, "nbd-holes", slow_main, side, NULL) == 0) {
 			side->slow_fibers++;
+			side->stats.slow_fibers_most =
+				max_u64(side->stats.slow_fibers_most, side->slow_fibers);
 			event_clear(&side->slow_idle);
 		} else if (side->slow_fibers == 0) {
 			slow_without_fiber(req);

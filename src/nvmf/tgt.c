@@ -113,8 +113,7 @@ static void tgt_init(struct fiber *f, struct tgt *tgt, const struct tgt_opts *op
 		list_init(&tgt->lane[i].cmds);
 	event_init(&tgt->conns_gone);
 	event_init(&tgt->cmds_idle);
-	tgt->accept_tokens = TGT_ACCEPTS_BURST;
-	tgt->accept_tokens_ns = reactor_now(tgt->home);
+	bucket_init(&tgt->accepts, TGT_ACCEPTS_PER_S, TGT_ACCEPTS_BURST, reactor_now(tgt->home));
 	log_rate_init(&tgt->refuse_rate, REFUSED_LOG_BURST, REFUSED_LOG_NS);
 }
 

@@ -18,23 +18,7 @@
 #include "nvmf/tgt_conn_priv.h"
 #include "nvmf/tgt_fabrics_priv.h"
 
-#define S_NS (1000ull * 1000 * 1000)
-
 /* ---- strangers ------------------------------------------------------------------------ */
-
-/* PO3: a bucket that is refilled by time. */
-static bool accept_token(struct tgt *tgt)
-{
-	uint64_t now = reactor_now(tgt->home), per = S_NS / TGT_ACCEPTS_PER_S;
-	uint64_t more = (now - tgt->accept_tokens_ns) / per;
-
-	tgt->accept_tokens_ns += more * per;
-	tgt->accept_tokens = min_u64(tgt->accept_tokens + more, TGT_ACCEPTS_BURST);
-	if (tgt->accept_tokens == 0)
-		return false;
-	tgt->accept_tokens--;
-	return true;
-}
 
 static unsigned strangers_from(const struct tgt *tgt, const struct io_addr *peer)
 {
@@ -50,7 +34,9 @@ static unsigned strangers_from(const struct tgt *tgt, const struct io_addr *peer
 
 static bool may_come_in(struct tgt *tgt, const struct io_addr *peer)
 {
-	if (tgt->is_closing || tgt->conn_count >= tgt->opts.connections_max || !accept_token(tgt))
+	if (tgt->is_closing || tgt->conn_count >= tgt->opts.connections_max)
+		return false;
+	if (!bucket_take(&tgt->accepts, reactor_now(tgt->home))) /* PO3 */
 		return false;
 	if (strangers_from(tgt, peer) >= TGT_STRANGERS_PER_IP_MAX) /* PO1 */
 		return false;

@@ -8,6 +8,7 @@
 #ifndef NVMF_TGT_PRIV_H
 #define NVMF_TGT_PRIV_H
 
+#include "base/bucket.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "bdev/bdev.h"
@@ -60,7 +61,7 @@ struct tgt {
 	unsigned stranger_count;
 	unsigned conn_count;
 	struct event conns_gone;		  /* conn_count is 0 */
-	uint64_t accept_tokens, accept_tokens_ns; /* token bucket */
+	struct bucket accepts;
 	uint64_t accepted, refused;
 
 	/* commands at home: core */

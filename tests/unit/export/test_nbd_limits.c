@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "bdev/bdev.h"
+#include "drivers/fault.h"
 #include "reactor/fiber_io.h"
 
 #define MIB (1u << 20)
@@ -15,6 +17,8 @@
 
 static const char *const ram[] = { "ram=malloc:///a?size_mb=8", NULL };
 static const char *const slow[] = { "slow=delay:///s?ns=30000000&on=malloc:///a?size_mb=8", NULL };
+static const char *const hung[] = { "hung=fault:///h?rule=read,hang&on=malloc:///a?size_mb=8",
+				    NULL };
 static const struct nbd_opts defaults;
 
 /* ---- how many ----------------------------------------------------------------------------- */
@@ -63,13 +67,13 @@ RIG_TEST(connections_of_one_address_have_a_limit)
 	bench_stop(&bench);
 }
 
-/* Heads of reads of one block each, all at once. */
-static void many_reads(struct peer *peer, unsigned count)
+/* Heads of reads of so many bytes each, all at once. */
+static void many_reads(struct peer *peer, unsigned count, uint32_t length)
 {
 	uint8_t *heads = malloc((size_t)count * NBD_REQUEST_BYTES);
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct nbd_request ask = { 0, NBD_CMD_READ, i, i % 64 * 512, 512 };
+		const struct nbd_request ask = { 0, NBD_CMD_READ, i, i % 64 * 512, length };
 
 		nbd_request_encode(&ask, heads + (size_t)i * NBD_REQUEST_BYTES);
 	}
@@ -77,9 +81,9 @@ static void many_reads(struct peer *peer, unsigned count)
 	free(heads);
 }
 
-static void many_answers(struct peer *peer, unsigned count)
+static void many_answers(struct peer *peer, unsigned count, uint32_t length)
 {
-	uint8_t *seen = calloc(1, count), head[NBD_SIMPLE_BYTES], data[512];
+	uint8_t *seen = calloc(1, count), *data = malloc(length), head[NBD_SIMPLE_BYTES];
 	struct nbd_answer answer;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -88,8 +92,9 @@ static void many_answers(struct peer *peer, unsigned count)
 		assert_int_equal(answer.error, 0);
 		assert_in_range(answer.chunk.cookie, 0, count - 1);
 		assert_int_equal(seen[answer.chunk.cookie]++, 0); /* NB1 */
-		peer_recv(peer, data, sizeof(data));
+		peer_recv(peer, data, length);
 	}
+	free(data);
 	free(seen);
 }
 
@@ -102,8 +107,8 @@ RIG_TEST(requests_beyond_the_limit_wait_and_are_answered)
 		bench_start(f, rig, &bench, &opts, ram);
 		struct peer peer = peer_go(&bench, "ram", false, false);
 		for (unsigned i = 0; i < 3; i++) {
-			many_reads(&peer, 1000);
-			many_answers(&peer, 1000);
+			many_reads(&peer, 1000, 512);
+			many_answers(&peer, 1000, 512);
 		}
 		peer_close(&peer);
 		bench_stop(&bench);
@@ -176,6 +181,93 @@ RIG_TEST(listeners_have_a_limit)
 	bench_stop(&bench);
 }
 
+RIG_TEST(connections_have_a_rate)
+{
+	struct peer peer;
+	struct bench bench;
+
+	bench_start(f, rig, &bench, &defaults, ram);
+	for (unsigned i = 0; i < NBD_ACCEPTS_BURST + NBD_ACCEPTS_PER_S; i++) {
+		peer = peer_connect(&bench);
+		io_sock_close(peer.sock);
+		if (i % 100 == 99) /* the queue of the listener is short */
+			assert_int_equal(fiber_sleep(f, MS), 0);
+	}
+	while (bench_stats(&bench).conns_now)
+		assert_int_equal(fiber_sleep(f, MS), 0);
+	assert_in_range(bench_stats(&bench).conns, NBD_ACCEPTS_BURST,
+			NBD_ACCEPTS_BURST + NBD_ACCEPTS_PER_S);
+	assert_int_equal(bench_stats(&bench).conns + bench_stats(&bench).conns_refused,
+			 NBD_ACCEPTS_BURST + NBD_ACCEPTS_PER_S);
+	bench_stop(&bench);
+}
+
+/* The reads of `hung` that hang go on. */
+static void let_go(struct fiber *f)
+{
+	struct bdev *bdev;
+
+	assert_int_equal(bdev_find(f, "fault:///h", &bdev), 0);
+	assert_int_equal(fault_set_rules(f, bdev, NULL, 0), 0);
+	bdev_close(f, bdev);
+}
+
+RIG_TEST(requests_of_a_share_have_a_limit)
+{
+	const struct nbd_opts opts = { .inflight_max = NBD_REQS_MAX * 2 };
+	struct bench bench;
+
+	bench_start(f, rig, &bench, &opts, hung);
+	struct peer peer = peer_go(&bench, "hung", false, false);
+	many_reads(&peer, NBD_REQS_MAX + 100, 512);
+	while (bench_stats(&bench).starved == 0)
+		assert_int_equal(fiber_sleep(f, MS), 0);
+	assert_int_equal(bench_stats(&bench).requests, NBD_REQS_MAX); /* the rest is not read */
+	let_go(f);
+	many_answers(&peer, NBD_REQS_MAX + 100, 512);
+	peer_close(&peer);
+	bench_stop(&bench);
+}
+
+RIG_TEST(memory_that_is_kept_for_the_next_has_a_limit)
+{
+	const unsigned count = NBD_BUF_KEPT_MAX / MIB + 8;
+	struct bench bench;
+
+	bench_start(f, rig, &bench, &defaults, hung);
+	struct peer peer = peer_go(&bench, "hung", false, false);
+	many_reads(&peer, count, MIB);
+	while (bench_stats(&bench).memory_bytes < (uint64_t)count * MIB)
+		assert_int_equal(fiber_sleep(f, MS), 0);
+	let_go(f);
+	many_answers(&peer, count, MIB);
+	while (bench_stats(&bench).memory_bytes)
+		assert_int_equal(fiber_sleep(f, MS), 0);
+	assert_in_range(bench_stats(&bench).kept_bytes, MIB, NBD_BUF_KEPT_MAX);
+	peer_close(&peer);
+	bench_stop(&bench);
+}
+
+RIG_TEST(fibers_that_look_for_holes_have_a_limit)
+{
+	uint8_t heads[64 * NBD_REQUEST_BYTES];
+	struct bench bench;
+
+	bench_start(f, rig, &bench, &defaults, ram);
+	struct peer peer = peer_go(&bench, "ram", true, true);
+	for (unsigned i = 0; i < 64; i++) {
+		const struct nbd_request ask = { 0, NBD_CMD_BLOCK_STATUS, i, 0, MIB };
+
+		nbd_request_encode(&ask, heads + (size_t)i * NBD_REQUEST_BYTES);
+	}
+	peer_send(&peer, heads, sizeof(heads));
+	while (bench_stats(&bench).requests < 64)
+		assert_int_equal(fiber_sleep(f, MS), 0);
+	assert_int_equal(bench_stats(&bench).slow_fibers_most, NBD_SLOW_FIBERS_MAX);
+	peer_close(&peer);
+	bench_stop(&bench);
+}
+
 /* ---- those who go away -------------------------------------------------------------------------- */
 
 RIG_TEST(peers_may_go_at_any_byte)
@@ -207,12 +299,12 @@ RIG_TEST(what_was_asked_before_a_goodbye_is_answered)
 
 		bench_start(f, rig, &bench, &defaults, slow);
 		struct peer peer = peer_go(&bench, "slow", false, false);
-		many_reads(&peer, 20);
+		many_reads(&peer, 20, 512);
 		if (half_closed)
 			io_sock_shutdown(peer.sock);
 		else
 			peer_request(&peer, NBD_CMD_DISC, 0, 0, 0);
-		many_answers(&peer, 20);
+		many_answers(&peer, 20, 512);
 		peer_expect_end(&peer);
 		bench_expect_drops(&bench, NBD_DROP_BYE, 1);
 		bench_stop(&bench);
@@ -225,11 +317,11 @@ RIG_TEST(a_server_that_ends_answers_what_is_in_flight)
 
 	bench_start(f, rig, &bench, &defaults, slow);
 	struct peer peer = peer_go(&bench, "slow", false, false);
-	many_reads(&peer, 20);
+	many_reads(&peer, 20, 512);
 	while (bench_stats(&bench).requests < 20)
 		assert_int_equal(fiber_sleep(f, MS), 0);
 	bench_stop(&bench);
-	many_answers(&peer, 20);
+	many_answers(&peer, 20, 512);
 	peer_expect_end(&peer);
 }
 
@@ -243,13 +335,13 @@ RIG_TEST(a_share_that_goes_leaves_the_others_alone)
 	bench_start(f, rig, &bench, &defaults, both);
 	struct peer peer = peer_go(&bench, "slow", false, false);
 	struct peer other = peer_go(&bench, "ram", false, false);
-	many_reads(&peer, 20);
+	many_reads(&peer, 20, 512);
 	while (bench_stats(&bench).requests < 20)
 		assert_int_equal(fiber_sleep(f, MS), 0);
 	assert_int_equal(nbd_server_remove(f, bench.server, "slow"), 0);
 	assert_int_equal(nbd_server_remove(f, bench.server, "slow"), -ENOENT);
 	fiber_clear(f);
-	many_answers(&peer, 20);
+	many_answers(&peer, 20, 512);
 	peer_expect_end(&peer);
 	assert_int_equal(peer_do(&other, NBD_CMD_READ, 0, 0, 512, data), NBD_OK);
 	peer_close(&other);
@@ -390,6 +482,10 @@ int main(void)
 		cmocka_unit_test(requests_beyond_the_limit_wait_and_are_answered),
 		cmocka_unit_test(memory_has_a_limit_and_everyone_has_a_turn),
 		cmocka_unit_test(listeners_have_a_limit),
+		cmocka_unit_test(connections_have_a_rate),
+		cmocka_unit_test(requests_of_a_share_have_a_limit),
+		cmocka_unit_test(memory_that_is_kept_for_the_next_has_a_limit),
+		cmocka_unit_test(fibers_that_look_for_holes_have_a_limit),
 		cmocka_unit_test(peers_may_go_at_any_byte),
 		cmocka_unit_test(what_was_asked_before_a_goodbye_is_answered),
 		cmocka_unit_test(a_server_that_ends_answers_what_is_in_flight),
