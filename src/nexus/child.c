@@ -44,16 +44,30 @@ struct nexus_child *child_new(struct nexus *n, unsigned member)
 
 /* ---- what it is ------------------------------------------------------------------------------ */
 
-int child_check_size(struct fiber *f, uint64_t size_bytes, uint32_t block_size,
-		     const struct bdev *bdev, const char *uri)
+uint64_t child_bytes(const struct nexus_child *child)
 {
-	if (bdev->block_size > block_size)
+	return (child->chan->blocks - child->data_lba) * child->bdev->block_size;
+}
+
+static int child_too_small(struct fiber *f, struct nexus_child *child, uint64_t size_bytes)
+{
+	return fiber_fail(f, -EINVAL, "child '%s': %llu bytes, the volume needs %llu",
+			  child_member(child)->uri, (unsigned long long)child_bytes(child),
+			  (unsigned long long)size_bytes);
+}
+
+/* A replica that joins is made as large when it has a token. */
+static int child_check_size(struct fiber *f, struct nexus_child *child, bool in_sync)
+{
+	const struct volume_record *rec = &child->nexus->rec;
+	const struct bdev *bdev = child->bdev;
+	const char *uri = child_member(child)->uri;
+
+	if (bdev->block_size > rec->block_size)
 		return fiber_fail(f, -EINVAL, "child '%s': blocks of %u bytes, the volume has %u",
-				  uri, bdev->block_size, block_size);
-	if (bdev->blocks * bdev->block_size < size_bytes)
-		return fiber_fail(f, -EINVAL, "child '%s': %llu bytes, the volume needs %llu", uri,
-				  (unsigned long long)(bdev->blocks * bdev->block_size),
-				  (unsigned long long)size_bytes);
+				  uri, bdev->block_size, rec->block_size);
+	if (child_bytes(child) < rec->size_bytes && (in_sync || !child->ops))
+		return child_too_small(f, child, rec->size_bytes);
 	if (bdev->read_only)
 		return fiber_fail(f, -EROFS, "child '%s' is read-only", uri);
 	return 0;
@@ -94,7 +108,7 @@ static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 	struct nexus *n = child->nexus;
 	const char *uri = child_member(child)->uri;
 	struct replica_info *info;
-	int r = child_check_size(f, n->rec.size_bytes, n->rec.block_size, child->bdev, uri);
+	int r = child_check_size(f, child, in_sync);
 
 	if (r < 0 || !child->ops)
 		return r;
@@ -128,7 +142,7 @@ int child_open(struct fiber *f, struct nexus_child *child, bool in_sync)
 	int r;
 
 	must(!child->bdev);
-	child->state = NEXUS_CHILD_OPENING;
+	child_become(child, NEXUS_CHILD_OPENING);
 	r = bdev_open(f, child_member(child)->uri, &child->bdev);
 	if (r == 0)
 		r = bdev_chan_open(f, child->bdev, &child->chan);
@@ -165,7 +179,8 @@ void child_close(struct fiber *f, struct nexus_child *child)
 	child->ops = NULL;
 	child->is_claimed = false;
 	child->token = 0;
-	child->state = NEXUS_CHILD_OUT;
+	child->data_lba = 0;
+	child_become(child, NEXUS_CHILD_OUT);
 }
 
 /* CH1. */
@@ -183,7 +198,35 @@ int child_fence(struct fiber *f, struct nexus_child *child)
 	int r = child->ops->fence(f, child->chan, token);
 	if (r == 0)
 		child->token = token;
+	return r < 0 ? r : child_grow(f, child, n->rec.size_bytes);
+}
+
+int child_grow(struct fiber *f, struct nexus_child *child, uint64_t size_bytes)
+{
+	uint32_t block_size = child->bdev->block_size;
+	int r;
+
+	if (child_bytes(child) >= size_bytes)
+		return 0;
+	if (child->ops)
+		r = child->ops->resize(f, child->chan, child->token, size_bytes / block_size);
+	else
+		r = bdev_rescan(f, child->bdev);
+	if (r == 0 && child_bytes(child) < size_bytes)
+		r = child_too_small(f, child, size_bytes);
 	return r;
+}
+
+void child_hold(struct nexus_child *child)
+{
+	child->inflight++;
+	event_clear(&child->idle);
+}
+
+void child_let_go(struct nexus_child *child)
+{
+	if (--child->inflight == 0)
+		event_set(&child->idle);
 }
 
 int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,

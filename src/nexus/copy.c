@@ -24,8 +24,8 @@ static int copy_step(struct fiber *f, struct nexus_child *child, enum bio_op op,
 
 	if (!bio)
 		return fiber_fail(f, -ENOMEM, "no memory to copy");
-	bio_prep(bio, child->chan, op, lba << shift, blocks << shift, buf ? &iov : NULL,
-		 buf ? 1 : 0, NULL);
+	bio_prep(bio, child->chan, op, child->data_lba + (lba << shift), blocks << shift,
+		 buf ? &iov : NULL, buf ? 1 : 0, NULL);
 	bio->token = child->token;
 	return bio_wait(f, bio);
 }
@@ -60,12 +60,12 @@ static int copy_look(struct fiber *f, struct nexus_child *from, uint64_t lba, ui
 	uint32_t shift = from->block_shift;
 	struct bdev_extent extent;
 	unsigned count;
-	int r = bdev_status_get(f, from->chan, lba << shift, (end - lba) << shift, &extent, 1,
-				&count);
+	int r = bdev_status_get(f, from->chan, from->data_lba + (lba << shift),
+				(end - lba) << shift, &extent, 1, &count);
 
 	if (r < 0)
 		return r;
-	uint64_t next = min_u64((extent.lba + extent.blocks) >> shift, end);
+	uint64_t next = min_u64((extent.lba + extent.blocks - from->data_lba) >> shift, end);
 	*ret_zero = next > lba && (extent.flags & BDEV_ZERO);
 	*ret_length = next > lba ? next - lba : 1; /* a block that is a hole only in part is data */
 	return 0;

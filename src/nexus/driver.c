@@ -25,7 +25,7 @@ static void driver_shape(struct nexus_bdev *nb)
 	bdev->driver = &nexus_driver;
 	bdev->uuid = n->rec.volume;
 	bdev->block_size = n->rec.block_size;
-	bdev->blocks = n->rec.size_bytes / n->rec.block_size;
+	bdev->blocks = n->size_bytes / n->rec.block_size;
 	bdev->physical_block_size = bdev->block_size;
 	nexus_each_child(n, child) {
 		if (!child->bdev)
@@ -55,16 +55,20 @@ static int driver_open_home(struct fiber *f, void *arg)
 		return fiber_fail(f, -ENOENT, "no nexus '%s' is open here", call->name);
 	n->opens++;
 	call->nb->nexus = n;
+	list_link_init(&call->nb->link);
+	list_add_tail(&n->bdevs, &call->nb->link);
 	driver_shape(call->nb);
+	call->nb->told_blocks = call->nb->bdev.blocks;
 	return 0;
 }
 
 static int driver_close_home(struct fiber *f, void *arg)
 {
-	struct nexus *n = arg;
+	struct nexus_bdev *nb = arg;
 
 	(void)f;
-	n->opens--;
+	list_del(&nb->link);
+	nb->nexus->opens--;
 	return 0;
 }
 
@@ -94,7 +98,7 @@ static void driver_close(struct fiber *f, struct bdev *bdev)
 {
 	struct nexus_bdev *nb = container_of(bdev, struct nexus_bdev, bdev);
 
-	(void)fiber_call_on(f, nb->nexus->home, "nexus-close", driver_close_home, nb->nexus);
+	(void)fiber_call_on(f, nb->nexus->home, "nexus-close", driver_close_home, nb);
 	mem_free(nb);
 }
 

@@ -71,7 +71,8 @@ static struct nexus_io *io_new(struct nexus_req *req, struct nexus_child *child,
 	io->req = req;
 	io->child = child;
 	bio_clone(&io->bio, req->bio, child->chan, done);
-	io->bio.lba <<= child->block_shift;
+	if (io->bio.blocks > 0) /* not a flush */
+		io->bio.lba = (io->bio.lba << child->block_shift) + child->data_lba;
 	io->bio.blocks <<= child->block_shift;
 	io->bio.flags &= BIO_FUA | BIO_KEEP;
 	io->bio.token = child->token; /* N4 */

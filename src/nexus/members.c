@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/must.h"
 
-static int members_ready(struct fiber *f, struct nexus *n)
+int members_ready(struct fiber *f, struct nexus *n)
 {
 	if (n->state != NEXUS_SERVING)
 		return fiber_fail(f, -EBUSY, "volume '%s' is %s: its members stay as they are",
@@ -35,7 +35,7 @@ static int members_find(struct fiber *f, struct nexus *n, const char *uri, struc
 }
 
 /* Under the latch. */
-static int members_append(struct fiber *f, struct nexus *n, const char *uri,
+static int members_append(struct fiber *f, struct nexus *n, const char *uri, bool force,
 			  struct nexus_child **ret)
 {
 	struct volume_member *member = &n->rec.members[n->rec.member_count];
@@ -55,6 +55,7 @@ static int members_append(struct fiber *f, struct nexus *n, const char *uri,
 	snprintf(member->uri, sizeof(member->uri), "%s", uri);
 	*ret = child_new(n, n->rec.member_count++);
 	must(*ret);
+	(*ret)->force = force;
 	r = child_open(f, *ret, false); /* a look, before anything is written */
 	if (r == 0) {
 		child_close(f, *ret);
@@ -67,7 +68,7 @@ static int members_append(struct fiber *f, struct nexus *n, const char *uri,
 	return r;
 }
 
-int nexus_add_child(struct fiber *f, struct nexus *n, const char *uri)
+static int members_add(struct fiber *f, struct nexus *n, const char *uri, bool force)
 {
 	struct nexus_child *child;
 	int r = latch_lock(f, &n->admin);
@@ -76,9 +77,19 @@ int nexus_add_child(struct fiber *f, struct nexus *n, const char *uri)
 		return r;
 	r = members_ready(f, n);
 	if (r == 0)
-		r = members_append(f, n, uri, &child);
+		r = members_append(f, n, uri, force, &child);
 	latch_unlock(f, &n->admin);
 	return r < 0 ? r : rebuild_start(child);
+}
+
+int nexus_add_child(struct fiber *f, struct nexus *n, const char *uri)
+{
+	return members_add(f, n, uri, false);
+}
+
+int nexus_force_child(struct fiber *f, struct nexus *n, const char *uri)
+{
+	return members_add(f, n, uri, true);
 }
 
 /* It leaves the ranks: retired like one that failed, and we wait for that. */

@@ -102,6 +102,7 @@ static void nexus_lists(struct nexus *n)
 	list_init(&n->held);
 	list_init(&n->writes);
 	list_init(&n->ranges);
+	list_init(&n->bdevs);
 	latch_init(&n->admin);
 	event_init(&n->idle);
 	event_set(&n->idle);
@@ -177,6 +178,7 @@ static int nexus_load(struct fiber *f, struct nexus *n, const struct uuid *volum
 		return fiber_fail(f, -E2BIG, "volume '%s' has %u members, at most %u are served",
 				  n->rec.name, n->rec.member_count, NEXUS_CHILDREN_MAX);
 	n->block_shift = (uint32_t)__builtin_ctz(n->rec.block_size);
+	n->size_bytes = n->rec.size_bytes;
 	for (unsigned i = 0; i < n->rec.member_count; i++)
 		must(child_new(n, i));
 	return 0;
@@ -207,13 +209,13 @@ static void nexus_serve(struct fiber *f, struct nexus *n)
 	nexus_each_child(n, child) {
 		if (!child->bdev)
 			continue;
-		child->state = NEXUS_CHILD_IN_SYNC;
+		child_become(child, NEXUS_CHILD_IN_SYNC);
 		n->readable |= nexus_bit(child);
 	}
 	n->writable = n->needed = n->readable;
 	nexus_abilities(n);
 	active_switch(n);
-	n->state = NEXUS_SERVING;
+	nexus_become(n, NEXUS_SERVING);
 	nexus_tell_members(f, n);
 	nexus_each_child(n, child)
 		if (!child->bdev && !child_member(child)->is_offline && rebuild_start(child) < 0)
@@ -251,7 +253,7 @@ int nexus_open(struct fiber *f, struct nexus_table *table, const struct uuid *vo
 	if (r == 0)
 		r = nexus_fibers(f, n);
 	if (r < 0) {
-		n->state = NEXUS_CLOSING;
+		nexus_become(n, NEXUS_CLOSING);
 		nexus_close_children(f, n);
 		nexus_stop_fibers(f, n);
 		nexus_free(n);
@@ -269,7 +271,7 @@ void nexus_refuse_all(struct nexus *n)
 {
 	struct nexus_req *req;
 
-	n->state = NEXUS_CLOSING;
+	nexus_become(n, NEXUS_CLOSING);
 	while ((req = list_pop_front(&n->held, struct nexus_req, link)))
 		io_finish(req, -ENODEV);
 	io_run_all(&n->gated);
@@ -296,7 +298,7 @@ static int nexus_leave_clean(struct fiber *f, struct nexus *n)
 {
 	int r = 0;
 
-	n->state = NEXUS_SERVING; /* for the activity log, which is ours still */
+	nexus_become(n, NEXUS_SERVING); /* for the activity log, which is ours still */
 	active_clear_all(f, n);
 	nexus_each_child(n, child)
 		if (r == 0 && child->state == NEXUS_CHILD_IN_SYNC)
@@ -321,7 +323,7 @@ static void nexus_end(struct fiber *f, struct nexus *n, bool clean)
 	if (could_be_clean && owner_may_serve(n))
 		(void)nexus_leave_clean(f, n);
 	event_wait_always(f, &n->resumed);
-	n->state = NEXUS_CLOSING;
+	nexus_become(n, NEXUS_CLOSING);
 	nexus_close_children(f, n);
 	fiber_clear(f);
 	nexus_free(n);
@@ -339,22 +341,6 @@ void nexus_abandon(struct fiber *f, struct nexus *n)
 
 /* ---- what it is like ------------------------------------------------------------------------------ */
 
-const char *nexus_state_name(enum nexus_state state)
-{
-	static const char *const names[] = { "opening", "serving", "frozen",
-					     "stopped", "deposed", "closing" };
-
-	return names[state];
-}
-
-const char *nexus_child_state_name(enum nexus_child_state state)
-{
-	static const char *const names[] = { "out", "opening", "in-sync", "rebuilding",
-					     "dropping" };
-
-	return names[state];
-}
-
 static void nexus_child_info(struct nexus_child *child, struct nexus_child_info *ret)
 {
 	const struct volume_member *member = child_member(child);
@@ -365,6 +351,7 @@ static void nexus_child_info(struct nexus_child *child, struct nexus_child_info 
 	ret->is_local = child_is_local(child);
 	ret->is_fenced = child->token != 0;
 	ret->is_offline = member->is_offline;
+	ret->is_foreign = child->bdev && !child->ops;
 	ret->token = child->token;
 	ret->reads = child->reads;
 	ret->writes = child->writes;
@@ -378,9 +365,10 @@ void nexus_info(struct nexus *n, struct nexus_info *ret)
 {
 	*ret = (struct nexus_info){
 		.volume = n->rec.volume,
-		.size_bytes = n->rec.size_bytes,
+		.size_bytes = n->size_bytes,
 		.block_size = n->rec.block_size,
 		.state = n->state,
+		.has_log = true,
 		.epoch = n->rec.epoch,
 		.count = n->rec.member_count,
 		.resync_bytes = n->resync_bytes,
@@ -389,6 +377,8 @@ void nexus_info(struct nexus *n, struct nexus_info *ret)
 		.changes = n->changes,
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", n->rec.name);
-	nexus_each_child(n, child)
+	nexus_each_child(n, child) {
 		nexus_child_info(child, &ret->children[child->member]);
+		ret->has_log = ret->has_log && !ret->children[child->member].is_foreign;
+	}
 }

@@ -8,7 +8,9 @@
  *	nexus_close()		leave it clean
  *
  * A member is any disk, by URI. What the nexus must know over failures is in the volume's record
- * (store/volume.h) and, with members that are replicas, in their metadata (bdev/replica.h).
+ * (store/volume.h) and, with members that are replicas, in their metadata (bdev/replica.h). Any
+ * other disk is foreign: it gets a small label of ours (docs/nexus-label.md), and has neither a
+ * fence nor an activity log.
  *
  * Everything here is called on the table's home reactor, on a fiber. The disk may be used
  * from any reactor.
@@ -53,6 +55,7 @@ struct nexus_create_args {
 	uint64_t size_bytes;	 /* 0: of the smallest child */
 	const char *const *uris; /* of the children: they hold nothing, or the same */
 	unsigned count;
+	bool force; /* take a child whatever it bears, but not one of a volume of this store */
 };
 
 /*
@@ -82,6 +85,13 @@ void nexus_refuse(struct nexus *nexus);
 /* The record goes; members are let go. It is closed. */
 MUST_USE int nexus_destroy(struct fiber *f, struct nexus_table *table, const struct uuid *volume);
 
+/*
+ * Grow: first the members, then the record, then the disk that users see. After a failure, or a
+ * crash, the same call goes on where it ended. -EINVAL: smaller than it is, not a number of
+ * blocks, or a member that cannot be as large. Members that are away grow before they join.
+ */
+MUST_USE int nexus_resize(struct fiber *f, struct nexus *nexus, uint64_t size_bytes);
+
 struct nexus *nexus_find(struct nexus_table *table, const char *name_or_uuid); /* or NULL */
 int nexus_each(struct fiber *f, struct nexus_table *table,
 	       int (*fn)(void *ctx, struct nexus *nexus), void *ctx);
@@ -90,6 +100,8 @@ int nexus_each(struct fiber *f, struct nexus_table *table,
 
 /* A new member, to be rebuilt. */
 MUST_USE int nexus_add_child(struct fiber *f, struct nexus *nexus, const char *uri);
+/* The same, whatever the disk bears (nexus_create_args.force). */
+MUST_USE int nexus_force_child(struct fiber *f, struct nexus *nexus, const char *uri);
 /* Out of the record for good. -EBUSY: it is the last one in sync. */
 MUST_USE int nexus_remove_child(struct fiber *f, struct nexus *nexus, const char *uri);
 /* Not to be used until it is told online again; then it is rebuilt. -EBUSY as above. */
@@ -107,6 +119,9 @@ enum nexus_state {
 	NEXUS_CLOSING,
 };
 
+/* What may follow what: the tables of state.c, which every change of a state goes by. */
+bool nexus_may_become(enum nexus_state from, enum nexus_state to);
+
 enum nexus_child_state {
 	NEXUS_CHILD_OUT, /* not used */
 	NEXUS_CHILD_OPENING,
@@ -115,10 +130,13 @@ enum nexus_child_state {
 	NEXUS_CHILD_DROPPING,	/* failed: not read from, still in the record */
 };
 
+bool nexus_child_may_become(enum nexus_child_state from, enum nexus_child_state to);
+
 struct nexus_child_info {
 	char uri[VOLUME_URI_MAX + 1];
 	enum nexus_child_state state;
 	bool is_local, is_fenced, is_offline;
+	bool is_foreign; /* open, and no replica: it has no fence and no activity log */
 	char reason[64];
 	uint64_t token;
 	uint64_t reads, writes, errors;
@@ -132,6 +150,7 @@ struct nexus_info {
 	uint64_t size_bytes;
 	uint32_t block_size;
 	enum nexus_state state;
+	bool has_log; /* off: after a crash one member survives, and the others are rebuilt */
 	uint64_t epoch;
 	unsigned count;
 	struct nexus_child_info children[NEXUS_CHILDREN_MAX];

@@ -8,10 +8,12 @@
  *	active.c    activity log          retire.c   a member failed: PERSIST
  *	range.c     ranges held for a copy     rebuild.c  a member comes back
  *	copy.c      from one member to others  mend.c     a write that failed everywhere
+ *	members.c   children come and go       resize.c   the volume grows
+ *	create.c    the record made and gone   state.c    lifecycles
  *
  *	OPENING -> SERVING <-> FROZEN -> STOPPED        any -> DEPOSED, CLOSING
  *
- * All of a nexus belongs to its home reactor: no locks.
+ * (as tables: state.c.) All of a nexus belongs to its home reactor: no locks.
  *
  * N1. No write is acknowledged while a member that failed it is in the record (PERSIST).
  * N2. A member that failed is not read from, from that moment on (READDROP).
@@ -57,12 +59,14 @@ struct nexus_child {
 	struct bdev *bdev; /* owned; NULL: closed */
 	struct bdev_claim claim;
 	bool is_claimed;
+	bool force; /* it may be taken whatever it bears */
 	struct bdev_chan *chan;		    /* owned */
 	const struct bdev_replica_ops *ops; /* NULL: no replica */
 	uint64_t token;			    /* 0: it has no fence */
 	uint64_t inflight;
 	struct event idle;    /* inflight has become 0 */
 	uint32_t block_shift; /* its blocks in one of the volume, as a power of two */
+	uint64_t data_lba;    /* the volume's block 0, in its own blocks: behind a label */
 	int error;	      /* why it is dropped */
 	uint64_t reads, writes, errors;
 	uint64_t copied, rebuilt; /* bytes written by rebuilds; how far the one under way is */
@@ -128,6 +132,8 @@ struct nexus {
 	struct mem *mem;
 	struct volume_record rec;
 	uint64_t revision;
+	uint64_t size_bytes; /* as users see it: that of the record, once that is written */
+	struct list bdevs;   /* of it, open */
 	uint16_t session; /* of the last token given */
 	enum nexus_state state;
 	struct latch admin; /* one change of the record, or of the children, at a time */
@@ -190,13 +196,20 @@ static inline struct volume_member *child_member(struct nexus_child *child)
 /* What driver.c opens. */
 struct nexus_bdev {
 	struct bdev bdev;
-	struct nexus *nexus; /* owned use */
+	struct nexus *nexus;	/* owned use */
+	struct list_link link; /* nexus->bdevs */
+	uint64_t told_blocks;  /* of its size */
 };
 
 static inline struct nexus *nexus_of(const struct bdev *bdev)
 {
 	return container_of(bdev, const struct nexus_bdev, bdev)->nexus;
 }
+
+/* ---- state.c ---------------------------------------------------------------------------- */
+
+void nexus_become(struct nexus *n, enum nexus_state state);
+void child_become(struct nexus_child *child, enum nexus_child_state state);
 
 /* ---- owner.c ---------------------------------------------------------------------------- */
 
@@ -222,8 +235,13 @@ MUST_USE int child_flush(struct fiber *f, struct nexus_child *child);
 /* Say on a replica what it is now: volume, generation, members, state. */
 MUST_USE int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,
 			bool is_unclean);
-MUST_USE int child_check_size(struct fiber *f, uint64_t size_bytes, uint32_t block_size,
-			      const struct bdev *bdev, const char *uri);
+/* Make it as large as the volume is, or is to be; it has a token if it is a replica. Idempotent. */
+MUST_USE int child_grow(struct fiber *f, struct nexus_child *child, uint64_t size_bytes);
+/* So much of the volume it has room for. */
+uint64_t child_bytes(const struct nexus_child *child);
+/* While it is held it is not closed: for who looks at it without the latch, or at one that rebuilds. */
+void child_hold(struct nexus_child *child);
+void child_let_go(struct nexus_child *child);
 MUST_USE int child_check_info(struct fiber *f, const struct volume_record *rec,
 			      const struct replica_info *info, const char *uri);
 bool child_is_local(const struct nexus_child *child);
@@ -290,6 +308,11 @@ MUST_USE int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *fr
 /* -EAGAIN: no fiber to be had. */
 MUST_USE int rebuild_start(struct nexus_child *child);
 void rebuild_stop(struct fiber *f, struct nexus_child *child);
+
+/* ---- members.c ----------------------------------------------------------------------------------------- */
+
+/* Members change, or grow, only while it serves. */
+MUST_USE int members_ready(struct fiber *f, struct nexus *n);
 
 /* ---- nexus.c ------------------------------------------------------------------------------------------- */
 

@@ -20,7 +20,7 @@ void owner_deposed(struct nexus *n)
 
 	if (n->state == NEXUS_DEPOSED)
 		return;
-	n->state = NEXUS_DEPOSED;
+	nexus_become(n, NEXUS_DEPOSED);
 	n->readable = n->writable = 0;
 	while ((req = list_pop_front(&n->held, struct nexus_req, link)))
 		io_finish(req, -ESTALE);

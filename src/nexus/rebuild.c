@@ -151,7 +151,7 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 	if (r == 0)
 		r = rebuild_goes_on(f, child);
 	if (r == 0) {
-		child->state = NEXUS_CHILD_IN_SYNC;
+		child_become(child, NEXUS_CHILD_IN_SYNC);
 		n->needed |= nexus_bit(child);
 	}
 	io_gate_open(n);
@@ -180,6 +180,7 @@ static void rebuild_give_up(struct fiber *f, struct nexus_child *child, int erro
 
 static int rebuild_begin(struct fiber *f, struct nexus_child *child)
 {
+	const struct nexus *n = child->nexus;
 	int r = child_open(f, child, false);
 
 	if (r == 0)
@@ -188,8 +189,10 @@ static int rebuild_begin(struct fiber *f, struct nexus_child *child)
 		r = child_tell(f, child, REPLICA_INCONSISTENT, true);
 	if (r == 0)
 		r = rebuild_record(f, child, VOLUME_REBUILDING, 0);
-	if (r == 0)
-		child->state = NEXUS_CHILD_REBUILDING;
+	if (r == 0) {
+		child_become(child, NEXUS_CHILD_REBUILDING);
+		r = child_grow(f, child, n->rec.size_bytes); /* RS3 */
+	}
 	return r;
 }
 

@@ -30,10 +30,10 @@ void retire(struct nexus_child *child, int error)
 	child->failed_write = true;
 	if (child->state != NEXUS_CHILD_IN_SYNC)
 		return; /* a rebuild sees it by itself */
-	child->state = NEXUS_CHILD_DROPPING;
+	child_become(child, NEXUS_CHILD_DROPPING);
 	child->error = error;
 	if (n->state == NEXUS_SERVING)
-		n->state = NEXUS_FROZEN;
+		nexus_become(n, NEXUS_FROZEN);
 	event_set(&n->retire_needed);
 }
 
@@ -92,7 +92,7 @@ static void retire_close(struct fiber *f, struct nexus *n, nexus_mask dropped)
 static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 {
 	if ((n->needed & (nexus_mask)~dropped) == 0) { /* N3 */
-		n->state = NEXUS_STOPPED;
+		nexus_become(n, NEXUS_STOPPED);
 		return false;
 	}
 	retire_in_record(n, dropped);
@@ -100,7 +100,7 @@ static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 		return false;
 	nexus_each_child(n, child)
 		if (nexus_has(dropped, child->index))
-			child->state = NEXUS_CHILD_OUT;
+			child_become(child, NEXUS_CHILD_OUT);
 	n->needed &= (nexus_mask)~dropped;
 	return true;
 }
@@ -116,7 +116,7 @@ static void retire_all(struct fiber *f, struct nexus *n)
 	}
 	if (n->state != NEXUS_FROZEN)
 		return;
-	n->state = NEXUS_SERVING;
+	nexus_become(n, NEXUS_SERVING);
 	retire_thaw(n);
 	nexus_tell_members(f, n);
 	retire_close(f, n, all);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * state - the lives of a nexus and of a child, as tables: what may follow what.
+ *
+ * SM1. A state is changed here only, and only along the tables. That a state stays is no change.
+ */
+#include "nexus/nexus_priv.h"
+
+#include "base/must.h"
+
+#define TO(state) (1u << (state))
+
+static const uint8_t nexus_next[] = {
+	[NEXUS_OPENING] = TO(NEXUS_SERVING) | TO(NEXUS_DEPOSED) | TO(NEXUS_CLOSING),
+	[NEXUS_SERVING] = TO(NEXUS_FROZEN) | TO(NEXUS_STOPPED) | TO(NEXUS_DEPOSED) |
+			  TO(NEXUS_CLOSING),
+	[NEXUS_FROZEN] = TO(NEXUS_SERVING) | TO(NEXUS_STOPPED) | TO(NEXUS_DEPOSED) |
+			 TO(NEXUS_CLOSING),
+	/* a member that comes back may be recorded after all */
+	[NEXUS_STOPPED] = TO(NEXUS_FROZEN) | TO(NEXUS_SERVING) | TO(NEXUS_DEPOSED) |
+			  TO(NEXUS_CLOSING),
+	[NEXUS_DEPOSED] = TO(NEXUS_CLOSING),
+	/* drained, and nobody is let in: the log is put away as if it served */
+	[NEXUS_CLOSING] = TO(NEXUS_SERVING) | TO(NEXUS_DEPOSED),
+};
+
+static const uint8_t child_next[] = {
+	[NEXUS_CHILD_OUT] = TO(NEXUS_CHILD_OPENING),
+	[NEXUS_CHILD_OPENING] = TO(NEXUS_CHILD_IN_SYNC) | TO(NEXUS_CHILD_REBUILDING) |
+				TO(NEXUS_CHILD_OUT),
+	[NEXUS_CHILD_IN_SYNC] = TO(NEXUS_CHILD_DROPPING) | TO(NEXUS_CHILD_OUT),
+	[NEXUS_CHILD_REBUILDING] = TO(NEXUS_CHILD_IN_SYNC) | TO(NEXUS_CHILD_OUT),
+	[NEXUS_CHILD_DROPPING] = TO(NEXUS_CHILD_OUT),
+};
+
+bool nexus_may_become(enum nexus_state from, enum nexus_state to)
+{
+	return nexus_next[from] & TO(to);
+}
+
+bool nexus_child_may_become(enum nexus_child_state from, enum nexus_child_state to)
+{
+	return child_next[from] & TO(to);
+}
+
+void nexus_become(struct nexus *n, enum nexus_state state)
+{
+	must(n->state == state || nexus_may_become(n->state, state)); /* SM1 */
+	n->state = state;
+}
+
+void child_become(struct nexus_child *child, enum nexus_child_state state)
+{
+	must(child->state == state || nexus_child_may_become(child->state, state)); /* SM1 */
+	child->state = state;
+}
+
+const char *nexus_state_name(enum nexus_state state)
+{
+	static const char *const names[] = { "opening", "serving", "frozen",
+					     "stopped", "deposed", "closing" };
+
+	return names[state];
+}
+
+const char *nexus_child_state_name(enum nexus_child_state state)
+{
+	static const char *const names[] = { "out", "opening", "in-sync", "rebuilding",
+					     "dropping" };
+
+	return names[state];
+}
