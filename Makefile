@@ -2,7 +2,8 @@
 # The door: the few commands a person types. The build itself is meson's (meson.build).
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help quickstart check check-all build tidy models bench coverage format clean
+PREFIX ?= /usr/local
+.PHONY: help quickstart check check-all build install tidy models bench coverage format clean
 
 help: ## this text
 	@echo "Mayastor. Commands (each installs the Debian packages it lacks):"
@@ -24,6 +25,12 @@ check-all: ## check, and clang, TSan, coverage gate, fuzzing, soaks, static anal
 build: ## the release build, in build/release
 	@tools/bootstrap build
 	@tools/build release
+
+install: ## programs, manual pages and the service, in DESTDIR and PREFIX (/usr/local)
+	@tools/bootstrap build
+	@tools/build release
+	@meson configure build/release -Dprefix=$(PREFIX) -Dlibdir=lib
+	@DESTDIR=$(abspath $(DESTDIR)) meson install -C build/release --quiet
 
 tidy: ## the house rules only: floors, globals, banned calls, and figures
 	@tools/bootstrap build check
