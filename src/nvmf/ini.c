@@ -17,7 +17,7 @@
 #define INI_ZEROES_BYTES_MAX (32u << 20) /* of one command: it should not take too long */
 
 /* One entry is never used (Q2), and one is for commands that are no bios. */
-static uint32_t ini_slots(const struct ini *ini)
+uint32_t ini_slots(const struct ini *ini)
 {
 	return min_u32(ini->opts.depth + 1, ini->ctrl.entries - 1u);
 }
@@ -49,7 +49,7 @@ static uint32_t ini_ops(const struct ini *ini)
 static void ini_describe(struct ini *ini)
 {
 	const struct ini_ns *ns = &ini->ns;
-	struct bdev *bdev = &ini->bdev;
+	struct bdev *bdev = ini->bdev;
 	uint64_t max_bytes = min_u64(ini->opts.max_io_bytes, ini->ctrl.max_io_bytes);
 	uint64_t max_blocks = min_u64(max_bytes / ns->block_size, NVME_RW_BLOCKS_MAX);
 	struct bdev_limits limits = {
@@ -61,7 +61,7 @@ static void ini_describe(struct ini *ini)
 		.ops = ini_ops(ini),
 	};
 
-	bdev->driver = &ini_driver;
+	bdev->driver = ini->is_replica ? &ini_replica_driver : &ini_driver;
 	bdev->uuid = uuid_is_nil(&ns->uuid) ? ns->nguid : ns->uuid;
 	bdev->blocks = ns->blocks;
 	bdev->block_size = ns->block_size;
@@ -79,42 +79,48 @@ static void ini_describe(struct ini *ini)
 
 static int ini_chan_open(struct fiber *f, struct bdev_chan *chan)
 {
-	struct ini *ini = container_of(chan->bdev, struct ini, bdev);
+	struct ini *ini = ini_of(chan->bdev);
 	struct ini_queue *q;
 	int r = ini_queue_new(fiber_reactor(f), ini, ini_slots(ini), &q);
 
 	if (r < 0)
-		return fiber_fail(f, r, "%s: no memory for an I/O queue", ini->bdev.name);
+		return fiber_fail(f, r, "%s: no memory for an I/O queue", chan->bdev->name);
 	q->timeout_ns = ini->opts.timeout_ns;
 	r = ini_chan_join(f, ini, q);
 	if (r < 0) {
 		ini_queue_free(q);
 		return r;
 	}
-	*(struct ini_queue **)bdev_chan_priv(chan) = q;
+	*ini_chan_of(chan) = (struct ini_chan){ .q = q };
 	return 0;
 }
 
 static void ini_chan_close(struct fiber *f, struct bdev_chan *chan)
 {
-	struct ini *ini = container_of(chan->bdev, struct ini, bdev);
-	struct ini_queue *q = *(struct ini_queue **)bdev_chan_priv(chan);
+	struct ini_chan *ic = ini_chan_of(chan);
 
-	ini_chan_leave(f, ini, q);
-	ini_queue_free(q);
+	if (ic->session) {
+		ini_session_end(f, ic);
+		return;
+	}
+	ini_chan_leave(f, ini_of(chan->bdev), ic->q);
+	ini_queue_free(ic->q);
 }
 
 /* ---- the disk ---------------------------------------------------------------------------- */
 
 static int ini_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 {
-	CLEANUP(cleanup_mem) struct ini *ini = mem_new(fiber_io(f), sizeof(*ini));
+	CLEANUP(cleanup_mem) struct ini_disk *disk = mem_new(fiber_io(f), sizeof(*disk));
+	struct ini *ini;
 	int r;
 
-	if (!ini)
+	if (!disk)
 		return fiber_fail(f, -ENOMEM, "nvmf: no memory for a disk");
+	ini = &disk->base;
 	TRY(ini_opts_get(f, uri, &ini->opts));
-	ini->home = fiber_reactor(f);
+	ini->bdev = &disk->bdev;
+	ini->home = ini->bdev_home = fiber_reactor(f);
 	r = ini_keeper_open(f, ini);
 	if (r < 0) {
 		if (fiber_err(f)->code)
@@ -122,35 +128,32 @@ static int ini_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 		return r;
 	}
 	ini_describe(ini);
-	*ret = &steal(ini)->bdev;
+	*ret = &steal(disk)->bdev;
 	return 0;
 }
 
 static void ini_close(struct fiber *f, struct bdev *bdev)
 {
-	struct ini *ini = container_of(bdev, struct ini, bdev);
+	struct ini_disk *disk = container_of(bdev, struct ini_disk, bdev);
 
-	ini_keeper_close(f, ini);
-	mem_free(ini);
+	ini_keeper_close(f, &disk->base);
+	mem_free(disk);
 }
 
 static int ini_rescan(struct fiber *f, struct bdev *bdev)
 {
-	return ini_keeper_rescan(f, container_of(bdev, struct ini, bdev));
+	return ini_keeper_rescan(f, ini_of(bdev));
 }
 
 static const char *const ini_aliases[] = { "nvmf+tcp", "nvme+tcp", NULL };
 
-const struct bdev_driver ini_driver = {
-	.scheme = "nvmf",
-	.aliases = ini_aliases,
-	.help = "a namespace behind NVMe/TCP",
-	.params = ini_params,
-	.open = ini_open,
-	.close = ini_close,
-	.rescan = ini_rescan,
-	.chan_bytes = sizeof(struct ini_queue *),
-	.chan_open = ini_chan_open,
-	.chan_close = ini_chan_close,
-	.submit = ini_bio_submit,
-};
+#define INI_DRIVER                                                                        \
+	.scheme = "nvmf", .aliases = ini_aliases, .help = "a namespace behind NVMe/TCP",  \
+	.params = ini_params, .open = ini_open, .close = ini_close, .rescan = ini_rescan, \
+	.chan_bytes = sizeof(struct ini_chan), .chan_open = ini_chan_open,                \
+	.chan_close = ini_chan_close, .submit = ini_bio_submit
+
+const struct bdev_driver ini_driver = { INI_DRIVER };
+
+/* What a disk has that turned out to be a replica. */
+const struct bdev_driver ini_replica_driver = { INI_DRIVER, .replica = &ini_replica_ops };

@@ -4,7 +4,7 @@
  * limits and namespace are known.
  *
  *   Connect -> CAP -> CC.EN -> CSTS.RDY -> Identify controller -> Number of Queues
- *           -> event configuration; then Identify namespace, names
+ *           -> event configuration -> vendor commands; then Identify namespace, names
  *
  * IA1. A limit the controller gives is obeyed, or the controller is refused with words.
  * IA2. What it says is data of a stranger: no number of it is used unchecked.
@@ -198,6 +198,7 @@ static int ini_admin_identify(struct fiber *f, struct ini_queue *q, struct ini_c
 	if (nvme_id_ctrl_decode(data, NVME_IDENTIFY_BYTES, id) < 0)
 		return fiber_fail(f, -EPROTO, "identify controller: the data make no sense");
 	TRY(ini_ctrl_take(f, id, ctrl));
+	ctrl->vendor = nvme_vendor_offered(data, NVME_IDENTIFY_BYTES) != 0;
 	return ini_admin_limits(f, q, data, ctrl);
 }
 
@@ -213,24 +214,39 @@ static int ini_feature_set(struct fiber *f, struct ini_queue *q, uint8_t fid, ui
 	return ini_call_ok(f, q, &sqe, NULL, 0, doing, ret);
 }
 
+/* What the controller may refuse; then it has not got it. */
+static int ini_feature_try(struct fiber *f, struct ini_queue *q, uint8_t fid, uint32_t value,
+			   const char *doing, bool *ret)
+{
+	struct nvme_cqe cqe;
+
+	*ret = ini_feature_set(f, q, fid, value, doing, &cqe) == 0;
+	if (*ret)
+		return 0;
+	if (q->state != INI_READY)
+		return -ENOTCONN;
+	fiber_clear(f);
+	return 0;
+}
+
 static int ini_admin_features(struct fiber *f, struct ini_queue *q, uint32_t queues,
 			      struct ini_ctrl *ctrl)
 {
 	uint32_t submission, completion;
 	struct nvme_cqe cqe;
+	bool tells;
 
 	TRY(ini_feature_set(f, q, NVME_FID_QUEUES, nvme_queues_encode(queues, queues),
 			    "asking for queues", &cqe));
 	if (nvme_queues_decode((uint32_t)cqe.result, &submission, &completion) != NVME_SUCCESS)
 		return fiber_fail(f, -EPROTO, "the controller gave impossible numbers of queues");
 	ctrl->queues = min_u32(queues, min_u32(submission, completion));
-	if (ini_feature_set(f, q, NVME_FID_ASYNC_EVENT, NVME_AEC_NS_ATTRIBUTE, "asking for events",
-			    &cqe) < 0) {
-		if (q->state != INI_READY)
-			return -ENOTCONN;
-		fiber_clear(f); /* then it tells nothing */
-	}
-	return 0;
+	TRY(ini_feature_try(f, q, NVME_FID_ASYNC_EVENT, NVME_AEC_NS_ATTRIBUTE, "asking for events",
+			    &tells));
+	if (!ctrl->vendor)
+		return 0;
+	return ini_feature_try(f, q, NVME_VENDOR_FID, NVME_VENDOR_VERSION,
+			       "asking for replica control", &ctrl->vendor);
 }
 
 int ini_admin_enable(struct fiber *f, struct ini_queue *q, const struct ini_opts *opts,

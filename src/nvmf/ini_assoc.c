@@ -19,12 +19,16 @@
  * I3. After a return the namespace must be the one it was: same names, block size, not smaller
  *     limits. Else the disk is removed: nothing is written to a stranger.
  * I4. The association and the list of queues change only under the latch.
+ * I5. A session goes on only with the replica as it was: of the same incarnation, and under the key
+ *     that it began with. Else it is GONE, and every bio of it fails: what was acknowledged
+ *     and not flushed may be lost (rule INCARN), or somebody newer has fenced.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/cursor.h"
 #include "base/must.h"
 #include "nvmf/ini_priv.h"
@@ -87,14 +91,73 @@ static int ini_same(struct fiber *f, const struct ini *ini, const struct ini_ctr
 		return fiber_fail(f, -ESTALE,
 				  "another namespace answers: its blocks have %" PRIu32 " bytes",
 				  ns->block_size);
-	if (ns->blocks < ini->bdev.blocks)
-		return fiber_fail(f, -ESTALE, "the namespace shrank to %" PRIu64 " blocks",
-				  ns->blocks);
 	if (ctrl->entries < ini->ctrl.entries || ctrl->max_io_bytes < ini->ctrl.max_io_bytes ||
 	    ctrl->max_zeroes_bytes < ini->ctrl.max_zeroes_bytes ||
 	    ctrl->max_unmap_blocks < ini->ctrl.max_unmap_blocks || (ini->ctrl.oncs & ~ctrl->oncs))
 		return fiber_fail(f, -ESTALE, "the controller takes less than it did");
 	return 0;
+}
+
+struct ini_size_call {
+	struct bdev *bdev;
+	uint64_t blocks;
+};
+
+static int ini_size_home(struct fiber *f, void *arg)
+{
+	const struct ini_size_call *call = arg;
+
+	if (call->blocks < call->bdev->blocks)
+		return fiber_fail(f, -ESTALE, "the namespace shrank to %" PRIu64 " blocks",
+				  call->blocks);
+	if (call->blocks > call->bdev->blocks)
+		bdev_resized(f, call->bdev, call->blocks);
+	return 0;
+}
+
+/* The size it has now; the disk's own reactor knows the one it had. */
+static int ini_size(struct fiber *f, struct ini *ini, uint64_t blocks)
+{
+	struct ini_size_call call = { ini->bdev, blocks };
+
+	if (ini->home == ini->bdev_home)
+		return ini_size_home(f, &call);
+	return fiber_call_on(f, ini->bdev_home, "nvmf size", ini_size_home, &call);
+}
+
+/* I5; and whether it is a replica at all. */
+static int ini_replica_look(struct fiber *f, struct ini *ini, bool vendor, bool first)
+{
+	CLEANUP(cleanup_mem) struct replica_info *info = mem_new(fiber_io(f), sizeof(*info));
+	int r = -ENOTSUP;
+
+	if (!info)
+		return fiber_fail(f, -ENOMEM, "no memory to look at a replica");
+	if (!vendor && !ini->is_replica)
+		return 0;
+	if (vendor)
+		r = ini_vendor_look(f, ini, info);
+	if (r == -ENOTSUP && !ini->is_replica) {
+		fiber_clear(f);
+		return 0;
+	}
+	if (r == -ENOTSUP) {
+		fiber_clear(f);
+		return fiber_fail(f, -ESTALE, "it is no replica any more");
+	}
+	if (r < 0)
+		return r;
+	if (first)
+		ini->is_replica = true;
+	if (!ini->is_session || !ini->has_incarnation)
+		ini->incarnation = info->incarnation;
+	ini->has_incarnation = true;
+	if (info->incarnation == ini->incarnation)
+		return 0;
+	return fiber_fail(f, -ESTALE,
+			  "the replica has been started anew: incarnation %" PRIu64
+			  ", it was %" PRIu64,
+			  info->incarnation, ini->incarnation);
 }
 
 /* Each address of the host in turn; the admin queue is READY. */
@@ -126,8 +189,8 @@ static int ini_controller_up(struct fiber *f, struct ini *ini, bool first)
 	TRY(ini_admin_namespace(f, ini->admin, first ? ini->opts.nsid : ini->ns.nsid, &ns));
 	if (!first) {
 		TRY(ini_same(f, ini, &ctrl, &ns));
-		if (ns.blocks > ini->bdev.blocks)
-			bdev_resized(f, &ini->bdev, ns.blocks);
+		TRY(ini_size(f, ini, ns.blocks));
+		TRY(ini_replica_look(f, ini, ctrl.vendor, false));
 		ini->ctrl.cntlid = ctrl.cntlid;
 		ini->ctrl.capsule_max = ctrl.capsule_max;
 		ini->ctrl.queues = ctrl.queues;
@@ -139,16 +202,22 @@ static int ini_controller_up(struct fiber *f, struct ini *ini, bool first)
 				  ctrl.max_io_bytes, ns.block_size);
 	ini->ctrl = ctrl;
 	ini->ns = ns;
-	return 0;
+	return ini_replica_look(f, ini, ctrl.vendor, true);
 }
 
 static int ini_queues_up(struct fiber *f, struct ini *ini)
 {
 	struct ini_queue *first = list_first(&ini->queues, struct ini_queue, home_link);
+	int r;
 
-	TRY(ini_visit_all(f, ini, ini_at_start));
-	if (ini->key && first)
-		TRY(ini_visit(f, ini, first, ini_at_register)); /* I2 */
+	TRY(ini_start_all(f, ini));
+	if (ini->key && first) {
+		r = ini_visit(f, ini, first, ini_at_register); /* I2 */
+		if (r == -ESTALE && ini->is_session)
+			ini->gone = -ESTALE; /* it is deposed */
+		if (r < 0)
+			return r;
+	}
 	return ini_visit_all(f, ini, ini_at_go);
 }
 
@@ -182,6 +251,8 @@ int ini_assoc_up(struct fiber *f, struct ini *ini, bool first)
 		return r;
 	}
 	ini->state = INI_UP;
+	ini->refused = 0;
+	event_set(&ini->moved);
 	ini_event_start(ini);
 	ini_keep_alive_start(ini);
 	return 0;
@@ -195,11 +266,7 @@ int ini_assoc_look_again(struct fiber *f, struct ini *ini)
 
 	if (r == 0)
 		r = ini_same(f, ini, &ini->ctrl, &ns);
-	if (r < 0)
-		return r;
-	if (ns.blocks > ini->bdev.blocks)
-		bdev_resized(f, &ini->bdev, ns.blocks);
-	return 0;
+	return r < 0 ? r : ini_size(f, ini, ns.blocks);
 }
 
 /* By fibers of our own only: nobody cancels them. */

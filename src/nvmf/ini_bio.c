@@ -19,6 +19,8 @@
  *      after that fail at once.
  * IB3. A bio whose connection is lost is not sent again once it is older than timeout and wait
  *      together: so each ends, also if every connection dies of it.
+ * IB4. Bios of a channel with a session bear its token, or a greater one: at the other side they all
+ *      bear the session's.
  */
 #include <errno.h>
 
@@ -30,7 +32,7 @@ static void ini_bio_start(struct ini_queue *q, struct bio *bio);
 
 static struct ini_queue *ini_bio_queue(const struct bio *bio)
 {
-	return *(struct ini_queue **)bdev_chan_priv(bio->chan);
+	return ini_chan_of(bio->chan)->q;
 }
 
 /* ---- answers ------------------------------------------------------------------------------- */
@@ -173,7 +175,7 @@ static void ini_bio_send(struct ini_queue *q, struct bio *bio)
 		ini_bio_rw(q, bio, &sqe);
 	if (bio_op_has_data((enum bio_op)bio->op))
 		data = (struct ini_data){ bio->iov, bio->iov_count,
-					  (uint32_t)(bio->blocks * q->ini->bdev.block_size) };
+					  (uint32_t)(bio->blocks * q->ini->bdev->block_size) };
 	ini_cmd_start(cmd, &sqe, &data, false, ini_bio_done, bio);
 }
 
@@ -194,6 +196,10 @@ void ini_bio_submit(struct bio *bio)
 
 	req->tries = 0;
 	req->start_ns = reactor_now(q->reactor);
+	if (unlikely(bio->token < q->token)) {
+		bio_complete(bio, -ESTALE); /* IB4 */
+		return;
+	}
 	if (bio->op == BIO_ZEROES && bio->flags & BIO_FAST &&
 	    !(q->ini->ns.dlfeat & NVME_DLFEAT_WRITE_ZEROES)) {
 		bio_complete(bio, -ENOTSUP); /* it may write them out, and does not say */
@@ -220,6 +226,14 @@ void ini_bio_fail(struct ini_queue *q, int status)
 	timer_stop(&q->wait_timer);
 	q->fail = status;
 	ini_bio_end_all(q, &q->waiting, status);
+}
+
+/* Those in flight end so, too, when the connection does. */
+void ini_bio_deposed(struct ini_queue *q)
+{
+	timer_stop(&q->later_timer);
+	ini_bio_fail(q, -ESTALE);
+	ini_bio_end_all(q, &q->later, -ESTALE);
 }
 
 static void ini_bio_waited(struct timer *timer)

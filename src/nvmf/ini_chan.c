@@ -28,12 +28,12 @@ static int ini_qid_free(struct fiber *f, const struct ini *ini, uint16_t *ret)
 		return fiber_fail(f, -EMFILE,
 				  "%s: the controller gave us %" PRIu32
 				  " I/O queues, and all have a channel",
-				  ini->bdev.name, ini->ctrl.queues);
+				  ini->bdev->name, ini->ctrl.queues);
 	*ret = qid;
 	return 0;
 }
 
-static void ini_list_queue(struct ini *ini, struct ini_queue *q)
+void ini_list_queue(struct ini *ini, struct ini_queue *q)
 {
 	struct ini_queue *after;
 
@@ -79,7 +79,7 @@ static int ini_join_home(struct fiber *f, void *arg)
 
 	ini_assoc_lock(f, ini);
 	r = ini->state == INI_GONE ?
-		    fiber_fail(f, -ENODEV, "%s: the disk is gone", ini->bdev.name) :
+		    fiber_fail(f, -ENODEV, "%s: the disk is gone", ini->bdev->name) :
 		    ini_qid_free(f, ini, &call->q->qid);
 	if (r == 0) {
 		ini_list_queue(ini, call->q);

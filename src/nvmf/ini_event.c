@@ -20,7 +20,7 @@ static void ini_aer_done(struct ini_queue *q, void *owner, int error, const stru
 		return; /* lost, or it cannot */
 	nvme_event_decode((uint32_t)cqe->result, &event, &lid);
 	log_debug(reactor_log(ini->home), "event of an NVMe controller",
-		  LOG_STR("disk", ini->bdev.name), LOG_HEX("event", event), LOG_HEX("page", lid));
+		  LOG_STR("disk", ini->bdev->name), LOG_HEX("event", event), LOG_HEX("page", lid));
 	ini->changed = true;
 	event_set(&ini->wake);
 }

@@ -29,12 +29,14 @@ static bool ini_is_refusal(int r)
 
 static void ini_gone(struct fiber *f, struct ini *ini, const char *why)
 {
-	log_error(ini_log(ini), "an NVMe disk is given up", LOG_STR("disk", ini->bdev.name),
+	log_error(ini_log(ini), "an NVMe disk is given up", LOG_STR("disk", ini->bdev->name),
 		  LOG_STR("why", why));
 	fiber_clear(f);
 	ini->state = INI_GONE;
+	event_set(&ini->moved);
 	ini_visit_all(f, ini, ini_at_gone);
-	bdev_removed(&ini->bdev);
+	if (!ini->is_session)
+		bdev_removed(ini->bdev);
 }
 
 /* Sleep, but for a stop. */
@@ -56,8 +58,11 @@ static int ini_try_again(struct fiber *f, struct ini *ini)
 
 	ini_assoc_lock(f, ini);
 	r = ini_assoc_up(f, ini, false);
-	if (r != -ESTALE && ini_is_refusal(r))
+	if (r != -ESTALE && ini_is_refusal(r)) {
+		ini->refused = r;
+		event_set(&ini->moved);
 		ini_visit_all(f, ini, ini_at_refused);
+	}
 	latch_unlock(f, &ini->latch);
 	return r;
 }
@@ -67,7 +72,7 @@ static void ini_return(struct fiber *f, struct ini *ini)
 	uint64_t since = reactor_now(ini->home), backoff = INI_BACKOFF_MIN_NS;
 	int r;
 
-	log_warn(ini_log(ini), "an NVMe controller is lost", LOG_STR("disk", ini->bdev.name),
+	log_warn(ini_log(ini), "an NVMe controller is lost", LOG_STR("disk", ini->bdev->name),
 		 LOG_STR("why", ini->why));
 	ini_assoc_lock(f, ini);
 	ini_assoc_down(f, ini);
@@ -77,7 +82,7 @@ static void ini_return(struct fiber *f, struct ini *ini)
 		if (r == 0) {
 			ini->reconnects++;
 			log_info(ini_log(ini), "an NVMe controller is back",
-				 LOG_STR("disk", ini->bdev.name));
+				 LOG_STR("disk", ini->bdev->name));
 			return;
 		}
 		if (r == -ESTALE || reactor_now(ini->home) - since >= ini->opts.loss_ns) {
@@ -85,7 +90,7 @@ static void ini_return(struct fiber *f, struct ini *ini)
 			return;
 		}
 		log_debug(ini_log(ini), "an NVMe controller does not come back",
-			  LOG_STR("disk", ini->bdev.name), LOG_STR("why", fiber_words(f)));
+			  LOG_STR("disk", ini->bdev->name), LOG_STR("why", fiber_words(f)));
 		fiber_clear(f);
 		ini_back_off(f, ini, backoff);
 		backoff = min_u64(backoff * 2, INI_BACKOFF_MAX_NS);
@@ -131,14 +136,16 @@ static int ini_keeper(struct fiber *f, void *arg)
 
 /* ---- the driver's doors ---------------------------------------------------------------------------- */
 
-int ini_keeper_open(struct fiber *f, struct ini *ini)
+static int ini_keeper_start(struct fiber *f, struct ini *ini, bool first)
 {
 	uint8_t seed[8];
 	int r;
 
-	list_init(&ini->queues);
+	ini->gone = -ENODEV;
 	latch_init(&ini->latch);
 	event_init(&ini->wake);
+	event_init(&ini->moved);
+	sema_init(&ini->vendor, INI_VENDOR_MAX);
 	timer_init(&ini->keep_alive);
 	io_random(fiber_io(f), seed, sizeof(seed));
 	prng_init(&ini->prng, le64_get(seed), 0);
@@ -149,7 +156,7 @@ int ini_keeper_open(struct fiber *f, struct ini *ini)
 	if (ini->opts.kato_ms)
 		ini->admin->timeout_ns =
 			min_u64(ini->opts.timeout_ns, ini->opts.kato_ms * UINT64_C(1000000));
-	r = ini_assoc_up(f, ini, true);
+	r = ini_assoc_up(f, ini, first);
 	if (r == 0) {
 		r = fiber_start(ini->home, "nvmf keeper", ini_keeper, ini, &ini->keeper);
 		if (r < 0)
@@ -158,6 +165,17 @@ int ini_keeper_open(struct fiber *f, struct ini *ini)
 	if (r < 0)
 		ini_queue_free(steal(ini->admin));
 	return r;
+}
+
+int ini_keeper_open(struct fiber *f, struct ini *ini)
+{
+	list_init(&ini->queues);
+	return ini_keeper_start(f, ini, true);
+}
+
+int ini_keeper_open_session(struct fiber *f, struct ini *ini)
+{
+	return ini_keeper_start(f, ini, false);
 }
 
 void ini_keeper_close(struct fiber *f, struct ini *ini)
@@ -181,7 +199,7 @@ int ini_keeper_rescan(struct fiber *f, struct ini *ini)
 		fiber_yield(f);
 	r = ini->state == INI_UP ?
 		    ini_assoc_look_again(f, ini) :
-		    fiber_fail(f, -ENOTCONN, "%s: the connection is down", ini->bdev.name);
+		    fiber_fail(f, -ENOTCONN, "%s: the connection is down", ini->bdev->name);
 	latch_unlock(f, &ini->latch);
 	return r;
 }

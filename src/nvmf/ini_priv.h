@@ -9,19 +9,26 @@
  *	ini_admin   what is said on the admin queue
  *	ini_bio     bios as commands, and commands' answers as bios' statuses
  *	ini_resv    reservations
+ *	ini_vendor  vendor commands: of replicas
  *	ini_event   events and keep alive
  *	ini_visit   what home does to queues on other reactors
  *	ini_assoc   the association: all queues of one controller, up and down
  *	ini_chan    channels' queues join it and leave it
  *	ini_keeper  the fiber that notices its loss, and makes it again
+ *	ini_session associations of sessions: of a channel that has fenced
+ *	ini_replica replica control by vendor commands (bdev/replica.h)
  *	ini         the driver: nvmf://host:port/nqn
  *
  *   home reactor                        reactor of a channel
  *   struct ini --- admin queue          struct ini_queue (one per channel)
  *       keeper (fiber): reconnects          commands, bios that wait
  *
+ * A disk has one association, which all its channels share, until one of them fences: that one has an
+ * association of its own from then on, a session, whose home is the channel's reactor.
+ *
  * A queue belongs to its reactor; home tells it to start and stop by fiber_call_on(), it tells
- * home of its loss by mail. The invariants I1..I4 stand in ini_assoc.c, Q1..Q6 in ini_queue.c.
+ * home of its loss by mail. The invariants I1..I5 stand in ini_assoc.c, Q1..Q6 in ini_queue.c,
+ * S1..S5 in ini_session.c.
  */
 #ifndef NVMF_INI_PRIV_H
 #define NVMF_INI_PRIV_H
@@ -29,6 +36,7 @@
 #include "base/prng.h"
 #include "bdev/bdev_driver.h"
 #include "bdev/iovs.h"
+#include "bdev/replica.h"
 #include "nvmf/ini.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
@@ -37,6 +45,7 @@
 #include "wire/nvme_fabrics.h"
 #include "wire/nvme_identify.h"
 #include "wire/nvme_status.h"
+#include "wire/nvme_vendor.h"
 #include "wire/nvmetcp_parser.h"
 
 #define INI_ADMIN_SLOTS 31u	    /* commands on the admin queue: one entry is never used */
@@ -52,6 +61,7 @@
 #define INI_SMALL_BYTES 16u	    /* data of a command that is kept with it */
 #define INI_WHY_BYTES	120
 #define INI_ADDRS_MAX	8u
+#define INI_VENDOR_MAX	16u /* vendor commands of an association at a time; more wait */
 
 _Static_assert(INI_SLOTS_MAX < 1u << INI_CID_BITS, "a slot fits, and FFFFh is no command");
 
@@ -174,10 +184,12 @@ struct ini_queue {
 	struct list waiting; /* bio.link: for the connection */
 	struct list later;   /* bio.link: the controller asked us to try again */
 	struct timer wait_timer, later_timer;
-	int fail; /* 0, or what bios end with at once */
+	int fail;	/* 0, or what bios end with at once */
+	uint64_t token; /* of the session; a bio with a smaller one is refused. 0: of none */
 
 	/* home's */
 	struct list_link home_link;
+	struct fiber *starter; /* of ini_start_all() */
 	struct mail lost_mail;
 	uint64_t generation; /* of the association it belongs to; set before it starts */
 	bool lost_sent;
@@ -256,7 +268,8 @@ struct ini_ctrl {
 	uint16_t ofcs;
 	bool volatile_cache;
 	bool keep_alive;
-	uint64_t page_bytes;			     /* unit of the limits */
+	bool vendor;	     /* it offered vendor commands, and we took them */
+	uint64_t page_bytes; /* unit of the limits */
 	uint64_t max_zeroes_bytes, max_unmap_blocks; /* UINT64_MAX: no limit */
 };
 
@@ -297,13 +310,15 @@ void ini_bio_submit(struct bio *bio);
 void ini_bio_go(struct ini_queue *q);		    /* LIVE: those that waited, too */
 void ini_bio_down(struct ini_queue *q);		    /* the connection is lost: the wait begins */
 void ini_bio_fail(struct ini_queue *q, int status); /* those that wait, and all to come */
+void ini_bio_deposed(struct ini_queue *q); /* the same with -ESTALE, also those to be tried again */
 
 /* ---- ini_assoc.c ------------------------------------------------------------------------- */
 
 enum ini_state { INI_DOWN, INI_UP, INI_GONE };
 
 struct ini {
-	struct bdev bdev;
+	struct bdev *bdev;	   /* borrowed: the disk */
+	struct reactor *bdev_home; /* const */
 	struct ini_opts opts;
 	struct reactor *home; /* all below is its own */
 	enum ini_state state;
@@ -323,10 +338,43 @@ struct ini {
 	struct timer keep_alive;
 	bool keep_alive_sent;
 	struct prng prng;
-	uint64_t key; /* registered: again after each return; 0: none */
+	uint64_t key;	 /* registered: again after each return; 0: none */
+	bool is_replica; /* it has answered Info */
+	bool is_session; /* of one channel, under the token that is its key */
+	bool has_incarnation;
+	uint64_t incarnation; /* of the replica, when the session began (I5) */
+	int refused;	      /* DOWN: the controller answers, and does not want us */
+	int gone;	      /* GONE: what bios end with */
+	struct event moved;   /* state or `refused` has changed */
+	struct sema vendor;   /* vendor commands that may begin */
+	unsigned calls;	      /* of them, begun or waiting */
 	uint64_t reconnects;
 	char why[INI_WHY_BYTES + 16]; /* it was lost */
 };
+
+/* What is opened: the disk, and the association of all channels that have no session. */
+struct ini_disk {
+	struct bdev bdev;
+	struct ini base;
+};
+
+struct ini_chan {
+	struct ini_queue *q; /* owned; of the session, if there is one */
+	struct ini *session; /* owned, at home here; NULL: it has not fenced */
+};
+
+static inline struct ini *ini_of(struct bdev *bdev)
+{
+	return &container_of(bdev, struct ini_disk, bdev)->base;
+}
+
+static inline struct ini_chan *ini_chan_of(struct bdev_chan *chan)
+{
+	return bdev_chan_priv(chan);
+}
+
+/* Entries of an I/O queue that are used. */
+uint32_t ini_slots(const struct ini *ini);
 
 /* On the queue's reactor: home must know. */
 void ini_assoc_lost(struct ini_queue *q);
@@ -351,6 +399,8 @@ typedef int (*ini_visit_fn)(struct fiber *f, struct ini_queue *q, const struct i
 int ini_visit(struct fiber *f, struct ini *ini, struct ini_queue *q, ini_visit_fn fn);
 /* Every queue in turn, until one fails. */
 int ini_visit_all(struct fiber *f, struct ini *ini, ini_visit_fn fn);
+/* ini_at_start() of all at the same time; all have ended when it returns. */
+int ini_start_all(struct fiber *f, struct ini *ini);
 
 int ini_at_start(struct fiber *f, struct ini_queue *q, const struct ini *ini);
 int ini_at_register(struct fiber *f, struct ini_queue *q, const struct ini *ini);
@@ -373,6 +423,8 @@ void ini_keep_alive_start(struct ini *ini);
 
 /* Connects, looks at the namespace, starts the keeper. Worded. */
 MUST_USE int ini_keeper_open(struct fiber *f, struct ini *ini);
+/* The same for a session: what it must be is known, and its queue is listed. */
+MUST_USE int ini_keeper_open_session(struct fiber *f, struct ini *ini);
 void ini_keeper_close(struct fiber *f, struct ini *ini);
 MUST_USE int ini_keeper_rescan(struct fiber *f, struct ini *ini);
 
@@ -381,10 +433,42 @@ MUST_USE int ini_keeper_rescan(struct fiber *f, struct ini *ini);
 /* On the queue's reactor; leave: it is idle afterwards. */
 MUST_USE int ini_chan_join(struct fiber *f, struct ini *ini, struct ini_queue *q);
 void ini_chan_leave(struct fiber *f, struct ini *ini, struct ini_queue *q);
+void ini_list_queue(struct ini *ini, struct ini_queue *q);
 
 /* ---- ini_resv.c ---------------------------------------------------------------------------- */
 
 /* On the queue's reactor; register `key` whatever was registered before. */
 MUST_USE int ini_resv_again(struct fiber *f, struct ini_queue *q, uint32_t nsid, uint64_t key);
+
+/* ---- ini_vendor.c -------------------------------------------------------------------------- */
+
+struct ini_vendor {
+	struct nvme_vendor_cmd cmd;
+	void *data; /* borrowed; NULL: none */
+	uint32_t bytes;
+	const char *doing;
+	uint64_t ret_result;
+};
+
+/* On the admin queue q, which is READY; worded. */
+MUST_USE int ini_vendor_send(struct fiber *f, struct ini_queue *q, uint32_t nsid,
+			     struct ini_vendor *v);
+/*
+ * From any reactor; waits for a lost connection as long as bios would, and then sends it again:
+ * each of these commands may be done twice.
+ */
+MUST_USE int ini_vendor_call(struct fiber *f, struct ini *ini, struct ini_vendor *v);
+/* Info, by the first way and by the second. */
+MUST_USE int ini_vendor_look(struct fiber *f, struct ini *ini, struct replica_info *ret);
+MUST_USE int ini_vendor_info(struct fiber *f, struct ini *ini, struct replica_info *ret);
+
+/* ---- ini_session.c, ini_replica.c, ini.c ----------------------------------------------------- */
+
+/* The channel gets an association of its own under this token; its old one ends. */
+MUST_USE int ini_session_begin(struct fiber *f, struct bdev_chan *chan, uint64_t token);
+void ini_session_end(struct fiber *f, struct ini_chan *ic);
+
+extern const struct bdev_replica_ops ini_replica_ops;
+extern const struct bdev_driver ini_replica_driver;
 
 #endif

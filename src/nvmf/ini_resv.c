@@ -46,11 +46,11 @@ static struct ini_queue *ini_resv_queue(struct fiber *f, struct bdev_chan *chan,
 {
 	struct ini_queue *q;
 
-	must(chan->bdev->driver == &ini_driver && fiber_reactor(f) == chan->reactor);
-	q = *(struct ini_queue **)bdev_chan_priv(chan);
+	must(chan->bdev->driver->open == ini_driver.open && fiber_reactor(f) == chan->reactor);
+	q = ini_chan_of(chan)->q;
 	*ret = 0;
 	if (!q->ini->ns.rescap)
-		*ret = fiber_fail(f, -ENOTSUP, "%s: it has no reservations", q->ini->bdev.name);
+		*ret = fiber_fail(f, -ENOTSUP, "%s: it has no reservations", q->ini->bdev->name);
 	return q;
 }
 
@@ -80,14 +80,14 @@ static int ini_key_set(struct fiber *f, void *arg)
 /* Home registers it again after a loss. */
 static int ini_key_keep(struct fiber *f, struct bdev_chan *chan, uint64_t key)
 {
-	struct ini_key_call call = { container_of(chan->bdev, struct ini, bdev), key };
+	struct ini_key_call call = { ini_chan_of(chan)->q->ini, key };
 
 	return fiber_call_on(f, call.ini->home, "nvmf key", ini_key_set, &call);
 }
 
 int ini_resv_register(struct fiber *f, struct bdev_chan *chan, uint64_t key)
 {
-	const struct ini *ini = container_of(chan->bdev, struct ini, bdev);
+	const struct ini *ini = ini_of(chan->bdev);
 	uint8_t cptpl = ini->ns.rescap & NVME_RESCAP_PTPL ? NVME_RESV_PTPL_ON : NVME_RESV_PTPL_KEEP;
 	const struct nvme_resv_cmd cmd = {
 		.action = NVME_RESV_REPLACE, .iekey = true, .cptpl = cptpl, .new_key = key

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "base/cleanup.h"
 #include "base/cursor.h"
 #include "base/must.h"
 #include "nvmf/ini_priv.h"
@@ -55,6 +56,37 @@ int ini_visit_all(struct fiber *f, struct ini *ini, ini_visit_fn fn)
 	list_for_each(q, &ini->queues, home_link)
 		TRY(ini_visit(f, ini, q, fn));
 	return 0;
+}
+
+static int ini_starter(struct fiber *f, void *arg)
+{
+	struct ini_queue *q = arg;
+
+	return ini_visit(f, q->ini, q, ini_at_start);
+}
+
+/*
+ * A controller that is slow to answer each of them is waited for once. The fibers are the first
+ * one's of the queues that home could have; the rest go in turn.
+ */
+int ini_start_all(struct fiber *f, struct ini *ini)
+{
+	struct ini_queue *q;
+	int r = 0, first = 0;
+
+	list_for_each(q, &ini->queues, home_link) {
+		q->starter = NULL;
+		if (ini->queue_count == 1 ||
+		    fiber_start(ini->home, "nvmf start", ini_starter, q, &q->starter) < 0)
+			first = first ? first : ini_visit(f, ini, q, ini_at_start);
+	}
+	list_for_each(q, &ini->queues, home_link) {
+		if (q->starter)
+			r = fiber_join(f, steal(q->starter));
+		if (r < 0 && first == 0)
+			first = r;
+	}
+	return first;
 }
 
 int ini_at_start(struct fiber *f, struct ini_queue *q, const struct ini *ini)
@@ -129,7 +161,6 @@ int ini_at_refused(struct fiber *f, struct ini_queue *q, const struct ini *ini)
 int ini_at_gone(struct fiber *f, struct ini_queue *q, const struct ini *ini)
 {
 	(void)f;
-	(void)ini;
-	ini_bio_fail(q, -ENODEV);
+	ini_bio_fail(q, ini->gone);
 	return 0;
 }
