@@ -38,7 +38,7 @@ struct nexus_child *child_new(struct nexus *n, unsigned member)
 				       .state = NEXUS_CHILD_OUT };
 	event_init(&child->idle);
 	event_set(&child->idle);
-	event_init(&child->rebuild_ended);
+	rebuild_init(child);
 	return child;
 }
 

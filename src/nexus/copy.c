@@ -7,6 +7,7 @@
  *      else zeros are written.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "nexus/nexus_priv.h"
 
@@ -14,7 +15,7 @@
 #include "base/must.h"
 #include "bdev/status.h"
 
-/* One request to one child, as the nexus's own: it bears the token. */
+/* One request to one child, as the nexus's own: it bears the token, and is counted. */
 static int copy_step(struct fiber *f, struct nexus_child *child, enum bio_op op, uint64_t lba,
 		     uint64_t blocks, void *buf)
 {
@@ -27,7 +28,10 @@ static int copy_step(struct fiber *f, struct nexus_child *child, enum bio_op op,
 	bio_prep(bio, child->chan, op, child->data_lba + (lba << shift), blocks << shift,
 		 buf ? &iov : NULL, buf ? 1 : 0, NULL);
 	bio->token = child->token;
-	return bio_wait(f, bio);
+	child_hold(child);
+	int r = bio_wait(f, bio);
+	child_let_go(child);
+	return r;
 }
 
 /* To all of `to`; the first failure, of whom is in *failed. */
@@ -78,18 +82,41 @@ int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus
 	bool is_zero;
 	int r = 0;
 
-	must(!nexus_has(to, from->index) && blocks << n->block_shift <= NEXUS_COPY_BYTES);
+	must(!nexus_has(to, from->index));
 	*ret_failed = 0;
 	for (; r == 0 && lba < end; lba += length) {
-		r = copy_look(f, from, lba, end, &length, &is_zero);
+		r = from->chan ? copy_look(f, from, lba, end, &length, &is_zero) : -ENODEV;
 		if (r == 0 && is_zero) {
 			r = copy_out(f, n, to, BIO_UNMAP, lba, length, NULL, ret_failed);
 			continue;
 		}
+		length = min_u64(length, NEXUS_COPY_BYTES >> n->block_shift);
 		if (r == 0)
 			r = copy_step(f, from, BIO_READ, lba, length, buf);
 		if (r == 0)
 			r = copy_out(f, n, to, BIO_WRITE, lba, length, buf, ret_failed);
 	}
+	return r;
+}
+
+int copy_compare(struct fiber *f, struct nexus *n, struct nexus_child *from,
+		 struct nexus_child *with, uint64_t lba, uint64_t blocks, void *buf,
+		 nexus_mask *ret_failed)
+{
+	uint64_t bytes = blocks << n->block_shift;
+	int r = copy_step(f, from, BIO_READ, lba, blocks, buf);
+
+	must(bytes <= NEXUS_COPY_BYTES);
+	*ret_failed = 0;
+	if (r < 0)
+		return r;
+	r = with->chan ? copy_step(f, with, BIO_READ, lba, blocks, (uint8_t *)buf + bytes) :
+			 -ENODEV;
+	if (r == 0 && memcmp(buf, (uint8_t *)buf + bytes, bytes) != 0)
+		r = fiber_fail(f, -EILSEQ, "child '%s' differs from '%s' at block %llu",
+			       child_member(with)->uri, child_member(from)->uri,
+			       (unsigned long long)lba);
+	if (r < 0)
+		*ret_failed = nexus_bit(with);
 	return r;
 }

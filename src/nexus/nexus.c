@@ -28,6 +28,10 @@ int nexus_table_new(struct fiber *f, const struct nexus_table_opts *opts, struct
 	table->home = fiber_reactor(f);
 	table->store = opts->store;
 	table->instance = opts->instance;
+	table->child_timeout_ms = opts->child_timeout_ms ? opts->child_timeout_ms :
+							   NEXUS_CHILD_TIMEOUT_MS_DEFAULT;
+	table->retry_ms = opts->retry_ms ? opts->retry_ms : NEXUS_RETRY_MS_DEFAULT;
+	table->verify = opts->verify;
 	list_init(&table->nexuses);
 	r = lease_start(f, opts->store, &opts->instance,
 			opts->lease_ttl_ms ? opts->lease_ttl_ms : LEASE_TTL_MS_DEFAULT,
@@ -89,6 +93,7 @@ int nexus_each(struct fiber *f, struct nexus_table *table,
 static void nexus_free(struct nexus *n)
 {
 	active_fini(n);
+	history_fini(n);
 	slab_fini(&n->ios);
 	list_del(&n->link);
 	n->table->count--;
@@ -106,6 +111,7 @@ static void nexus_lists(struct nexus *n)
 	latch_init(&n->admin);
 	event_init(&n->idle);
 	event_set(&n->idle);
+	event_init(&n->range_released);
 	event_init(&n->retire_needed);
 	event_init(&n->rebuilt);
 	event_set(&n->rebuilt);
@@ -133,7 +139,8 @@ static int nexus_new(struct fiber *f, struct nexus_table *table, struct nexus **
 		  NEXUS_REQS_MAX);
 	list_add_tail(&table->nexuses, &n->link);
 	table->count++;
-	if (active_init(n) < 0) {
+	n->child_timeout_ms = table->child_timeout_ms;
+	if (active_init(n) < 0 || history_init(n) < 0) {
 		nexus_free(n);
 		return fiber_fail(f, -ENOMEM, "no memory for a nexus");
 	}
@@ -357,8 +364,9 @@ static void nexus_child_info(struct nexus_child *child, struct nexus_child_info 
 	ret->writes = child->writes;
 	ret->errors = child->errors;
 	ret->copied_bytes = child->copied;
-	ret->rebuilt_bytes = child->is_rebuilding ? child->rebuilt : 0;
+	ret->rebuilt_bytes = child->is_rebuilding ? child->rebuild.recovered : 0;
 	ret->rebuild_bytes = child->is_rebuilding ? child->nexus->rec.size_bytes : 0;
+	rebuild_info(child, &ret->rebuild);
 }
 
 void nexus_info(struct nexus *n, struct nexus_info *ret)
@@ -375,6 +383,8 @@ void nexus_info(struct nexus *n, struct nexus_info *ret)
 		.al_active = n->active.marked,
 		.al_updates = n->active.updates,
 		.changes = n->changes,
+		.rebuild_limit = n->rate.bytes_per_s,
+		.child_timeout_ms = n->child_timeout_ms,
 	};
 	snprintf(ret->name, sizeof(ret->name), "%s", n->rec.name);
 	nexus_each_child(n, child) {

@@ -23,6 +23,13 @@
 
 #define NEXUS_CHILDREN_MAX 8u
 #define NEXUS_VOLUMES_MAX  4096u
+#define NEXUS_HISTORY_MAX  32u /* rebuilds that ended and are remembered */
+
+#define NEXUS_CHILD_TIMEOUT_MS_DEFAULT 8000u /* a host gives up after 30 s */
+#define NEXUS_CHILD_TIMEOUT_MS_MIN     10u
+#define NEXUS_CHILD_TIMEOUT_MS_MAX     600000u
+#define NEXUS_RETRY_MS_DEFAULT	       1000u /* before a child that failed is tried; doubles */
+#define NEXUS_RETRY_MS_MAX	       60000u
 
 struct bdev_driver;
 struct fiber;
@@ -35,9 +42,12 @@ extern const struct bdev_driver nexus_driver;
 /* ---- the table of a node ---------------------------------------------------------------- */
 
 struct nexus_table_opts {
-	struct store *store;   /* borrowed until nexus_table_free() */
-	struct uuid instance;  /* of this process: a new one each time it starts */
-	uint32_t lease_ttl_ms; /* 0: LEASE_TTL_MS_DEFAULT */
+	struct store *store;	   /* borrowed until nexus_table_free() */
+	struct uuid instance;	   /* of this process: a new one each time it starts */
+	uint32_t lease_ttl_ms;	   /* 0: LEASE_TTL_MS_DEFAULT */
+	uint32_t child_timeout_ms; /* of a request to a child; 0: ..._DEFAULT */
+	uint32_t retry_ms;	   /* 0: NEXUS_RETRY_MS_DEFAULT */
+	bool verify; /* compare what was rebuilt, all of the volume, before it is used */
 };
 
 /* Takes the lease. The store's error. */
@@ -108,6 +118,60 @@ MUST_USE int nexus_remove_child(struct fiber *f, struct nexus *nexus, const char
 MUST_USE int nexus_offline_child(struct fiber *f, struct nexus *nexus, const char *uri);
 MUST_USE int nexus_online_child(struct fiber *f, struct nexus *nexus, const char *uri);
 
+/* ---- rebuilds --------------------------------------------------------------------------------- */
+
+/*
+ * They begin by themselves: of a child that is added, and of one that failed or could not be had,
+ * again and again with growing pauses, unless it is offline by wish or was stopped here. -ENOENT: no
+ * such child.
+ */
+
+/* Now, not after the pause. Nothing if it is in sync; -EPERM if it is offline by wish. */
+MUST_USE int nexus_rebuild_start(struct fiber *f, struct nexus *nexus, const char *uri);
+/* It ends, and does not begin by itself until it is started. -EALREADY: none runs or waits. */
+MUST_USE int nexus_rebuild_stop(struct fiber *f, struct nexus *nexus, const char *uri);
+/* Between two segments; the child goes on being written to. -EALREADY: none runs, or it is so. */
+MUST_USE int nexus_rebuild_pause(struct fiber *f, struct nexus *nexus, const char *uri);
+MUST_USE int nexus_rebuild_resume(struct fiber *f, struct nexus *nexus, const char *uri);
+/* Bytes a second that the rebuilds of a volume together may write, from now on; 0: no limit. */
+void nexus_rebuild_limit(struct nexus *nexus, uint64_t bytes_per_s);
+
+enum nexus_rebuild_state {
+	NEXUS_REBUILD_NONE,
+	NEXUS_REBUILD_WAITING, /* it failed: tried again after a pause */
+	NEXUS_REBUILD_RUNNING,
+	NEXUS_REBUILD_PAUSED,
+	NEXUS_REBUILD_STOPPED, /* by nexus_rebuild_stop() */
+};
+
+struct nexus_rebuild_info {
+	enum nexus_rebuild_state state;
+	bool is_partial;	    /* only what it missed */
+	uint64_t total_bytes;	    /* to go through: of the volume, or of what it missed */
+	uint64_t recovered_bytes;   /* gone through: copied, or found to be a hole */
+	uint64_t remaining_bytes;   /* the rest */
+	uint64_t transferred_bytes; /* written to the child */
+	uint64_t verified_bytes;
+	uint64_t elapsed_ns;
+	uint64_t retry_ns; /* WAITING: until the next try */
+	uint32_t tries;	   /* since it was in sync */
+};
+
+/* A rebuild that ended. */
+struct nexus_rebuild_record {
+	char uri[VOLUME_URI_MAX + 1];
+	uint64_t start_ns, end_ns; /* on the wall clock, since 1970 */
+	bool is_partial;
+	int result; /* 0 or -errno; -ECANCELED: stopped */
+	uint64_t total_bytes, recovered_bytes, transferred_bytes;
+};
+
+/* The latest, at most `max`, in the order they ended. Returns how many. */
+unsigned nexus_history(struct nexus *nexus, struct nexus_rebuild_record *ret, unsigned max);
+
+/* The time a child has to answer a request before it counts as failed. -EINVAL: not MIN..MAX. */
+MUST_USE int nexus_set_child_timeout(struct fiber *f, struct nexus *nexus, uint32_t ms);
+
 /* ---- what it is like ------------------------------------------------------------------------ */
 
 enum nexus_state {
@@ -142,6 +206,9 @@ struct nexus_child_info {
 	uint64_t reads, writes, errors;
 	uint64_t copied_bytes;		       /* by rebuilds, since it was opened */
 	uint64_t rebuilt_bytes, rebuild_bytes; /* of the rebuild under way; 0: none */
+	bool is_tracked;       /* it is away, and what it misses is known: a rebuild is partial */
+	uint64_t missed_bytes; /* so much, regions counted whole */
+	struct nexus_rebuild_info rebuild;
 };
 
 struct nexus_info {
@@ -157,11 +224,14 @@ struct nexus_info {
 	uint64_t resync_bytes;		/* copied when it was opened */
 	uint64_t al_active, al_updates; /* activity log: regions, writes to it */
 	uint64_t changes;		/* of the record */
+	uint64_t rebuild_limit;		/* bytes a second; 0: none */
+	uint32_t child_timeout_ms;
 };
 
 void nexus_info(struct nexus *nexus, struct nexus_info *ret);
 const char *nexus_state_name(enum nexus_state state);
 const char *nexus_child_state_name(enum nexus_child_state state);
+const char *nexus_rebuild_state_name(enum nexus_rebuild_state state);
 
 /* Wait until every child that can be is in sync, or the nexus cannot go on. */
 MUST_USE int nexus_settle(struct fiber *f, struct nexus *nexus);

@@ -10,6 +10,8 @@
  *	copy.c      from one member to others  mend.c     a write that failed everywhere
  *	members.c   children come and go       resize.c   the volume grows
  *	create.c    the record made and gone   state.c    lifecycles
+ *	rebuild_copy.c  its segments           rebuild_wish.c  what people say to it
+ *	history.c   rebuilds that ended
  *
  *	OPENING -> SERVING <-> FROZEN -> STOPPED        any -> DEPOSED, CLOSING
  *
@@ -38,17 +40,32 @@
 #include "reactor/wait.h"
 #include "store/lease.h"
 
-#define NEXUS_REQS_MAX	   4096u /* child requests of a nexus; beyond, requests wait */
-#define NEXUS_CHILD_ROOM   2048u /* behind a child's bio, for its drivers */
-#define NEXUS_REGION_BYTES REPLICA_REGION_BYTES_DEFAULT
-#define NEXUS_AL_MAX	   REPLICA_AL_REGIONS_DEFAULT
-#define NEXUS_AL_BATCH	   64u /* regions cleared at once */
-#define NEXUS_RANGES_MAX   4u
-#define NEXUS_COPY_BYTES   (256u << 10)
-#define NEXUS_RETRY_NS	   UINT64_C(100000000) /* between tries of the record */
-#define NEXUS_SESSION_MAX  0xffffu
+#define NEXUS_REQS_MAX	    4096u /* child requests of a nexus; beyond, requests wait */
+#define NEXUS_CHILD_ROOM    2048u /* behind a child's bio, for its drivers */
+#define NEXUS_REGION_BYTES  REPLICA_REGION_BYTES_DEFAULT
+#define NEXUS_AL_MAX	    REPLICA_AL_REGIONS_DEFAULT
+#define NEXUS_AL_BATCH	    64u /* regions cleared at once */
+#define NEXUS_COPY_BYTES    (256u << 10)
+#define NEXUS_REBUILD_DEPTH 8u			/* segments of a rebuild in flight */
+#define NEXUS_RETRY_NS	    UINT64_C(100000000) /* between tries of the record */
+#define NEXUS_SESSION_MAX   0xffffu
 
 typedef uint8_t nexus_mask; /* bit i: child i */
+
+/* The rebuild of a child, or what became of the last one. */
+struct nexus_rebuild {
+	bool has_fiber;			       /* it runs, or waits for the next try */
+	struct fiber *fiber;		       /* to be cancelled */
+	bool is_paused, is_stopped, is_let_go; /* by somebody's wish */
+	bool is_partial;
+	struct event poked;   /* the pause before a try is over */
+	struct event changed; /* a pulse: workers look again */
+	uint64_t delay_ns;    /* before the next try; 0: none */
+	uint64_t due_ns;      /* when that is over */
+	uint32_t tries;
+	uint64_t start_ns, start_wall_ns, elapsed_ns;
+	uint64_t total, recovered, verified; /* bytes */
+};
 
 struct nexus_child {
 	struct nexus *nexus;
@@ -69,10 +86,12 @@ struct nexus_child {
 	uint64_t data_lba;    /* the volume's block 0, in its own blocks: behind a label */
 	int error;	      /* why it is dropped */
 	uint64_t reads, writes, errors;
-	uint64_t copied, rebuilt; /* bytes written by rebuilds; how far the one under way is */
-	bool failed_write;	  /* REBUILDING: since it was attached */
-	bool is_rebuilding, is_stopping;
-	struct event rebuild_ended;
+	uint64_t copied;    /* bytes written by rebuilds */
+	bool failed_write;  /* REBUILDING: since it was attached */
+	bool is_rebuilding; /* a try is under way, or about to be */
+	bool is_stopping;
+	struct event rebuild_ended; /* it has no fiber */
+	struct nexus_rebuild rebuild;
 };
 
 /* A range that nobody else writes to. */
@@ -82,6 +101,17 @@ struct nexus_range {
 	unsigned waits_for; /* writes begun before it */
 	struct event free_of_writes;
 	struct list parked; /* requests that want to write in it */
+};
+
+/* What rebuilds may write: a debt in time, paid by waiting. */
+struct nexus_rate {
+	uint64_t bytes_per_s; /* 0: no limit */
+	uint64_t paid_ns;     /* the time up to which the bytes are paid for */
+};
+
+struct nexus_history {
+	struct nexus_rebuild_record *records; /* owned: NEXUS_HISTORY_MAX, a ring */
+	uint64_t count;			      /* ever */
 };
 
 /* A region with writes, or marked in the members' logs. */
@@ -149,6 +179,7 @@ struct nexus {
 	struct list held;    /* writes that are done, and wait for the record */
 	struct list writes;  /* begun */
 	struct list ranges;
+	struct event range_released; /* a pulse */
 	uint64_t serial;
 	struct slab ios;
 	struct nexus_active active;
@@ -160,6 +191,9 @@ struct nexus {
 	bool unmap_zeroes, can_zeroes; /* all children */
 	unsigned rebuilds;
 	struct event rebuilt; /* no rebuild runs */
+	struct nexus_rate rate;
+	struct nexus_history history;
+	uint32_t child_timeout_ms;
 	uint64_t resync_bytes, changes;
 };
 
@@ -169,6 +203,8 @@ struct nexus_table {
 	struct store *store;
 	struct uuid instance;
 	struct lease lease;
+	uint32_t child_timeout_ms, retry_ms;
+	bool verify;
 	struct list nexuses;
 	unsigned count;
 };
@@ -297,17 +333,40 @@ void io_mend(struct nexus_req *req);
 void retire(struct nexus_child *child, int error);
 int retire_main(struct fiber *f, void *arg);
 
-/* ---- copy.c, rebuild.c ------------------------------------------------------------------------------- */
+/* ---- copy.c ------------------------------------------------------------------------------------------ */
 
 /*
- * Blocks of the volume, at most NEXUS_COPY_BYTES, from one child to others; holes are unmapped.
- * On failure *ret_failed are those that could not be written; none: the source could not be read.
+ * Blocks of the volume from one child to others; holes are unmapped. The buffer has
+ * NEXUS_COPY_BYTES. On failure *ret_failed are those that could not be written; none: the source
+ * could not be read.
  */
 MUST_USE int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus_mask to,
 			uint64_t lba, uint64_t blocks, void *buf, nexus_mask *ret_failed);
-/* -EAGAIN: no fiber to be had. */
+/* At most NEXUS_COPY_BYTES of both; the buffer has twice that. -EILSEQ: they differ. */
+MUST_USE int copy_compare(struct fiber *f, struct nexus *n, struct nexus_child *from,
+			  struct nexus_child *with, uint64_t lba, uint64_t blocks, void *buf,
+			  nexus_mask *ret_failed);
+
+/* ---- rebuild.c, rebuild_copy.c, rebuild_wish.c, history.c --------------------------------------------- */
+
+void rebuild_init(struct nexus_child *child);
+/* Now. -EAGAIN: no fiber to be had, or it is being stopped. */
 MUST_USE int rebuild_start(struct nexus_child *child);
+/* After a pause; first it is closed, when all it was asked has come back. */
+void rebuild_later(struct nexus_child *child);
+/* None runs or waits when it returns, and the child is closed unless it is in sync. */
 void rebuild_stop(struct fiber *f, struct nexus_child *child);
+/* 0, or why the one under way has to end. */
+int rebuild_goes_on(const struct nexus_child *child);
+
+MUST_USE int rebuild_copy(struct fiber *f, struct nexus_child *child);
+MUST_USE int rebuild_verify(struct fiber *f, struct nexus_child *child);
+
+void rebuild_info(const struct nexus_child *child, struct nexus_rebuild_info *ret);
+
+MUST_USE int history_init(struct nexus *n);
+void history_fini(struct nexus *n);
+void history_add(struct nexus_child *child, int result);
 
 /* ---- members.c ----------------------------------------------------------------------------------------- */
 

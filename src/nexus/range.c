@@ -3,7 +3,8 @@
  * range - blocks that somebody copies: writes in them wait, those begun before have ended (rule LOCK).
  *
  * RG1. A range waits for the writes that began before it, by serial; those that come after are parked.
- * RG2. Ranges of one nexus do not overlap: its copiers see to that.
+ * RG2. Ranges of one nexus do not overlap: who wants a part of one waits until it is released, and
+ *	holds none meanwhile.
  */
 #include "nexus/nexus_priv.h"
 
@@ -14,11 +15,24 @@ static bool overlaps(const struct nexus_range *range, const struct bio *bio)
 	return bio->lba < range->end && range->lba < bio->lba + bio->blocks;
 }
 
+/* RG2. */
+static bool is_taken(const struct nexus *n, uint64_t lba, uint64_t end)
+{
+	const struct nexus_range *range;
+
+	list_for_each(range, &n->ranges, link)
+		if (range->lba < end && lba < range->end)
+			return true;
+	return false;
+}
+
 void range_hold(struct fiber *f, struct nexus *n, struct nexus_range *range, uint64_t lba,
 		uint64_t blocks)
 {
 	const struct nexus_req *req;
 
+	while (is_taken(n, lba, lba + blocks))
+		event_wait_always(f, &n->range_released);
 	*range = (struct nexus_range){ .lba = lba, .end = lba + blocks, .serial = n->serial };
 	list_link_init(&range->link);
 	list_init(&range->parked);
@@ -35,7 +49,8 @@ void range_release(struct nexus *n, struct nexus_range *range)
 	must(range->waits_for == 0);
 	list_del(&range->link);
 	io_run_all(&range->parked);
-	(void)n;
+	event_set(&n->range_released);
+	event_clear(&n->range_released);
 }
 
 bool range_parks(struct nexus_req *req)

@@ -2,39 +2,39 @@
 /*
  * rebuild - a member comes back, or a new one joins, while the volume is written to (safety B.4).
  *
- *	open, new token, fence           SESSION: what it got before cannot land any more
+ *	close, pause, open, new token, fence   SESSION: what it got before cannot land any more
  *	record: rebuilding
  *	gate closed: ATTACH              it joins the write set; no acknowledgement needs it
- *	segment by segment: LOCK, copy
+ *	segments: LOCK, copy             rebuild_copy.c
  *	gate closed: FINAL               no write of it has failed; flushed; record: in sync
  *	then it is needed, and read from
  *
- * RB1. A write that fails on it, or is missed by it, ends the rebuild: it is out again.
+ * A child has one fiber for all of that, from the time it failed (or was added) until it is in
+ * sync, or is not wanted.
+ *
+ * RB1. A write that fails on it, or is missed by it, ends the try: it is out again.
  * RB2. The gate is closed only for moments: no copy is made behind it.
  * RB3. The source is any readable member; if it fails, the segment is copied again from another.
  * RB4. The gate is never closed with the admin latch held: a member that fails then must be
  *	retired for the drain to end.
+ * RB5. A child that failed is tried again after a pause that doubles, but not one that is offline
+ *	by wish, was stopped by somebody, or was let go for good.
  */
 #include <errno.h>
 #include <stdio.h>
 
 #include "nexus/nexus_priv.h"
 
-#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/must.h"
 
-struct rebuild {
-	struct nexus_child *child;
-	void *buf; /* owned */
-};
+#define RETRY_MAX_NS (NEXUS_RETRY_MS_MAX * UINT64_C(1000000))
 
-static int rebuild_goes_on(struct fiber *f, const struct nexus_child *child)
+int rebuild_goes_on(const struct nexus_child *child)
 {
 	const struct nexus *n = child->nexus;
 
-	if (n->state == NEXUS_DEPOSED || n->state == NEXUS_CLOSING || child->is_stopping ||
-	    fiber_is_cancelled(f))
+	if (n->state == NEXUS_DEPOSED || n->state == NEXUS_CLOSING || child->is_stopping)
 		return -ECANCELED;
 	return child->failed_write ? -EIO : 0; /* RB1 */
 }
@@ -76,62 +76,6 @@ static void rebuild_attach(struct fiber *f, struct nexus_child *child)
 	io_gate_open(n);
 }
 
-static struct nexus_child *rebuild_source(struct nexus *n)
-{
-	struct nexus_child *best = NULL;
-
-	nexus_each_child(n, child)
-		if (nexus_has(n->readable, child->index) && (!best || child_is_closer(child, best)))
-			best = child;
-	return best;
-}
-
-/* RB3. */
-static int rebuild_segment(struct fiber *f, struct rebuild *rb, uint64_t lba, uint64_t blocks)
-{
-	struct nexus_child *child = rb->child;
-	struct nexus *n = child->nexus;
-	struct nexus_range range;
-	nexus_mask failed = 0;
-	int r;
-
-	range_hold(f, n, &range, lba, blocks);
-	do {
-		struct nexus_child *source = rebuild_source(n);
-
-		fiber_clear(f);
-		r = source ? rebuild_goes_on(f, child) : -EHOSTDOWN;
-		if (r < 0)
-			break;
-		r = copy_range(f, n, source, nexus_bit(child), lba, blocks, rb->buf, &failed);
-		if (r < 0 && !failed && r != -ESTALE)
-			retire(source, r);
-	} while (r < 0 && !failed && r != -ESTALE);
-	range_release(n, &range);
-	if (r == -ESTALE)
-		owner_deposed(n);
-	return r;
-}
-
-static int rebuild_copy(struct fiber *f, struct rebuild *rb)
-{
-	struct nexus_child *child = rb->child;
-	struct nexus *n = child->nexus;
-	uint64_t step = NEXUS_COPY_BYTES >> n->block_shift;
-	int r = rebuild_goes_on(f, child);
-
-	child->copied = 0;
-	for (uint64_t lba = 0; r == 0 && lba < n->rec.size_bytes >> n->block_shift; lba += step) {
-		uint64_t blocks = min_u64(step, (n->rec.size_bytes >> n->block_shift) - lba);
-
-		r = rebuild_segment(f, rb, lba, blocks);
-		child->rebuilt = (lba + blocks) << n->block_shift;
-		if (r == 0)
-			r = rebuild_goes_on(f, child);
-	}
-	return r;
-}
-
 /*
  * FINAL. From the end of the drain on acknowledgements need it; it is read from when the record
  * says that it is in sync. If it fails in between it is retired like any member, when the
@@ -143,38 +87,48 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 	int r;
 
 	io_gate_close(f, n);
-	r = rebuild_goes_on(f, child);
+	r = rebuild_goes_on(child);
 	if (r == 0)
 		r = child_flush(f, child);
 	if (r == 0)
 		r = child_tell(f, child, REPLICA_IN_SYNC, true);
 	if (r == 0)
-		r = rebuild_goes_on(f, child);
+		r = rebuild_goes_on(child);
 	if (r == 0) {
 		child_become(child, NEXUS_CHILD_IN_SYNC);
 		n->needed |= nexus_bit(child);
 	}
 	io_gate_open(n);
-	if (r == 0)
-		r = rebuild_record(f, child, VOLUME_IN_SYNC, 0);
+	if (r < 0)
+		return r;
+	r = rebuild_record(f, child, VOLUME_IN_SYNC, 0);
+	if (r < 0 && child_member(child)->state == VOLUME_IN_SYNC)
+		retire(child, -ECANCELED); /* perhaps it is in the record (N1) */
 	if (r == 0 && child->state == NEXUS_CHILD_IN_SYNC)
 		n->readable |= nexus_bit(child);
 	return r;
 }
 
+/* It takes no part any more. The record may call it rebuilding still: that is as good as out. */
 static void rebuild_give_up(struct fiber *f, struct nexus_child *child, int error)
 {
 	struct nexus *n = child->nexus;
+	struct volume_member *member = child_member(child);
 
-	io_gate_close(f, n);
-	n->writable &= (nexus_mask)~nexus_bit(child);
-	n->needed &= (nexus_mask)~nexus_bit(child);
-	active_switch(n);
-	io_gate_open(n);
-	fiber_uncancel(f);
-	if (child_member(child)->state == VOLUME_REBUILDING && n->state != NEXUS_DEPOSED)
-		(void)rebuild_record(f, child, VOLUME_OUT, error);
-	child_close(f, child);
+	if ((n->writable | n->needed) & nexus_bit(child)) {
+		io_gate_close(f, n);
+		n->writable &= (nexus_mask)~nexus_bit(child);
+		n->needed &= (nexus_mask)~nexus_bit(child);
+		active_switch(n);
+		io_gate_open(n);
+	}
+	if (member->state == VOLUME_REBUILDING) {
+		member->state = VOLUME_OUT;
+		if (!fiber_is_cancelled(f) && n->state != NEXUS_DEPOSED)
+			(void)rebuild_record(f, child, VOLUME_OUT, error);
+	}
+	if (child->bdev)
+		child_close(f, child);
 	fiber_clear(f);
 }
 
@@ -196,53 +150,183 @@ static int rebuild_begin(struct fiber *f, struct nexus_child *child)
 	return r;
 }
 
-static int rebuild_main(struct fiber *f, void *arg)
+static void rebuild_count(struct nexus_child *child)
 {
-	struct rebuild rb = { .child = arg };
-	struct nexus_child *child = rb.child;
-	struct nexus *n = child->nexus;
+	struct nexus_rebuild *rb = &child->rebuild;
+	struct io *io = child->nexus->io;
+
+	rb->is_paused = false;
+	rb->start_ns = io_now(io);
+	rb->start_wall_ns = io_wall(io);
+	rb->total = rb->recovered = rb->verified = 0;
+	rb->tries++;
+	child->copied = 0;
+}
+
+static int rebuild_try(struct fiber *f, struct nexus_child *child)
+{
+	struct nexus_rebuild *rb = &child->rebuild;
+	bool has_begun = false;
 	int r;
 
-	rb.buf = mem_alloc_aligned(n->mem, 4096, NEXUS_COPY_BYTES);
-	r = rb.buf ? rebuild_begin(f, child) : -ENOMEM;
+	rebuild_count(child);
+	r = rebuild_begin(f, child);
 	if (r == 0) {
+		has_begun = true;
 		rebuild_attach(f, child);
-		r = rebuild_copy(f, &rb);
+		r = rebuild_copy(f, child);
 	}
+	if (r == 0 && child->nexus->table->verify)
+		r = rebuild_verify(f, child);
 	if (r == 0)
 		r = rebuild_admit(f, child);
-	if (r < 0)
+	if (r < 0 && child->state != NEXUS_CHILD_DROPPING)
 		rebuild_give_up(f, child, r);
-	else
-		nexus_tell_members(f, n);
-	mem_free(rb.buf);
-	child->is_rebuilding = child->is_stopping = false;
-	event_set(&child->rebuild_ended);
+	rb->elapsed_ns = io_now(child->nexus->io) - rb->start_ns;
+	if (has_begun)
+		history_add(child, r);
+	fiber_clear(f);
+	return r;
+}
+
+/* ---- when -------------------------------------------------------------------------------------- */
+
+static void rebuild_due(struct nexus_child *child)
+{
+	struct nexus *n = child->nexus;
+
+	if (child->is_rebuilding)
+		return;
+	child->is_rebuilding = true;
+	n->rebuilds++;
+	event_clear(&n->rebuilt);
+}
+
+static void rebuild_over(struct nexus_child *child)
+{
+	struct nexus *n = child->nexus;
+
+	if (!child->is_rebuilding)
+		return;
+	child->is_rebuilding = false;
 	if (--n->rebuilds == 0)
 		event_set(&n->rebuilt);
+}
+
+/* RB5. */
+static bool rebuild_is_wanted(const struct nexus_child *child)
+{
+	const struct nexus *n = child->nexus;
+
+	return !child->is_stopping && !child->rebuild.is_stopped && !child->rebuild.is_let_go &&
+	       !child->bdev && n->state != NEXUS_CLOSING && n->state != NEXUS_DEPOSED &&
+	       !n->rec.members[child->member].is_offline;
+}
+
+/* 0: the time has come; -ECANCELED. */
+static int rebuild_pause(struct fiber *f, struct nexus_child *child)
+{
+	struct nexus_rebuild *rb = &child->rebuild;
+	int r = 0;
+
+	rb->due_ns = io_now(child->nexus->io) + rb->delay_ns;
+	event_clear(&rb->poked);
+	if (!child->is_rebuilding && !child->is_stopping)
+		r = event_wait_until(f, &rb->poked, rb->due_ns);
+	rb->delay_ns = rb->delay_ns ? min_u64(2 * rb->delay_ns, RETRY_MAX_NS) :
+				      child->nexus->table->retry_ms * UINT64_C(1000000);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+/* Retired: closed when all that it was asked has come back. */
+static void rebuild_close(struct fiber *f, struct nexus_child *child)
+{
+	if (child->bdev && child->state == NEXUS_CHILD_OUT)
+		child_close(f, child);
+}
+
+static int rebuild_main(struct fiber *f, void *arg)
+{
+	struct nexus_child *child = arg;
+	struct nexus_rebuild *rb = &child->rebuild;
+	int r = -EAGAIN;
+
+	rb->fiber = f;
+	rebuild_close(f, child);
+	while (r < 0 && rebuild_is_wanted(child)) {
+		if (rebuild_pause(f, child) < 0 || !rebuild_is_wanted(child))
+			break;
+		rebuild_due(child);
+		r = rebuild_try(f, child);
+		rebuild_over(child);
+		rebuild_close(f, child); /* it was retired while it was admitted */
+		if (r == 0)
+			rb->tries = 0;
+		if (!child->bdev)
+			r = -EAGAIN;
+	}
+	rebuild_over(child);
+	rb->fiber = NULL;
+	rb->has_fiber = false;
+	event_set(&child->rebuild_ended);
 	return 0;
+}
+
+static int rebuild_fiber(struct nexus_child *child, uint64_t delay_ns)
+{
+	struct nexus_rebuild *rb = &child->rebuild;
+	int r;
+
+	if (rb->has_fiber)
+		return 0;
+	r = fiber_start(child->nexus->home, "rebuild", rebuild_main, child, NULL);
+	if (r < 0)
+		return r;
+	rb->has_fiber = true;
+	rb->delay_ns = delay_ns;
+	event_clear(&child->rebuild_ended);
+	return 0;
+}
+
+void rebuild_init(struct nexus_child *child)
+{
+	event_init(&child->rebuild_ended);
+	event_set(&child->rebuild_ended);
+	event_init(&child->rebuild.poked);
+	event_init(&child->rebuild.changed);
 }
 
 int rebuild_start(struct nexus_child *child)
 {
-	struct nexus *n = child->nexus;
-	int r;
+	int r = child->is_stopping ? -EAGAIN : rebuild_fiber(child, 0);
 
-	must(!child->is_rebuilding && !child->bdev);
-	r = fiber_start(n->home, "rebuild", rebuild_main, child, NULL);
 	if (r < 0)
 		return r;
-	child->is_rebuilding = true;
-	event_clear(&child->rebuild_ended);
-	n->rebuilds++;
-	event_clear(&n->rebuilt);
+	child->rebuild.is_stopped = child->rebuild.is_let_go = false;
+	rebuild_due(child);
+	event_set(&child->rebuild.poked);
 	return 0;
+}
+
+void rebuild_later(struct nexus_child *child)
+{
+	const struct nexus *n = child->nexus;
+
+	child->rebuild.tries = 0;
+	child->rebuild.is_let_go = child->error == -ECANCELED;
+	(void)rebuild_fiber(child, n->table->retry_ms * UINT64_C(1000000));
 }
 
 void rebuild_stop(struct fiber *f, struct nexus_child *child)
 {
+	struct nexus_rebuild *rb = &child->rebuild;
+
 	child->is_stopping = true;
-	if (child->is_rebuilding)
-		event_wait_always(f, &child->rebuild_ended);
+	if (rb->fiber)
+		fiber_cancel(rb->fiber);
+	event_set(&rb->poked);
+	event_set(&rb->changed);
+	event_clear(&rb->changed);
+	event_wait_always(f, &child->rebuild_ended);
 	child->is_stopping = false;
 }

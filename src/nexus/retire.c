@@ -12,6 +12,8 @@
  *      nexus is frozen still.
  * RT3. After it is recorded the member gets no old token again: it comes back by a rebuild,
  *      under a larger one (rule SESSION).
+ * RT4. What it was asked may come back late, or never: that is waited for by its own fiber,
+ *	which closes it and tries it again (rebuild.c), not here.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -78,14 +80,12 @@ static void retire_thaw(struct nexus *n)
 	io_run_all(&n->starved);
 }
 
-/* Nothing of it is in flight any more: let go. */
-static void retire_close(struct fiber *f, struct nexus *n, nexus_mask dropped)
+/* RT4. */
+static void retire_let_go(struct nexus *n, nexus_mask dropped)
 {
-	nexus_each_child(n, child) {
-		if (!nexus_has(dropped, child->index) || child->state != NEXUS_CHILD_OUT)
-			continue;
-		child_close(f, child);
-	}
+	nexus_each_child(n, child)
+		if (nexus_has(dropped, child->index) && child->state == NEXUS_CHILD_OUT)
+			rebuild_later(child);
 }
 
 /* One round: those that are dropping now. True: recorded, or nothing to record. */
@@ -119,7 +119,7 @@ static void retire_all(struct fiber *f, struct nexus *n)
 	nexus_become(n, NEXUS_SERVING);
 	retire_thaw(n);
 	nexus_tell_members(f, n);
-	retire_close(f, n, all);
+	retire_let_go(n, all);
 }
 
 int retire_main(struct fiber *f, void *arg)
