@@ -9,8 +9,9 @@
  * CH2. A replica that belongs to another volume, or says it is newer than the record, is not ours.
  * CH3. What has a fence is shared with other openers, who are kept out by it; anything else is
  *      claimed for ourselves alone.
- * CH4. A member in sync is the very replica the record names: one that was made anew under the same
- *	URI is not. One that never was told (NEW) is what nexus_create() found empty.
+ * CH4. A member in sync is the very replica, or bears the very label, that the record names: one that
+ *	was made anew under the same URI is not. One that never was told (NEW) is what nexus_create()
+ *	found empty.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ struct nexus_child *child_new(struct nexus *n, unsigned member)
 
 uint64_t child_bytes(const struct nexus_child *child)
 {
-	return (child->chan->blocks - child->data_lba) * child->bdev->block_size;
+	return child->ops ? child->chan->blocks * child->bdev->block_size : child->label.data_bytes;
 }
 
 static int child_too_small(struct fiber *f, struct nexus_child *child, uint64_t size_bytes)
@@ -68,62 +69,65 @@ static int child_check_size(struct fiber *f, struct nexus_child *child, bool in_
 				  uri, bdev->block_size, rec->block_size);
 	if (child_bytes(child) < rec->size_bytes && (in_sync || !child->ops))
 		return child_too_small(f, child, rec->size_bytes);
-	if (bdev->read_only)
-		return fiber_fail(f, -EROFS, "child '%s' is read-only", uri);
-	return 0;
-}
-
-/* CH2. */
-int child_check_info(struct fiber *f, const struct volume_record *rec,
-		     const struct replica_info *info, const char *uri)
-{
-	char text[UUID_TEXT_SIZE];
-
-	if (!uuid_is_nil(&info->volume) && !uuid_equal(&info->volume, &rec->volume))
-		return fiber_fail(f, -EBUSY, "child '%s' is a replica of volume %s", uri,
-				  uuid_print(&info->volume, text));
-	if (info->gen.epoch > rec->epoch ||
-	    (info->gen.epoch == rec->gen_epoch && info->gen.n > rec->gen_n))
-		return fiber_fail(f, -ESTALE,
-				  "child '%s': its generation %llu.%llu is newer than the record's",
-				  uri, (unsigned long long)info->gen.epoch,
-				  (unsigned long long)info->gen.n);
 	return 0;
 }
 
 /* CH4. */
-static int child_check_sync(struct fiber *f, const struct volume_member *member,
-			    const struct replica_info *info)
+static int child_check_sync(struct fiber *f, struct nexus_child *child, const struct belong *belong)
 {
-	if (!uuid_equal(&info->replica, &member->replica))
+	const struct volume_member *member = child_member(child);
+
+	if (!belong->ops && uuid_is_nil(&belong->member))
+		return fiber_fail(f, -ESTALE, "child '%s' bears no label of volume '%s'",
+				  member->uri, child->nexus->rec.name);
+	if (!uuid_equal(&belong->member, &member->replica))
 		return fiber_fail(f, -ESTALE, "child '%s' is not the replica it was", member->uri);
-	if (info->state != REPLICA_IN_SYNC && info->state != REPLICA_NEW)
+	if (belong->ops && belong->state != REPLICA_IN_SYNC && belong->state != REPLICA_NEW)
 		return fiber_fail(f, -ESTALE, "child '%s' says that it is not in sync",
 				  member->uri);
 	return 0;
 }
 
+/* VO3, before the record is asked. */
+static int child_check_alone(struct fiber *f, struct nexus_child *child, const struct uuid *member)
+{
+	nexus_each_child(child->nexus, other)
+		if (other != child && uuid_equal(&child_member(other)->replica, member))
+			return fiber_fail(f, -EEXIST, "child '%s' is the same as child '%s'",
+					  child_member(child)->uri, child_member(other)->uri);
+	return 0;
+}
+
+static void child_is_labelled(struct nexus_child *child, const struct belong *belong)
+{
+	child->label = belong->label;
+	child->has_label = !uuid_is_nil(&belong->member);
+	child->data_lba = LABEL_DATA / child->bdev->block_size;
+}
+
 static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 {
 	struct nexus *n = child->nexus;
-	const char *uri = child_member(child)->uri;
-	struct replica_info *info;
-	int r = child_check_size(f, child, in_sync);
+	struct volume_member *member = child_member(child);
+	CLEANUP(cleanup_mem) struct belong *belong = mem_alloc(n->mem, sizeof(*belong));
+	int r = belong ? 0 : fiber_fail(f, -ENOMEM, "no memory to look at a child");
 
-	if (r < 0 || !child->ops)
-		return r;
-	info = mem_alloc(n->mem, sizeof(*info));
-	if (!info)
-		return fiber_fail(f, -ENOMEM, "no memory to look at a child");
-	r = child->ops->info(f, child->chan, info);
 	if (r == 0)
-		r = child_check_info(f, &n->rec, info, uri);
+		r = belong_look(f, n->table, &n->rec, child->chan, member->uri, child->force,
+				belong); /* CH2 */
+	if (r == 0 && !belong->ops)
+		child_is_labelled(child, belong);
 	if (r == 0 && in_sync)
-		r = child_check_sync(f, child_member(child), info);
+		r = child_check_sync(f, child, belong);
 	if (r == 0)
-		child_member(child)->replica = info->replica;
-	mem_free(info);
-	return r;
+		r = child_check_size(f, child, in_sync);
+	if (r == 0 && !uuid_is_nil(&belong->member))
+		r = child_check_alone(f, child, &belong->member);
+	if (r < 0)
+		return r;
+	member->replica = belong->ops || child->has_label ? belong->member : belong_new_uuid(n->io);
+	child->label.member = member->replica;
+	return 0;
 }
 
 /* ---- open, fence, close ------------------------------------------------------------------------ */
@@ -133,8 +137,9 @@ static int child_claim(struct fiber *f, struct nexus_child *child)
 	char who[64];
 
 	snprintf(who, sizeof(who), "nexus %.50s", child->nexus->rec.name);
-	return bdev_claim(f, child->bdev, child->ops ? BDEV_CLAIM_READ : BDEV_CLAIM_WRITE, who,
-			  &child->claim); /* CH3 */
+	int r = bdev_claim(f, child->bdev, child->ops ? BDEV_CLAIM_READ : BDEV_CLAIM_WRITE, who,
+			   &child->claim); /* CH3 */
+	return r < 0 ? belong_word(f, child_member(child)->uri, r) : 0;
 }
 
 int child_open(struct fiber *f, struct nexus_child *child, bool in_sync)
@@ -144,7 +149,9 @@ int child_open(struct fiber *f, struct nexus_child *child, bool in_sync)
 	must(!child->bdev);
 	child_become(child, NEXUS_CHILD_OPENING);
 	r = bdev_open(f, child_member(child)->uri, &child->bdev);
-	if (r == 0)
+	if (r < 0)
+		belong_word(f, child_member(child)->uri, r);
+	else
 		r = bdev_chan_open(f, child->bdev, &child->chan);
 	if (r == 0) {
 		child->ops = bdev_replica_ops(child->chan);
@@ -212,6 +219,9 @@ int child_grow(struct fiber *f, struct nexus_child *child, uint64_t size_bytes)
 		r = child->ops->resize(f, child->chan, child->token, size_bytes / block_size);
 	else
 		r = bdev_rescan(f, child->bdev);
+	if (r == 0 && !child->ops && child->has_label &&
+	    nexus_label_room(child->chan->blocks, block_size) >= size_bytes)
+		r = nexus_label_grow(f, child->chan, &child->label);
 	if (r == 0 && child_bytes(child) < size_bytes)
 		r = child_too_small(f, child, size_bytes);
 	return r;
@@ -229,6 +239,27 @@ void child_let_go(struct nexus_child *child)
 		event_set(&child->idle);
 }
 
+/* A label says less than a replica's metadata: of what generation the member is. */
+static int child_tell_label(struct fiber *f, struct nexus_child *child)
+{
+	const struct volume_record *rec = &child->nexus->rec;
+	struct nexus_label *label = &child->label;
+	bool is_new = label->gen_epoch != rec->gen_epoch || label->gen_n != rec->gen_n;
+	int r = 0;
+
+	label->gen_epoch = rec->gen_epoch;
+	label->gen_n = rec->gen_n;
+	if (!child->has_label)
+		r = nexus_label_make(f, child->chan, label);
+	else if (is_new)
+		r = nexus_label_write(f, child->chan, label);
+	if (r < 0)
+		label->gen_n = UINT64_MAX; /* told again by the next one */
+	else
+		child->has_label = true;
+	return r;
+}
+
 int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,
 	       bool is_unclean)
 {
@@ -237,7 +268,7 @@ int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state st
 	int r;
 
 	if (!child->ops)
-		return 0;
+		return child_tell_label(f, child);
 	info = mem_alloc(n->mem, sizeof(*info));
 	if (!info)
 		return fiber_fail(f, -ENOMEM, "no memory to tell a child");

@@ -12,6 +12,7 @@
 
 #include "nexus/nexus_priv.h"
 
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/must.h"
 
@@ -32,6 +33,23 @@ static int members_find(struct fiber *f, struct nexus *n, const char *uri, struc
 		}
 	}
 	return fiber_fail(f, -ENOENT, "volume '%s' has no child '%s'", n->rec.name, uri);
+}
+
+/* A record that cannot be written would be tried for ever. */
+static int members_fit(struct fiber *f, struct nexus *n)
+{
+	CLEANUP(cleanup_mem) char *text = mem_alloc(n->mem, STORE_VALUE_MAX + 1);
+
+	if (!text)
+		return fiber_fail(f, -ENOMEM, "no memory for a volume's record");
+	return volume_encode(&n->rec, text, STORE_VALUE_MAX + 1, fiber_fail_err(f));
+}
+
+/* What was forced is ours from now on; if that fails its rebuild says so. */
+static void members_label(struct fiber *f, struct nexus_child *child)
+{
+	if (child_tell(f, child, REPLICA_INCONSISTENT, true) < 0)
+		fiber_clear(f);
 }
 
 /* Under the latch. */
@@ -57,10 +75,14 @@ static int members_append(struct fiber *f, struct nexus *n, const char *uri, boo
 	must(*ret);
 	(*ret)->force = force;
 	r = child_open(f, *ret, false); /* a look, before anything is written */
-	if (r == 0) {
+	if (r == 0)
+		r = members_fit(f, n);
+	if (r == 0)
+		r = owner_put_surely(f, n); /* ME1 */
+	if (r == 0 && !(*ret)->ops)
+		members_label(f, *ret);
+	if ((*ret)->bdev)
 		child_close(f, *ret);
-		r = owner_put_surely(f, n);
-	}
 	if (r < 0) {
 		(*ret)->is_used = false;
 		n->rec.member_count--;
@@ -166,6 +188,7 @@ static void members_erase(struct nexus *n, struct nexus_child *gone)
 
 int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 {
+	struct volume_member was;
 	struct nexus_child *child;
 	int r = members_find(f, n, uri, &child);
 
@@ -175,9 +198,12 @@ int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 		r = latch_lock(f, &n->admin);
 	if (r < 0)
 		return r;
+	was = *child_member(child);
 	members_erase(n, child);
 	r = owner_put_surely(f, n);
 	latch_unlock(f, &n->admin);
+	if (r == 0)
+		belong_let_go(f, n->table, &n->rec, &was);
 	return r;
 }
 

@@ -12,6 +12,7 @@
  *	create.c    the record made and gone   state.c    lifecycles
  *	rebuild_copy.c  its segments           rebuild_wish.c  what people say to it
  *	history.c   rebuilds that ended
+ *	belong.c    whose a disk is            label.c, label_disk.c, gpt.c, foreign.c
  *
  *	OPENING -> SERVING <-> FROZEN -> STOPPED        any -> DEPOSED, CLOSING
  *
@@ -34,6 +35,7 @@
 #include "bdev/bdev.h"
 #include "bdev/bdev_driver.h"
 #include "bdev/replica.h"
+#include "nexus/label.h"
 #include "nexus/nexus.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
@@ -84,6 +86,8 @@ struct nexus_child {
 	struct event idle;    /* inflight has become 0 */
 	uint32_t block_shift; /* its blocks in one of the volume, as a power of two */
 	uint64_t data_lba;    /* the volume's block 0, in its own blocks: behind a label */
+	struct nexus_label label;   /* of one that is no replica, as it is on the disk */
+	bool has_label;	      /* it is there; else it is written when the child is told */
 	int error;	      /* why it is dropped */
 	uint64_t reads, writes, errors;
 	uint64_t copied;    /* bytes written by rebuilds */
@@ -278,10 +282,34 @@ uint64_t child_bytes(const struct nexus_child *child);
 /* While it is held it is not closed: for who looks at it without the latch, or at one that rebuilds. */
 void child_hold(struct nexus_child *child);
 void child_let_go(struct nexus_child *child);
-MUST_USE int child_check_info(struct fiber *f, const struct volume_record *rec,
-			      const struct replica_info *info, const char *uri);
 bool child_is_local(const struct nexus_child *child);
 bool child_is_closer(const struct nexus_child *child, const struct nexus_child *than);
+
+/* ---- belong.c ------------------------------------------------------------------------------- */
+
+/* Whose a disk is, and what of it the nexus must know. */
+struct belong {
+	const struct bdev_replica_ops *ops; /* NULL: no replica */
+	struct uuid member; /* the replica, or of the label; nil: it bears no label of this volume */
+	uint64_t fence;
+	enum replica_state state;
+	uint8_t miss; /* bit i: slot i is taken */
+	struct nexus_label label; /* no replica: as it is, or is to be but for the member */
+};
+
+/* The disk on this channel, seen from the volume of that record: it is its own, or free. Worded. */
+MUST_USE int belong_look(struct fiber *f, struct nexus_table *table,
+			 const struct volume_record *rec, struct bdev_chan *chan, const char *uri,
+			 bool force, struct belong *ret);
+/* It is this volume's from now on. A label is made; belong->member is set. */
+MUST_USE int belong_take(struct fiber *f, const struct volume_record *rec, struct bdev_chan *chan,
+			 struct belong *belong);
+/* It is nobody's from now on, and as good as new. */
+MUST_USE int belong_give_back(struct fiber *f, struct bdev_chan *chan, const struct belong *belong);
+/* The same for a member that is not open; who cannot be reached is only logged. */
+void belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
+		   const struct volume_member *member);
+struct uuid belong_new_uuid(struct io *io);
 
 /* ---- takeover.c ----------------------------------------------------------------------------- */
 

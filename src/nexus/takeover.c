@@ -164,20 +164,33 @@ static bool takeover_all_have_logs(struct nexus *n)
 	return true;
 }
 
-static int takeover_union(struct fiber *f, struct nexus *n, uint64_t *words, uint64_t *one,
-			  uint64_t count)
+/* A replica may have more regions than the volume. */
+static int takeover_log(struct fiber *f, struct nexus_child *child, uint64_t *words, uint64_t count)
 {
-	nexus_each_child(n, child) {
-		if (child_member(child)->state != VOLUME_IN_SYNC)
-			continue;
-		int r = child->ops->al_get(f, child->chan, one, count);
+	struct nexus *n = child->nexus;
+	CLEANUP(cleanup_mem) struct replica_info *info = mem_alloc(n->mem, sizeof(*info));
+	int r = info ? child->ops->info(f, child->chan, info) : -ENOMEM;
 
-		if (r < 0)
-			return r;
-		for (uint64_t i = 0; i < count; i++)
-			words[i] |= one[i];
-	}
-	return 0;
+	if (r < 0)
+		return r;
+	uint64_t own = max_u64(div_up_u64(info->regions, 64), count);
+	CLEANUP(cleanup_mem) uint64_t *one = mem_alloc_array(n->mem, own, sizeof(*one));
+	if (!one)
+		return fiber_fail(f, -ENOMEM, "no memory to resync");
+	r = child->ops->al_get(f, child->chan, one, div_up_u64(info->regions, 64));
+	for (uint64_t i = 0; r == 0 && i < count; i++)
+		words[i] |= one[i];
+	return r;
+}
+
+static int takeover_union(struct fiber *f, struct nexus *n, uint64_t *words, uint64_t count)
+{
+	int r = 0;
+
+	nexus_each_child(n, child)
+		if (r == 0 && child_member(child)->state == VOLUME_IN_SYNC)
+			r = takeover_log(f, child, words, count);
+	return r;
 }
 
 /* One region to all others; who fails leaves. */
@@ -256,10 +269,10 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 		takeover_survivor(f, t, source);
 		return 0;
 	}
-	CLEANUP(cleanup_mem) uint64_t *words = mem_alloc_array(n->mem, 2 * count, sizeof(*words));
+	CLEANUP(cleanup_mem) uint64_t *words = mem_alloc_array(n->mem, count, sizeof(*words));
 	if (!words)
 		return fiber_fail(f, -ENOMEM, "no memory to resync");
-	r = takeover_union(f, n, words, words + count, count);
+	r = takeover_union(f, n, words, count);
 	if (r == 0)
 		r = takeover_copy_all(f, t, source, words, regions);
 	if (r == 0)

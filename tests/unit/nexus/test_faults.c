@@ -247,6 +247,7 @@ RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
 	struct fault_rule rule = {
 		.ops = 1u << BIO_WRITE, .last = UINT64_MAX, .count = 1, .status = -ENOSPC
 	};
+	struct bdev *keep[2] = { rig_open(f, below[0]), rig_open(f, below[1]) };
 	struct bdev *faults[2];
 	struct nexus_info info;
 	struct nexus *nexus;
@@ -259,7 +260,7 @@ RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
 	u.bdev = rig_open(f, "nexus:///w");
 	u.chan = rig_chan(f, u.bdev);
 	assert_int_equal(user_write(f, &u, 1000, 1), 0);
-	raw_write(f, below[1], 1000, 9); /* a part of what failed was done there */
+	raw_write(f, below[1], LABEL_DATA / 512 + 1000, 9); /* a part of what failed was done there */
 	for (unsigned i = 0; i < 2; i++) {
 		faults[i] = rig_open(f, plain[i]);
 		nr_ok(f, fault_set_rules(f, faults[i], &rule, 1));
@@ -269,13 +270,15 @@ RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
 	assert_int_equal(info.state, NEXUS_SERVING);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
-		assert_int_equal(raw_read(f, below[i], 1000), 1);
+		assert_int_equal(raw_read(f, below[i], LABEL_DATA / 512 + 1000), 1);
 	}
 	assert_int_equal(user_write(f, &u, 1000, 3), 0);
 	user_let_go(f, &u);
 	for (unsigned i = 0; i < 2; i++)
 		bdev_close(f, faults[i]);
 	nexus_close(f, nexus);
+	for (unsigned i = 0; i < 2; i++)
+		bdev_close(f, keep[i]);
 	nr_stop(f, &u.nr);
 }
 

@@ -172,7 +172,8 @@ RIG_TEST(what_cannot_be_a_volume_is_named)
 	args.uris = &nr_uris[2];
 	args.count = 2;
 	args.size_bytes = NR_SIZE + 512;
-	nr_refused(f, nexus_create(f, nr.table, &args, &volume), -EINVAL, "its smallest child has");
+	nr_refused(f, nexus_create(f, nr.table, &args, &volume), -EINVAL,
+		   "has room for 33554432 bytes, expected 33554944");
 	args.size_bytes = 1000;
 	nr_refused(f, nexus_create(f, nr.table, &args, &volume), -EINVAL, "not a number of blocks");
 	args.size_bytes = 0;
