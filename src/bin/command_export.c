@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * command_export - `mayastor export DOOR ...`: disks for clients on this machine or elsewhere, until
- * interrupted.
- *
- *	options -> reactors -> pools -> door open -> SIGINT, SIGTERM -> door closed -> pools exported
- *	                                   \ SIGHUP: the door looks at its disks again
+ * interrupted. What runs it is service.h; SIGHUP: the door looks at its disks again.
  */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "bin/commands.h"
 #include "bin/export_door.h"
-#include "engine/node.h"
-#include "pool/pool.h"
-#include "reactor/wait.h"
 
 static const struct export_door *const doors[] = { &export_nbd, &export_nvmf };
 
@@ -59,26 +49,6 @@ static bool usage_error(const char *words, const char *what)
 	return false;
 }
 
-static bool take_pool(struct mem *mem, struct export_command *cmd, const char *disks)
-{
-	struct export_pool *pool = &cmd->pools[cmd->pool_count];
-
-	if (cmd->pool_count == EXPORT_POOLS_MAX)
-		return usage_error("too many pools: ", disks);
-	cmd->pool_count++;
-	for (const char *end; *disks; disks = *end ? end + 1 : end) {
-		end = strchrnul(disks, ',');
-		if (pool->disk_count == EXPORT_DISKS_MAX)
-			return usage_error("too many disks: ", disks);
-		char *disk = mem_printf(mem, "%s%.*s", *disks == '/' ? "file://" : "",
-					(int)(end - disks), disks);
-		if (!disk)
-			return usage_error("no memory", "");
-		pool->disks[pool->disk_count++] = disk;
-	}
-	return pool->disk_count > 0 || usage_error("--pool without disks", "");
-}
-
 static bool take_share(struct export_command *cmd, const char *name, const char *value)
 {
 	struct export_share *share;
@@ -98,17 +68,6 @@ static bool take_share(struct export_command *cmd, const char *name, const char 
 		share->description = value;
 	else
 		share->read_only = true;
-	return true;
-}
-
-static bool take_number(const char *value, unsigned max, unsigned *ret)
-{
-	char *end;
-	unsigned long n = strtoul(value, &end, 10);
-
-	if (*end || end == value || n == 0 || n > max)
-		return usage_error("not a number of 1 and more: ", value);
-	*ret = (unsigned)n;
 	return true;
 }
 
@@ -134,13 +93,14 @@ static bool take_common(struct mem *mem, struct export_command *cmd, const char 
 			const char *value)
 {
 	if (strcmp(name, "--pool") == 0)
-		return take_pool(mem, cmd, value);
+		return service_take_pool(&cmd->service, mem, value);
 	if (strcmp(name, "--reactors") == 0)
-		return take_number(value, REACTORS_MAX, &cmd->reactors);
+		return service_take_number(&cmd->service, value, REACTORS_MAX,
+					   &cmd->service.reactors);
 	if (strcmp(name, "--pin") == 0)
-		return cmd->pin = true;
+		return cmd->service.pin = true;
 	if (strcmp(name, "--pools-read-only") == 0)
-		return cmd->pools_read_only = true;
+		return cmd->service.pools_read_only = true;
 	return take_share(cmd, name, value);
 }
 
@@ -173,117 +133,28 @@ static bool take_options(struct mem *mem, struct export_command *cmd, int argc, 
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-struct run {
-	struct export_command *cmd;
-	struct pool *pools[EXPORT_POOLS_MAX];
-	unsigned pool_count;
-	struct event event;
-	bool over;
-};
-
-static void run_signal(void *ctx, int signo)
+static int export_open(struct fiber *f, void *ctx)
 {
-	struct run *run = ctx;
+	struct export_command *cmd = ctx;
+	int r = cmd->door->open(f, cmd, &cmd->opened);
 
-	run->over |= signo != SIGHUP;
-	event_set(&run->event);
-}
-
-static int pools_import(struct fiber *f, struct run *run)
-{
-	const struct export_command *cmd = run->cmd;
-
-	for (; run->pool_count < cmd->pool_count; run->pool_count++) {
-		const struct export_pool *pool = &cmd->pools[run->pool_count];
-		const struct pool_import_args args = {
-			.disks = (const char *const *)pool->disks,
-			.disk_count = pool->disk_count,
-			.read_only = cmd->pools_read_only,
-		};
-		int r = pool_import(f, &args, &run->pools[run->pool_count]);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int pools_export(struct fiber *f, struct run *run, int status)
-{
-	while (run->pool_count > 0) {
-		int r = pool_export(f, run->pools[--run->pool_count]);
-
-		status = status < 0 ? status : r;
-	}
-	return status;
-}
-
-static int run_door(struct fiber *f, struct run *run)
-{
-	const struct export_door *door = run->cmd->door;
-	void *opened;
-	int r = door->open(f, run->cmd, &opened);
-
-	if (r < 0)
-		return r;
-	door->print(run->cmd, opened);
-	fflush(stdout);
-	while (!run->over) {
-		event_clear(&run->event);
-		event_wait_always(f, &run->event);
-		if (!run->over)
-			door->hangup(f, opened);
-	}
-	door->close(f, opened);
-	return 0;
-}
-
-static const int signals[] = { SIGINT, SIGTERM, SIGHUP, 0 };
-
-static int export_main(struct fiber *f, void *arg)
-{
-	struct run *run = arg;
-	struct io_signal *watches[ARRAY_LEN(signals)] = { NULL };
-	unsigned count = 0;
-	int r = 0;
-
-	event_init(&run->event);
-	for (; signals[count] && r == 0; count++)
-		r = io_signal_watch(fiber_io(f), signals[count], run_signal, run, &watches[count]);
-	if (r < 0)
-		r = fiber_fail(f, r, "signals cannot be watched");
 	if (r == 0)
-		r = pools_import(f, run);
-	if (r == 0)
-		r = run_door(f, run);
-	r = pools_export(f, run, r);
-	for (unsigned i = 0; i < count; i++)
-		if (watches[i])
-			io_signal_free(watches[i]);
+		cmd->door->print(cmd, cmd->opened);
 	return r;
 }
 
-static int export_run(struct export_command *cmd)
+static void export_hangup(struct fiber *f, void *ctx)
 {
-	const struct node_opts opts = { .reactors = cmd->reactors, .pin = cmd->pin };
-	struct run run = { .cmd = cmd };
-	struct err err = { 0 };
-	struct node node;
+	struct export_command *cmd = ctx;
 
-	io_block_signals(signals);
-	if (node_run(&node, &opts, export_main, &run, &err) < 0) {
-		fprintf(stderr, "mayastor export %s: %s\n", cmd->door->name, err_words(&err));
-		return EXIT_FAILED;
-	}
-	return 0;
+	cmd->door->hangup(f, cmd->opened);
 }
 
-static void command_free(struct export_command *cmd)
+static void export_close(struct fiber *f, void *ctx)
 {
-	for (unsigned i = 0; i < cmd->pool_count; i++)
-		for (unsigned j = 0; j < cmd->pools[i].disk_count; j++)
-			mem_free(cmd->pools[i].disks[j]);
-	mem_free(cmd);
+	struct export_command *cmd = ctx;
+
+	cmd->door->close(f, cmd->opened);
 }
 
 static int export_door(const struct export_door *door, int argc, char **argv)
@@ -296,9 +167,18 @@ static int export_door(const struct export_door *door, int argc, char **argv)
 	cmd = mem_alloc(&heap.mem, sizeof(*cmd));
 	if (cmd) {
 		cmd->door = door;
-		cmd->reactors = 1;
-		code = take_options(&heap.mem, cmd, argc, argv) ? export_run(cmd) : EXIT_USAGE;
-		command_free(cmd);
+		snprintf(cmd->who, sizeof(cmd->who), "mayastor export %s", door->name);
+		cmd->service = (struct service){ .who = cmd->who,
+						 .reactors = 1,
+						 .open = export_open,
+						 .hangup = export_hangup,
+						 .close = export_close,
+						 .ctx = cmd };
+		code = EXIT_USAGE;
+		if (take_options(&heap.mem, cmd, argc, argv))
+			code = service_run(&cmd->service);
+		service_free_pools(&cmd->service);
+		mem_free(cmd);
 	}
 	mem_heap_fini(&heap);
 	return code;

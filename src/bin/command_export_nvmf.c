@@ -179,7 +179,7 @@ static int nvmf_open(struct fiber *f, struct export_command *cmd, void **ret)
 	const enum tgt_digest digest = cmd->digest ? (enum tgt_digest)digest_find(cmd->digest) :
 						     TGT_DIGEST_ALLOW;
 	const struct tgt_opts opts = {
-		.reactors = cmd->reactors,
+		.reactors = cmd->service.reactors,
 		.hdgst = digest,
 		.ddgst = digest,
 	};

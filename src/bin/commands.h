@@ -13,6 +13,7 @@ struct command {
 };
 
 int command_export(int argc, char **argv);
+int command_nexus(int argc, char **argv);
 int command_pool(int argc, char **argv);
 int command_replica(int argc, char **argv);
 

@@ -2,8 +2,7 @@
 /*
  * export_door - what the doors of `mayastor export` have in common, and what each brings.
  *
- * The dispatcher (command_export.c) reads the options all doors know, starts reactors, imports
- * pools, opens the door, waits for a signal, and undoes it all.
+ * The dispatcher (command_export.c) reads the options all doors know; service.h runs it.
  */
 #ifndef BIN_EXPORT_DOOR_H
 #define BIN_EXPORT_DOOR_H
@@ -11,11 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "bin/service.h"
+
 struct fiber;
 
 #define EXPORT_SHARES_MAX 1024u
-#define EXPORT_POOLS_MAX  16u
-#define EXPORT_DISKS_MAX  32u /* of a pool */
 #define EXPORT_ADDRS_MAX  16u
 #define EXPORT_NQNS_MAX   64u
 #define EXPORT_HOSTS_MAX  256u
@@ -34,19 +33,13 @@ struct export_host {
 	unsigned group;
 };
 
-struct export_pool {
-	unsigned disk_count;
-	char *disks[EXPORT_DISKS_MAX];
-};
-
 struct export_command {
 	const struct export_door *door;
-	unsigned reactors;
-	bool pin;
-	bool pools_read_only;
-	unsigned share_count, pool_count, addr_count;
+	char who[32]; /* for words */
+	struct service service;
+	void *opened; /* the door's */
+	unsigned share_count, addr_count;
 	struct export_share shares[EXPORT_SHARES_MAX];
-	struct export_pool pools[EXPORT_POOLS_MAX];
 	const char *addrs[EXPORT_ADDRS_MAX]; /* of the door: where it listens */
 
 	/* of the NVMe/TCP door */

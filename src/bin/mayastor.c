@@ -12,6 +12,8 @@
 
 static const struct command commands[] = {
 	{ "export", "offer disks to NBD clients, until interrupted", command_export },
+	{ "nexus", "volumes out of several disks: create, serve, list, show, destroy",
+	  command_nexus },
 	{ "pool", "create, list, grow, check and dump pools on this machine's disks",
 	  command_pool },
 	{ "replica", "create, list, snapshot, clone and destroy what is in a pool",

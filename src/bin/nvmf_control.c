@@ -1,54 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * nvmf_control - commands on standard input. They are read a byte at a time, when there is one:
- * a person types them, and a read that waits could not be ended.
- */
+/* nvmf_control - what is typed while `mayastor export nvmf` serves. */
 #include "bin/nvmf_control.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "bin/typed.h"
 #include "nvmf/tgt.h"
 #include "reactor/fiber.h"
-#include "reactor/fiber_io.h"
-#include "reactor/wait.h"
-
-#define LINE_MAX_BYTES 1024
-#define WORDS_MAX      4
 
 struct nvmf_control {
 	struct tgt *tgt;
 	struct tgt_subsys *subsys;
-	struct io_watch *watch;
-	struct io_file *input;
-	struct fiber *fiber;
-	struct event event; /* a byte is there, or it is over */
-	bool is_over;
-	unsigned len;
-	char line[LINE_MAX_BYTES];
+	struct typed *typed;
 };
-
-/* ---- commands --------------------------------------------------------------------------- */
-
-static int number_take(struct fiber *f, const char *word, uint32_t *ret)
-{
-	char *end = NULL;
-	unsigned long n = word ? strtoul(word, &end, 10) : 0;
-
-	if (!word || *end || end == word || n == 0 || n > UINT32_MAX)
-		return fiber_fail(f, -EINVAL, "a number is expected");
-	*ret = (uint32_t)n;
-	return 0;
-}
 
 static int ns_add(struct fiber *f, struct nvmf_control *c, char **words)
 {
 	struct tgt_ns_args args = { .uri = words[2] };
 	struct tgt_ns *ns;
-	int r = words[3] ? number_take(f, words[3], &args.nsid) : 0;
+	int r = words[3] ? typed_number(f, words[3], &args.nsid) : 0;
 
 	if (!words[2])
 		return fiber_fail(f, -EINVAL, "ns add URI [NSID]");
@@ -64,7 +38,7 @@ static int ns_command(struct fiber *f, struct nvmf_control *c, char **words)
 
 	if (strcmp(verb, "add") == 0)
 		return ns_add(f, c, words);
-	r = number_take(f, words[2], &nsid);
+	r = typed_number(f, words[2], &nsid);
 	if (r < 0)
 		return r;
 	ns = tgt_ns_find(c->subsys, nsid);
@@ -97,7 +71,7 @@ static const struct ana_name {
 static int ana_command(struct fiber *f, struct nvmf_control *c, char **words)
 {
 	uint32_t group;
-	int r = number_take(f, words[1], &group);
+	int r = typed_number(f, words[1], &group);
 
 	if (r < 0)
 		return r;
@@ -122,15 +96,10 @@ static int stats_command(struct fiber *f, struct nvmf_control *c)
 	return r;
 }
 
-static int command(struct fiber *f, struct nvmf_control *c)
+static int command(struct fiber *f, void *ctx, char *words[TYPED_WORDS_MAX + 1])
 {
-	char *words[WORDS_MAX + 1] = { NULL }, *save = NULL;
+	struct nvmf_control *c = ctx;
 
-	for (unsigned i = 0; i < WORDS_MAX; i++) {
-		words[i] = strtok_r(i ? NULL : c->line, " \t", &save);
-		if (!words[i])
-			break;
-	}
 	if (words[0] && strcmp(words[0], "ns") == 0)
 		return ns_command(f, c, words);
 	if (words[0] && strcmp(words[0], "ana") == 0)
@@ -140,91 +109,27 @@ static int command(struct fiber *f, struct nvmf_control *c)
 	return fiber_fail(f, -EINVAL, "ns, ana or stats");
 }
 
-/* ---- lines ------------------------------------------------------------------------------- */
-
-static void line_done(struct fiber *f, struct nvmf_control *c)
-{
-	c->line[c->len] = '\0';
-	c->len = 0;
-	if (command(f, c) == 0)
-		puts("ok");
-	else
-		printf("error: %s\n", fiber_words(f));
-	fflush(stdout);
-	fiber_clear(f);
-}
-
-static void input_ready(void *ctx, unsigned events)
-{
-	struct nvmf_control *c = ctx;
-
-	io_watch_set(c->watch, 0);
-	event_set(&c->event);
-}
-
-static int control_main(struct fiber *f, void *arg)
-{
-	struct nvmf_control *c = arg;
-	char byte;
-
-	for (;;) {
-		event_wait_always(f, &c->event);
-		event_clear(&c->event);
-		if (c->is_over)
-			return 0;
-		if (fiber_read(f, c->input, &byte, 1, 0) != 1)
-			return 0; /* the end of input */
-		if (byte == '\n')
-			line_done(f, c);
-		else if (c->len < LINE_MAX_BYTES - 1)
-			c->line[c->len++] = byte;
-		if (!c->is_over)
-			io_watch_set(c->watch, IO_READABLE);
-	}
-}
-
-/* ---- beginning and end ---------------------------------------------------------------------- */
-
-static void control_free(struct fiber *f, struct nvmf_control *c)
-{
-	if (c->watch)
-		io_watch_free(c->watch);
-	if (c->input)
-		fiber_close(f, c->input);
-	mem_free(c);
-}
-
 int nvmf_control_start(struct fiber *f, struct tgt *tgt, struct tgt_subsys *subsys,
 		       struct nvmf_control **ret)
 {
 	struct nvmf_control *c = mem_new(fiber_io(f), sizeof(*c));
+	const struct typed_opts opts = { .run = command, .ctx = c };
+	int r;
 
-	*ret = NULL;
 	if (!c)
 		return fiber_fail(f, -ENOMEM, "no memory");
 	c->tgt = tgt;
 	c->subsys = subsys;
-	event_init(&c->event);
-	if (fiber_open(f, "/dev/stdin", IO_OPEN_READ, 0, &c->input) < 0 ||
-	    io_watch_fd(fiber_io(f), 0, IO_READABLE, input_ready, c, &c->watch) < 0) {
-		fiber_clear(f); /* closed, or nothing that one types at */
-		control_free(f, c);
-		return 0;
-	}
-	if (fiber_start(fiber_reactor(f), "nvmf-control", control_main, c, &c->fiber) < 0) {
-		control_free(f, c);
-		return fiber_fail(f, -ENOMEM, "no memory");
-	}
-	*ret = c;
-	return 0;
+	r = typed_start(f, &opts, &c->typed);
+	if (r < 0)
+		mem_free(c);
+	else
+		*ret = c;
+	return r;
 }
 
 void nvmf_control_stop(struct fiber *f, struct nvmf_control *c)
 {
-	if (!c)
-		return;
-	c->is_over = true;
-	event_set(&c->event);
-	(void)fiber_join(f, c->fiber);
-	control_free(f, c);
+	typed_stop(f, c->typed);
+	mem_free(c);
 }

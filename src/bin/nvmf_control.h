@@ -22,7 +22,6 @@ struct nvmf_control;
 struct tgt;
 struct tgt_subsys;
 
-/* NULL in *ret: standard input is nothing that could be read. */
 MUST_USE int nvmf_control_start(struct fiber *f, struct tgt *tgt, struct tgt_subsys *subsys,
 				struct nvmf_control **ret);
 void nvmf_control_stop(struct fiber *f, struct nvmf_control *control);

@@ -2,8 +2,9 @@
 /*
  * publish - a volume within reach of clients. See publish.h.
  *
- * The keeper looks at the nexus a few times a second: nothing depends on how soon, since the nexus
- * itself acknowledges nothing it must not; the ANA state only sends clients another way.
+ * The keeper looks at the nexus when it has changed, and once a second for the lease: nothing
+ * depends on how soon, since the nexus itself acknowledges nothing it must not; the ANA state only sends
+ * clients another way.
  *
  * PL1. The namespace is added with its group Inaccessible, and told Optimized after that (PB1).
  * PL2. Who changes what clients see holds the latch; after `is_dropped` there is nothing left to change.
@@ -25,7 +26,8 @@
 #include "store/lease.h"
 
 #define GROUP	 1u /* of the one namespace */
-#define LOOK_NS	 UINT64_C(50000000)
+#define LOOK_NS	 UINT64_C(1000000000)
+#define BUSY_NS	 UINT64_C(100000000)  /* the same, while it stops or something is wrong */
 #define STUCK_NS UINT64_C(1000000000) /* stopping: requests that wait for a member are refused */
 
 struct publish {
@@ -37,6 +39,7 @@ struct publish {
 	struct latch admin;	   /* PL2 */
 	struct fiber *keeper;
 	struct event wake; /* of it */
+	struct nexus_watch watch;
 	enum tgt_ana_state wanted, now;
 	bool is_stopping, is_gone, is_dropped;
 	uint64_t ill_since_ns; /* 0: it serves */
@@ -85,12 +88,16 @@ void publish_ids(uint64_t epoch, uint16_t *ret_first, uint16_t *ret_last)
 
 /* ---- what clients see ---------------------------------------------------------------------- */
 
+static struct nexus_table *table_here(struct fiber *f)
+{
+	return reactor_bdev_env(fiber_reactor(f))->nexuses;
+}
+
 static bool may_serve(struct fiber *f, const struct publish *p)
 {
-	struct reactor *here = fiber_reactor(f);
-	const struct lease *lease = nexus_table_lease(reactor_bdev_env(here)->nexuses);
+	const struct lease *lease = nexus_table_lease(table_here(f));
 
-	return p->info.state == NEXUS_SERVING && lease_holds(lease, reactor_now(here));
+	return p->info.state == NEXUS_SERVING && lease_holds(lease, reactor_now(fiber_reactor(f)));
 }
 
 static int ana_set(struct fiber *f, struct publish *p, enum tgt_ana_state state)
@@ -161,11 +168,24 @@ static int keeper_main(struct fiber *f, void *arg)
 	struct publish *p = arg;
 
 	while (!p->is_gone) {
+		uint64_t hold;
+
+		event_clear(&p->wake);
 		keep(f, p);
-		if (event_wait_until(f, &p->wake, reactor_now(fiber_reactor(f)) + LOOK_NS) == 0)
-			event_clear(&p->wake);
+		hold = p->is_stopping || p->ill_since_ns ? BUSY_NS : LOOK_NS;
+		if (!p->is_gone &&
+		    event_wait_until(f, &p->wake, reactor_now(fiber_reactor(f)) + hold) < 0)
+			continue;
 	}
 	return 0;
+}
+
+static void nexus_changed(struct nexus_watch *watch, const struct nexus_event *event)
+{
+	struct publish *p = container_of(watch, struct publish, watch);
+
+	if (event->nexus == p->nexus && !event->uri)
+		event_set(&p->wake);
 }
 
 /* ---- start ------------------------------------------------------------------------------------ */
@@ -266,11 +286,15 @@ int publish_start(struct fiber *f, const struct publish_args *args, struct publi
 	p->now = TGT_ANA_INACCESSIBLE;
 	latch_init(&p->admin);
 	event_init(&p->wake);
+	p->watch.fn = nexus_changed;
+	nexus_watch_add(table_here(f), &p->watch);
 	r = start(f, p, args);
-	if (r < 0)
+	if (r < 0) {
+		nexus_watch_del(&p->watch);
 		mem_free(p);
-	else
+	} else {
 		*ret = p;
+	}
 	return r;
 }
 
@@ -279,6 +303,7 @@ int publish_start(struct fiber *f, const struct publish_args *args, struct publi
 void publish_stop(struct fiber *f, struct publish *p)
 {
 	p->is_stopping = true;
+	event_set(&p->wake);
 	while (!latch_try(f, &p->admin)) /* the keeper drops a deposed one: that ends */
 		fiber_yield(f);
 	drop(f, p);
@@ -286,6 +311,7 @@ void publish_stop(struct fiber *f, struct publish *p)
 	p->is_gone = true;
 	event_set(&p->wake);
 	(void)fiber_join(f, p->keeper);
+	nexus_watch_del(&p->watch);
 	mem_free(p);
 }
 

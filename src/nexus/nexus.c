@@ -33,6 +33,7 @@ int nexus_table_new(struct fiber *f, const struct nexus_table_opts *opts, struct
 	table->retry_ms = opts->retry_ms ? opts->retry_ms : NEXUS_RETRY_MS_DEFAULT;
 	table->verify = opts->verify;
 	list_init(&table->nexuses);
+	list_init(&table->watches);
 	r = lease_start(f, opts->store, &opts->instance,
 			opts->lease_ttl_ms ? opts->lease_ttl_ms : LEASE_TTL_MS_DEFAULT,
 			&table->lease);

@@ -18,6 +18,7 @@
 #ifndef NEXUS_NEXUS_H
 #define NEXUS_NEXUS_H
 
+#include "base/list.h"
 #include "base/uuid.h"
 #include "store/volume.h"
 
@@ -195,6 +196,26 @@ enum nexus_child_state {
 };
 
 bool nexus_child_may_become(enum nexus_child_state from, enum nexus_child_state to);
+
+/*
+ * A state has changed, of a nexus of the table or of a child. Told at once, also from hot
+ * paths: fn does not suspend, and asks nothing of the nexus; it may wake who does. Words are
+ * borrowed for the call.
+ */
+struct nexus_event {
+	struct nexus *nexus;
+	const char *name; /* of the volume */
+	const char *uri;  /* of the child; NULL: it is the nexus */
+	const char *was, *is, *reason;
+};
+
+struct nexus_watch {
+	struct list_link link;
+	void (*fn)(struct nexus_watch *watch, const struct nexus_event *event);
+};
+
+void nexus_watch_add(struct nexus_table *table, struct nexus_watch *watch);
+void nexus_watch_del(struct nexus_watch *watch);
 
 struct nexus_child_info {
 	char uri[VOLUME_URI_MAX + 1];

@@ -210,6 +210,7 @@ struct nexus_table {
 	uint32_t child_timeout_ms, retry_ms;
 	bool verify;
 	struct list nexuses;
+	struct list watches;
 	unsigned count;
 };
 
