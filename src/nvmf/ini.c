@@ -71,6 +71,8 @@ static void ini_describe(struct ini *ini)
 	bdev->volatile_cache = ini->ctrl.volatile_cache;
 	bdev->can_unmap = limits.ops >> BIO_UNMAP & 1;
 	bdev->can_zeroes = limits.ops >> BIO_ZEROES & 1;
+	bdev->unmap_zeroes = ini->is_replica && bdev->can_unmap &&
+			     (ns->dlfeat & NVME_DLFEAT_READ_MASK) == NVME_DLFEAT_ZEROES;
 	bdev->scratch_bytes = sizeof(struct ini_req);
 	bdev_set_limits(bdev, &limits);
 }
@@ -147,13 +149,14 @@ static int ini_rescan(struct fiber *f, struct bdev *bdev)
 
 static const char *const ini_aliases[] = { "nvmf+tcp", "nvme+tcp", NULL };
 
-#define INI_DRIVER                                                                        \
-	.scheme = "nvmf", .aliases = ini_aliases, .help = "a namespace behind NVMe/TCP",  \
-	.params = ini_params, .open = ini_open, .close = ini_close, .rescan = ini_rescan, \
-	.chan_bytes = sizeof(struct ini_chan), .chan_open = ini_chan_open,                \
+#define INI_DRIVER                                                                               \
+	.scheme = "nvmf", .aliases = ini_aliases, .help = "a namespace behind NVMe/TCP",         \
+	.params = ini_params, .open = ini_open, .close = ini_close, .is_here = ini_is_here,      \
+	.rescan = ini_rescan, .chan_bytes = sizeof(struct ini_chan), .chan_open = ini_chan_open, \
 	.chan_close = ini_chan_close, .submit = ini_bio_submit
 
 const struct bdev_driver ini_driver = { INI_DRIVER };
 
 /* What a disk has that turned out to be a replica. */
-const struct bdev_driver ini_replica_driver = { INI_DRIVER, .replica = &ini_replica_ops };
+const struct bdev_driver ini_replica_driver = { INI_DRIVER, .replica = &ini_replica_ops,
+						.status = &ini_status_ops };

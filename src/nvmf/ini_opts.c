@@ -129,7 +129,7 @@ static int ini_opts_name(struct fiber *f, const char *what, const char *name,
 	return 0;
 }
 
-static int ini_opts_where(struct fiber *f, const struct uri *uri, struct ini_opts *ret)
+int ini_opts_where(struct fiber *f, const struct uri *uri, struct ini_opts *ret)
 {
 	uint32_t segments = uri_segment_count(uri);
 

@@ -17,6 +17,7 @@
  *	ini_keeper  the fiber that notices its loss, and makes it again
  *	ini_session associations of sessions: of a channel that has fenced
  *	ini_replica replica control by vendor commands (bdev/replica.h)
+ *	ini_here    URIs that lead back to our own target
  *	ini         the driver: nvmf://host:port/nqn
  *
  *   home reactor                        reactor of a channel
@@ -37,6 +38,7 @@
 #include "bdev/bdev_driver.h"
 #include "bdev/iovs.h"
 #include "bdev/replica.h"
+#include "bdev/status.h"
 #include "nvmf/ini.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
@@ -85,6 +87,8 @@ struct ini_opts {
 	uint64_t loss_ns;    /* then the disk is given up */
 };
 
+/* Only where it is: host, port, names. */
+MUST_USE int ini_opts_where(struct fiber *f, const struct uri *uri, struct ini_opts *ret);
 MUST_USE int ini_opts_get(struct fiber *f, const struct uri *uri, struct ini_opts *ret);
 
 extern const struct bdev_param ini_params[];
@@ -462,13 +466,17 @@ MUST_USE int ini_vendor_call(struct fiber *f, struct ini *ini, struct ini_vendor
 MUST_USE int ini_vendor_look(struct fiber *f, struct ini *ini, struct replica_info *ret);
 MUST_USE int ini_vendor_info(struct fiber *f, struct ini *ini, struct replica_info *ret);
 
-/* ---- ini_session.c, ini_replica.c, ini.c ----------------------------------------------------- */
+/* ---- ini_session.c, ini_replica.c, ini_here.c, ini.c ----------------------------------------------------- */
 
 /* The channel gets an association of its own under this token; its old one ends. */
 MUST_USE int ini_session_begin(struct fiber *f, struct bdev_chan *chan, uint64_t token);
 void ini_session_end(struct fiber *f, struct ini_chan *ic);
 
+/* bdev_driver.is_here */
+int ini_is_here(struct fiber *f, const struct uri *uri, char ret_name[BDEV_NAME_MAX]);
+
 extern const struct bdev_replica_ops ini_replica_ops;
+extern const struct bdev_status_ops ini_status_ops;
 extern const struct bdev_driver ini_replica_driver;
 
 #endif

@@ -12,7 +12,7 @@
  *	tgt_conn (life of a connection)
  *	control side, on the home reactor: tgt_cmd (between the two), tgt_ctrl, tgt_fabrics,
  *	tgt_port, tgt_aer, tgt_ana, tgt_log, tgt_identify, tgt_feature, tgt_resv, tgt_discovery,
- *	tgt_admin (dispatch), tgt_host, tgt_ns, tgt_subsys, tgt
+ *	tgt_admin (dispatch), tgt_host, tgt_ns, tgt_subsys, tgt_here, tgt
  *
  * N1.  All of control belongs to the home reactor, where tgt_open() ran; a connection and its
  *      requests belong to one reactor. What crosses is mail, and a command that the other side
@@ -173,7 +173,8 @@ MUST_USE int tgt_host_deny(struct fiber *f, struct tgt_subsys *subsys, const cha
 
 struct tgt_ns_args {
 	uint32_t nsid;	  /* 0: the lowest free */
-	const char *uri;  /* opened and claimed for writing, or reading if it is read-only */
+	/* opened; claimed for writing, or for reading: if it is read-only, or a replica behind `fence` */
+	const char *uri;
 	struct uuid uuid; /* nil: the bdev's; else made from NQN and URI, stable */
 	bool read_only;
 	uint32_t ana_group; /* 0: 1 */
@@ -190,6 +191,14 @@ void tgt_ns_resume(struct fiber *f, struct tgt_ns *ns);
 MUST_USE int tgt_ns_rescan(struct fiber *f, struct tgt_ns *ns);
 uint32_t tgt_ns_nsid(const struct tgt_ns *ns);
 struct tgt_ns *tgt_ns_find(struct tgt_subsys *subsys, uint32_t nsid); /* NULL */
+
+/*
+ * Do these lead here: an address that a port of this target has, and a replica on a subsystem marked
+ * `fence`? Then it is as well used directly: its fence is the same. nsid 0: the first. The
+ * name is that of the bdev.
+ */
+bool tgt_leads_here(const struct tgt *tgt, const struct io_addr *addr, const char *nqn,
+		    uint32_t nsid, const char **ret_name);
 
 enum tgt_ana_state { /* as NVMe has them */
 		     TGT_ANA_OPTIMIZED = 1,

@@ -11,6 +11,10 @@
  *
  * E1. Whoever may suspend while he uses a namespace holds it; it is freed when no one does.
  * E2. Its rules are changed only by who holds it.
+ * E3. What keeps others out by its fence is shared with them: a nexus of this node, next to the
+ *     hosts. Anything else is claimed for ourselves.
+ * E4. On a subsystem marked `fence` associations end with the disk: one that is added later may be the
+ *     replica as it was before a crash, and who had a token must look again (rule INCARN).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +22,7 @@
 
 #include "base/err.h"
 #include "base/must.h"
+#include "bdev/bdev_driver.h"
 #include "nvmf/tgt_page_priv.h"
 #include "reactor/fiber.h"
 
@@ -94,12 +99,22 @@ static bool ns_has_disk(const struct tgt_ns *ns)
 	return ns->chan != NULL;
 }
 
+static void associations_end(struct tgt_subsys *subsys)
+{
+	struct tgt_ctrl *ctrl, *after;
+
+	list_for_each_safe(ctrl, after, &subsys->ctrls, link)
+		tgt_ctrl_close(ctrl, "its replica is gone");
+}
+
 /* Hosts see it no more; what was in flight has ended; the disk is closed. Held. */
 static void disk_leave(struct fiber *f, struct tgt_ns *ns)
 {
 	if (!ns_has_disk(ns))
 		return;
 	ns->rules.is_visible = false;
+	if (ns->subsys->fence)
+		associations_end(ns->subsys); /* E4 */
 	tgt_view_close(f, ns);
 	tgt_event_ns(ns->subsys, ns->nsid);
 	bdev_watch_del(f, &ns->watch);
@@ -144,6 +159,12 @@ static void disk_event(struct bdev_watch *watch, struct bdev *bdev, enum bdev_ev
 	}
 }
 
+/* E3. */
+static bool ns_is_fenced(const struct tgt_ns *ns)
+{
+	return ns->subsys->fence && ns->bdev->driver->replica;
+}
+
 /* Opens the disk on every reactor; undoes what it did if it fails. */
 static int disk_enter(struct fiber *f, struct tgt_ns *ns, const struct tgt_ns_args *args)
 {
@@ -152,7 +173,8 @@ static int disk_enter(struct fiber *f, struct tgt_ns *ns, const struct tgt_ns_ar
 
 	if (r < 0)
 		return r;
-	kind = args->read_only || ns->bdev->read_only ? BDEV_CLAIM_READ : BDEV_CLAIM_WRITE;
+	kind = args->read_only || ns->bdev->read_only || ns_is_fenced(ns) ? BDEV_CLAIM_READ :
+									    BDEV_CLAIM_WRITE;
 	r = bdev_claim(f, ns->bdev, kind, ns->subsys->nqn, &ns->claim);
 	if (r < 0)
 		goto no_claim;

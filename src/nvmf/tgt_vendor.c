@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/le.h"
 #include "bdev/replica.h"
+#include "bdev/status.h"
 #include "nvmf/tgt_page_priv.h"
 #include "nvmf/tgt_vendor_priv.h"
 #include "reactor/fiber.h"
@@ -125,6 +126,38 @@ static uint16_t info_set(struct fiber *f, struct vendor_call *call)
 	info_from_wire(&s->wire, &s->info);
 	return nvme_status_of_error(
 		call->ops->set(f, call->chan, call->token, call->args.arg, &s->info));
+}
+
+/* ---- block status ---------------------------------------------------------------------------- */
+
+#define EXTENTS_MAX 256u /* of one command */
+
+_Static_assert(NVME_EXTENT_HOLE == (int)BDEV_HOLE && NVME_EXTENT_ZERO == (int)BDEV_ZERO &&
+		       NVME_EXTENT_SHARED == (int)BDEV_SHARED,
+	       "flags are the same");
+
+static uint16_t block_status(struct fiber *f, struct vendor_call *call)
+{
+	unsigned max = min_u32(call->cmd->data_bytes / NVME_EXTENT_BYTES, EXTENTS_MAX), count = 0;
+	CLEANUP(cleanup_mem)
+	struct bdev_extent *extents = mem_new(fiber_io(f), max * sizeof(*extents) + 1);
+	int r;
+
+	if (max == 0)
+		return BAD_DATA;
+	if (!extents)
+		return nvme_status_of_error(-ENOMEM);
+	r = bdev_status_get(f, call->chan, call->args.value, call->args.arg, extents, max, &count);
+	if (r < 0)
+		return nvme_status_of_error(r);
+	for (unsigned i = 0; i < count; i++) {
+		struct nvme_extent extent = { extents[i].blocks,
+					      extents[i].flags & NVME_EXTENT_MASK };
+
+		nvme_extent_encode(&extent, call->cmd->data + (size_t)i * NVME_EXTENT_BYTES);
+	}
+	call->cmd->result = count;
+	return NVME_SUCCESS;
 }
 
 /* ---- bitmaps of regions --------------------------------------------------------------------- */
@@ -254,6 +287,7 @@ static const struct {
 	{ NVME_VENDOR_RECV, NVME_VENDOR_INFO, false, info_get },
 	{ NVME_VENDOR_RECV, NVME_VENDOR_AL_GET, false, words_get },
 	{ NVME_VENDOR_RECV, NVME_VENDOR_MISS_GET, false, words_get },
+	{ NVME_VENDOR_RECV, NVME_VENDOR_BLOCK_STATUS, false, block_status },
 	{ NVME_VENDOR_CALL, NVME_VENDOR_FENCE, true, fence },
 	{ NVME_VENDOR_CALL, NVME_VENDOR_MISS_DROP, true, miss_drop },
 	{ NVME_VENDOR_CALL, NVME_VENDOR_RESIZE, true, resize },

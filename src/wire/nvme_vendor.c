@@ -100,6 +100,23 @@ int nvme_miss_open_decode(const uint8_t *data, size_t size, struct nvme_miss_ope
 	return 0;
 }
 
+void nvme_extent_encode(const struct nvme_extent *extent, uint8_t ret[NVME_EXTENT_BYTES])
+{
+	le64_put(ret, extent->blocks);
+	le32_put(ret + 8, extent->flags);
+	le32_put(ret + 12, 0);
+}
+
+int nvme_extent_decode(const uint8_t data[NVME_EXTENT_BYTES], struct nvme_extent *ret)
+{
+	struct nvme_extent extent = { .blocks = le64_get(data), .flags = le32_get(data + 8) };
+
+	if (extent.blocks == 0 || extent.flags & ~(uint32_t)NVME_EXTENT_MASK)
+		return -EBADMSG;
+	*ret = extent;
+	return 0;
+}
+
 void nvme_snap_encode(const struct nvme_snap *snap, uint8_t ret[NVME_SNAP_BYTES])
 {
 	memset(ret, 0, NVME_SNAP_BYTES);

@@ -29,6 +29,7 @@ enum nvme_vendor_function {
 	NVME_VENDOR_INFO = 0x01,
 	NVME_VENDOR_AL_GET = 0x02,
 	NVME_VENDOR_MISS_GET = 0x03,
+	NVME_VENDOR_BLOCK_STATUS = 0x04,
 	/* call */
 	NVME_VENDOR_FENCE = 0x10,
 	NVME_VENDOR_MISS_DROP = 0x11,
@@ -91,6 +92,25 @@ struct nvme_miss_open {
 
 void nvme_miss_open_encode(const struct nvme_miss_open *open, uint8_t ret[NVME_MISS_OPEN_BYTES]);
 MUST_USE int nvme_miss_open_decode(const uint8_t *data, size_t size, struct nvme_miss_open *ret);
+
+/* Data of Block Status: extents one after the other, as many as dword 0 of the completion says. */
+#define NVME_EXTENT_BYTES 16u
+
+enum nvme_extent_flag {
+	NVME_EXTENT_HOLE = 1 << 0,   /* no space is allocated */
+	NVME_EXTENT_ZERO = 1 << 1,   /* reads as zeros */
+	NVME_EXTENT_SHARED = 1 << 2, /* also of a snapshot or a clone */
+	NVME_EXTENT_MASK = 7,
+};
+
+struct nvme_extent {
+	uint64_t blocks; /* not 0 */
+	uint32_t flags;
+};
+
+void nvme_extent_encode(const struct nvme_extent *extent, uint8_t ret[NVME_EXTENT_BYTES]);
+/* -EBADMSG: no blocks, or flags that there are not. */
+MUST_USE int nvme_extent_decode(const uint8_t data[NVME_EXTENT_BYTES], struct nvme_extent *ret);
 
 /* Data of Snap Prepare, Commit and Abort: the last two have the identifier only. */
 #define NVME_SNAP_BYTES	   256u

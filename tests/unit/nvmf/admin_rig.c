@@ -111,6 +111,11 @@ void tgt_ctrl_close_all(struct fiber *f, struct tgt_subsys *subsys,
 			rig_of(subsys->tgt)->counts.ctrls_closed++;
 }
 
+void tgt_ctrl_close(struct tgt_ctrl *ctrl, const char *why)
+{
+	rig_of(ctrl->subsys->tgt)->counts.ctrls_closed++;
+}
+
 void tgt_ctrl_set_token(struct fiber *f, struct tgt_ctrl *ctrl, uint64_t token)
 {
 	fiber_yield(f);

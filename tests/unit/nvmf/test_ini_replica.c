@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "bdev/replica.h"
+#include "bdev/status.h"
 #include "nvmf/ini.h"
 #include "nvmf/tgt.h"
 #include "unit/pool/pool_rig.h"
@@ -28,6 +29,7 @@ struct far {
 	struct tgt_subsys *subsys;
 	struct tgt_ns *ns;
 	uint16_t port;
+	bool any; /* listens on all addresses */
 };
 
 static void far_serve(struct fiber *f, struct far *far, bool vendor, const char *uri)
@@ -41,7 +43,8 @@ static void far_serve(struct fiber *f, struct far *far, bool vendor, const char 
 	struct tgt_port *port;
 	struct io_addr addr;
 
-	inet_pton(AF_INET, "127.0.0.1", port_args.addr.ip);
+	if (!far->any)
+		inet_pton(AF_INET, "127.0.0.1", port_args.addr.ip);
 	pool_ok(f, tgt_open(f, &opts, &far->tgt));
 	pool_ok(f, tgt_port_add(f, far->tgt, &port_args, &port));
 	tgt_port_addr(port, &addr);
@@ -308,6 +311,153 @@ RIG_TEST(calls_go_in_pieces_where_they_must)
 	mem_free(regions);
 }
 
+/* ---- block status, size ------------------------------------------------------------------- */
+
+static void extents_body(struct fiber *f, struct way *way, uint64_t blocks)
+{
+	struct bdev_extent extents[4], pool[4];
+	struct bdev_chan *chan;
+	struct bdev *bdev;
+	unsigned count, pool_count;
+
+	pool_ok(f, bdev_open(f, "pool:///p/r", &bdev));
+	pool_ok(f, bdev_chan_open(f, bdev, &chan));
+	for (uint64_t lba = 0; lba < blocks; lba += extents[count - 1].blocks) {
+		pool_ok(f, bdev_status_get(f, way->chan, lba, blocks - lba, extents, 4, &count));
+		pool_ok(f, bdev_status_get(f, chan, lba, blocks - lba, pool, 4, &pool_count));
+		assert_int_equal(count, pool_count);
+		for (unsigned i = 0; i < count; i++) {
+			assert_int_equal(extents[i].lba, pool[i].lba);
+			assert_int_equal(extents[i].blocks, pool[i].blocks);
+			assert_int_equal(extents[i].flags, pool[i].flags);
+			lba += i ? extents[i - 1].blocks : 0;
+		}
+	}
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+RIG_TEST(what_is_allocated_is_known_over_the_wire)
+{
+	const uint64_t token = replica_token(5, 1);
+	struct bdev_extent extent;
+	unsigned count;
+	struct far far;
+	struct way way;
+
+	far_start(f, rig, &far);
+	way_open(f, &far, "", PATIENT, &way);
+	assert_true(way.bdev->unmap_zeroes);
+	pool_ok(f, bdev_status_get(f, way.chan, 0, way.bdev->blocks, &extent, 1, &count));
+	assert_int_equal(extent.flags, BDEV_HOLE | BDEV_ZERO);
+	pool_ok(f, way.ops->fence(f, way.chan, token));
+	for (unsigned i = 0; i < 20; i++) {
+		struct bio *bio = bio_new(way.chan);
+
+		bio_prep(bio, way.chan, i % 5 == 4 ? BIO_UNMAP : BIO_ZEROES, i * 3000, 1024, NULL, 0,
+			 NULL);
+		bio->flags = i % 5 == 4 ? 0 : BIO_KEEP;
+		bio->token = token;
+		pool_ok(f, bio_wait(f, bio));
+		mem_free(bio);
+	}
+	extents_body(f, &way, way.bdev->blocks);
+	assert_int_equal(failed(f, bdev_status_get(f, way.chan, way.bdev->blocks, 1, &extent, 1,
+						   &count)),
+			 -EINVAL);
+	way_close(f, &way);
+	far_stop(f, &far);
+}
+
+struct seen {
+	struct bdev_watch watch;
+	unsigned resized;
+};
+
+static void seen_event(struct bdev_watch *watch, struct bdev *bdev, enum bdev_event event)
+{
+	(void)bdev;
+	container_of(watch, struct seen, watch)->resized += event == BDEV_RESIZED;
+}
+
+RIG_TEST(a_replica_grows_over_the_wire)
+{
+	const uint64_t token = replica_token(5, 1);
+	struct seen seen = { .watch = { .fn = seen_event } };
+	struct way way, plain;
+	struct far far;
+
+	far_start(f, rig, &far);
+	way_open(f, &far, "", PATIENT, &way);
+	way_open(f, &far, "/1", PATIENT, &plain); /* hears of it by an event */
+	pool_ok(f, bdev_watch_add(f, plain.bdev, &seen.watch));
+	pool_ok(f, way.ops->fence(f, way.chan, token));
+	pool_ok(f, way.ops->resize(f, way.chan, token, (64u << 20) / 512));
+	assert_int_equal(way.bdev->blocks, (64u << 20) / 512);
+	assert_int_equal(way.chan->blocks, (64u << 20) / 512);
+	pool_ok(f, way.ops->resize(f, way.chan, token, (64u << 20) / 512)); /* again */
+	assert_int_equal(failed(f, way.ops->resize(f, way.chan, token, (16u << 20) / 512)),
+			 -EINVAL);
+	while (!seen.resized)
+		fiber_yield(f);
+	assert_int_equal(plain.bdev->blocks, (64u << 20) / 512);
+	bdev_watch_del(f, &seen.watch);
+	way_close(f, &plain);
+	way_close(f, &way);
+	far_stop(f, &far);
+}
+
+/* ---- our own target ------------------------------------------------------------------------- */
+
+RIG_TEST(a_replica_of_our_own_target_is_used_directly)
+{
+	static const char *const elsewhere[] = {
+		"nvmf://127.0.0.1:%u/nqn.2024-01.io.test:other", "nvmf://127.0.0.1:%u/" NQN "/2",
+		"nvmf://127.0.0.1:1%u/" NQN, "nvmf://name.invalid:%u/" NQN,
+	};
+	struct bdev *bdev, *pool;
+	struct bdev_claim claim;
+	struct far far;
+	struct way way;
+	char uri[256];
+
+	far_start(f, rig, &far);
+	way_open(f, &far, "", PATIENT, &way);
+	assert_string_equal(way.bdev->driver->scheme, "nvmf"); /* nobody said that it is ours */
+	way_close(f, &way);
+	rig->env.target = far.tgt;
+	way_open(f, &far, "", PATIENT, &way);
+	assert_string_equal(way.bdev->name, "pool:///p/r");
+	assert_string_equal(way.bdev->driver->scheme, "pool");
+	pool_ok(f, bdev_open(f, "pool:///p/r", &pool));
+	assert_ptr_equal(pool, way.bdev);
+	bdev_close(f, pool);
+	pool_ok(f, way.ops->fence(f, way.chan, 77));
+	assert_int_equal(way_write(f, &way, 76, 1), -ESTALE); /* R1: the same check */
+	assert_int_equal(way_write(f, &way, 77, 1), 0);
+	pool_ok(f, bdev_claim(f, way.bdev, BDEV_CLAIM_READ, "a nexus", &claim));
+	bdev_unclaim(f, &claim);
+	assert_int_equal(failed(f, bdev_claim(f, way.bdev, BDEV_CLAIM_WRITE, "a user", &claim)),
+			 -EBUSY);
+	way_close(f, &way);
+	for (unsigned i = 0; i < ARRAY_LEN(elsewhere); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(uri, sizeof(uri), elsewhere[i], far.port % 10000);
+#pragma GCC diagnostic pop
+		assert_int_not_equal(failed(f, bdev_open(f, uri, &bdev)), 0);
+	}
+	tgt_close(f, far.tgt);
+	far.any = true;
+	far_serve(f, &far, true, "pool:///p/r");
+	rig->env.target = far.tgt;
+	way_open(f, &far, "", PATIENT, &way); /* one of all our addresses */
+	assert_string_equal(way.bdev->driver->scheme, "pool");
+	way_close(f, &way);
+	rig->env.target = NULL;
+	far_stop(f, &far);
+}
+
 /* ---- FENCE, SESSION -------------------------------------------------------------------------- */
 
 static void fence_body(struct fiber *f, struct rig *rig)
@@ -537,6 +687,37 @@ RIG_TEST(a_replica_that_started_anew_ends_the_session)
 	far_stop(f, &far);
 }
 
+/* The same with a target that lives on: the association would have gone on, and its token. */
+RIG_TEST(a_replica_that_goes_and_comes_ends_its_associations)
+{
+	const uint64_t token = replica_token(5, 1);
+	const struct tgt_ns_args ns = { .uri = "pool:///p/r" };
+	struct far far;
+	struct way way;
+
+	far_start(f, rig, &far);
+	way_open(f, &far, "", PATIENT, &way);
+	pool_ok(f, way.ops->fence(f, way.chan, token));
+	assert_int_equal(way_write(f, &way, token, 0x55), 0);
+	tgt_ns_remove(f, far.ns);
+	pool_rig_remount(f, &far.pr);
+	pool_ok(f, tgt_ns_add(f, far.subsys, &ns, &far.ns));
+	while (way_write(f, &way, token, 0x56) == -ETIMEDOUT) /* it refuses while there is none */
+		pool_ok(f, fiber_sleep(f, 1000000));
+	assert_int_equal(way_read(f, &way, token), 0x56);
+	tgt_ns_remove(f, far.ns);
+	pool_rig_crash(f, &far.pr);
+	pool_ok(f, tgt_ns_add(f, far.subsys, &ns, &far.ns));
+	while (way_write(f, &way, token, 0x57) == -ETIMEDOUT)
+		pool_ok(f, fiber_sleep(f, 1000000));
+	assert_int_equal(way_write(f, &way, token, 0x57), -ENODEV);
+	assert_false(way.bdev->is_removed);
+	pool_ok(f, way.ops->fence(f, way.chan, token + 1));
+	assert_int_equal(way_write(f, &way, token + 1, 0x58), 0);
+	way_close(f, &way);
+	far_stop(f, &far);
+}
+
 /* Somebody newer came while the connection was down. */
 RIG_TEST(a_session_that_was_fenced_meanwhile_is_stale)
 {
@@ -574,6 +755,9 @@ int main(void)
 		cmocka_unit_test(only_a_replica_whose_target_offers_it_has_replica_control),
 		cmocka_unit_test(what_is_said_to_a_replica_over_the_wire_it_knows),
 		cmocka_unit_test(calls_go_in_pieces_where_they_must),
+		cmocka_unit_test(what_is_allocated_is_known_over_the_wire),
+		cmocka_unit_test(a_replica_grows_over_the_wire),
+		cmocka_unit_test(a_replica_of_our_own_target_is_used_directly),
 		cmocka_unit_test(older_sessions_neither_write_nor_read),
 		cmocka_unit_test(sessions_over_several_reactors),
 		cmocka_unit_test(nothing_lands_after_the_fence),
@@ -581,6 +765,7 @@ int main(void)
 		cmocka_unit_test(more_sessions_than_registrations),
 		cmocka_unit_test(a_session_comes_back_to_the_replica_as_it_was),
 		cmocka_unit_test(a_replica_that_started_anew_ends_the_session),
+		cmocka_unit_test(a_replica_that_goes_and_comes_ends_its_associations),
 		cmocka_unit_test(a_session_that_was_fenced_meanwhile_is_stale),
 	};
 

@@ -114,6 +114,24 @@ static void a_missed_map_is_opened_for_a_generation(void **state)
 	assert_int_equal(nvme_miss_open_decode(bytes, 31, &back), -EBADMSG);
 }
 
+static void an_extent_has_blocks_and_known_flags(void **state)
+{
+	const uint8_t golden[NVME_EXTENT_BYTES] = { 8, 7, 6, 5, 4, 3, 2, 1, 3, 0, 0, 0 };
+	struct nvme_extent extent = { 0x0102030405060708, NVME_EXTENT_HOLE | NVME_EXTENT_ZERO };
+	struct nvme_extent back = { 0 };
+	uint8_t bytes[NVME_EXTENT_BYTES];
+
+	memset(bytes, 0xff, sizeof(bytes));
+	nvme_extent_encode(&extent, bytes);
+	assert_memory_equal(bytes, golden, sizeof(golden));
+	assert_int_equal(nvme_extent_decode(bytes, &back), 0);
+	assert_true(back.blocks == extent.blocks && back.flags == extent.flags);
+	bytes[8] = 8;
+	assert_int_equal(nvme_extent_decode(bytes, &back), -EBADMSG);
+	memset(bytes, 0, sizeof(bytes));
+	assert_int_equal(nvme_extent_decode(bytes, &back), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +140,7 @@ int main(void)
 		cmocka_unit_test(a_replica_is_at_its_offsets),
 		cmocka_unit_test(names_of_snapshots_end),
 		cmocka_unit_test(a_missed_map_is_opened_for_a_generation),
+		cmocka_unit_test(an_extent_has_blocks_and_known_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
