@@ -20,6 +20,7 @@
 #include "bdev/bdev.h"
 
 struct bdev_env;
+struct bdev_lend_ops;
 struct io;
 struct nexus_table;
 struct pool_table;
@@ -64,6 +65,7 @@ struct bdev_driver {
 	const struct bdev_status_ops *status;	/* bdev/status.h */
 	const struct bdev_replica_ops *replica; /* bdev/replica.h */
 	const struct bdev_resv_ops *resv;	/* bdev/resv.h */
+	const struct bdev_lend_ops *lend;	/* bdev/lend.h */
 };
 
 /* In open(), before it returns; a value out of range is the programmer's error. */

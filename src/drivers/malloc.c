@@ -14,7 +14,9 @@
  *      other reactors are open, nothing is given back.
  * MA3. Otherwise zeroed and unmapped whole chunks are given back.
  * MA4. Out of memory is -ENOSPC; what was written before in the same bio stays (B4).
- * MA5. Requests of one reactor are done one after the other. Two of different reactors
+ * MA5. Chunks are lent at home only, and only while there is no view: what a view writes asks
+ *      nobody. Before the first one is opened, all that are lent are replaced by copies.
+ * MA6. Requests of one reactor are done one after the other. Two of different reactors
  *      that overlap while both are in flight have no order, and may mix.
  */
 #include <errno.h>
@@ -23,8 +25,10 @@
 #include "base/cursor.h"
 #include "base/must.h"
 #include "base/uri.h"
+#include "bdev/lend.h"
 #include "bdev/status.h"
 #include "drivers/malloc.h"
+#include "drivers/malloc_loan.h"
 #include "drivers/shape.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
@@ -34,6 +38,7 @@
 struct malloc_disk {
 	struct bdev bdev;
 	struct malloc_tree tree; /* home only; owns the chunks */
+	struct malloc_loans *loans; /* home only; owned until it is closed */
 	struct reactor *home;	 /* borrowed */
 	unsigned views;		 /* home only: channels of other reactors (MA2) */
 };
@@ -164,12 +169,65 @@ static void malloc_submit(struct bio *bio)
 		malloc_submit_away(disk, bio);
 }
 
+/* ---- loans --------------------------------------------------------------------------- */
+
+static void malloc_give_back(struct bdev_loan *loan)
+{
+	for (uint32_t i = 0; i < loan->count; i++)
+		malloc_loan_give_back(&loan->piece[i]);
+	loan->count = 0;
+}
+
+/* All of the range is there, in no more pieces than a loan has. */
+static bool malloc_lend_pieces(const struct malloc_tree *tree, uint64_t off, uint64_t end,
+			       struct bdev_loan *loan, uint32_t *ret_count)
+{
+	uint32_t count = 0;
+
+	while (off < end) {
+		struct malloc_span span = malloc_span_at(tree, off, end - off);
+
+		if (!span.data || count == BDEV_LOAN_PIECES)
+			return false;
+		loan->piece[count++].iov = (struct iovec){ span.data + span.off, span.len };
+		off += span.len;
+	}
+	*ret_count = count;
+	return true;
+}
+
+static bool malloc_lend(struct bdev_chan *chan, uint64_t lba, uint64_t blocks,
+			struct bdev_loan *loan)
+{
+	struct malloc_disk *disk = malloc_of(chan);
+	uint64_t off = lba * disk->bdev.block_size;
+	uint64_t end = off + blocks * disk->bdev.block_size;
+	uint32_t count;
+
+	if (chan->reactor != disk->home || disk->views > 0 || /* MA5 */
+	    disk->loans->count + BDEV_LOAN_PIECES > MALLOC_LOANS_MAX ||
+	    !malloc_lend_pieces(&disk->tree, off, end, loan, &count))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		malloc_loan_add(disk->loans, off / MALLOC_CHUNK_BYTES + i, &loan->piece[i]);
+	loan->count = count;
+	loan->give_back = malloc_give_back;
+	return true;
+}
+
+static const struct bdev_lend_ops malloc_lend_ops = {
+	.lend = malloc_lend,
+};
+
 /* ---- channels ------------------------------------------------------------------------ */
 
 static int malloc_view_added(struct fiber *f, void *arg)
 {
+	struct malloc_disk *disk = arg;
+
 	(void)f;
-	((struct malloc_disk *)arg)->views++;
+	TRY(malloc_tree_unlend(&disk->tree)); /* MA5 */
+	disk->views++;
 	return 0;
 }
 
@@ -262,6 +320,7 @@ static void malloc_close(struct fiber *f, struct bdev *bdev)
 
 	must(fiber_reactor(f) == disk->home && disk->views == 0); /* MA1, MA2 */
 	malloc_tree_fini(&disk->tree, true);
+	malloc_loans_close(disk->loans);
 	mem_free(disk);
 }
 
@@ -277,6 +336,11 @@ static int malloc_open(struct fiber *f, const struct uri *uri, struct bdev **ret
 		return fiber_fail(f, -EINVAL, "malloc: no name, expected malloc:///name");
 	TRY(shape_get(f, uri, MALLOC_SIZE_MAX, bdev));
 	TRY(malloc_tree_init(&disk->tree, fiber_io(f)->mem, bdev->blocks * bdev->block_size));
+	if (malloc_loans_new(fiber_io(f)->mem, &disk->loans) < 0) {
+		malloc_tree_fini(&disk->tree, true);
+		return -ENOMEM;
+	}
+	disk->tree.loans = disk->loans;
 	disk->home = fiber_reactor(f);
 	bdev->driver = &malloc_driver;
 	bdev->unmap_zeroes = true;
@@ -309,4 +373,5 @@ const struct bdev_driver malloc_driver = {
 	.chan_close = malloc_chan_close,
 	.submit = malloc_submit,
 	.status = &malloc_status,
+	.lend = &malloc_lend_ops,
 };

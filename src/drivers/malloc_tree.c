@@ -4,11 +4,13 @@
  *
  * MT1. A leaf exists exactly while it has a chunk.
  * MT2. A missing chunk reads as zeros; a new one is zero.
+ * MT3. Bytes that are lent are not changed: another chunk takes the place of theirs (ML1).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "drivers/malloc_loan.h"
 #include "drivers/malloc_tree.h"
 
 #define MALLOC_ALIGN 64
@@ -26,13 +28,22 @@ int malloc_tree_init(struct malloc_tree *tree, struct mem *mem, uint64_t size_by
 	return tree->root ? 0 : -ENOMEM;
 }
 
+/* The tree's own chunk has left it. */
+static void malloc_chunk_put(struct malloc_tree *tree, uint64_t chunk, uint8_t *data)
+{
+	if (!data || (tree->loans &&
+		      malloc_loans_retire(tree->loans, chunk, data, MALLOC_CHUNK_BYTES)))
+		return; /* MT3 */
+	mem_free(data);
+}
+
 void malloc_tree_fini(struct malloc_tree *tree, bool owns_chunks)
 {
 	for (uint64_t i = 0; tree->root && i < tree->leaf_count; i++) {
 		struct malloc_leaf *leaf = tree->root[i];
 
 		for (uint32_t j = 0; leaf && owns_chunks && j < MALLOC_LEAF_CHUNKS; j++)
-			mem_free(leaf->chunks[j]);
+			malloc_chunk_put(tree, i * MALLOC_LEAF_CHUNKS + j, leaf->chunks[j]);
 		mem_free(leaf);
 	}
 	mem_free(tree->root);
@@ -105,10 +116,52 @@ static void malloc_span_drop(struct malloc_tree *tree, const struct malloc_span 
 {
 	struct malloc_leaf *leaf = tree->root[span->chunk / MALLOC_LEAF_CHUNKS];
 
-	mem_free(span->data);
+	malloc_chunk_put(tree, span->chunk, span->data);
 	leaf->chunks[span->chunk % MALLOC_LEAF_CHUNKS] = NULL;
 	leaf->used--;
 	malloc_leaf_put(tree, span->chunk);
+}
+
+/* A copy takes the place of a chunk that is lent. */
+static bool malloc_span_renew(struct malloc_tree *tree, struct malloc_span *span)
+{
+	struct malloc_leaf *leaf = tree->root[span->chunk / MALLOC_LEAF_CHUNKS];
+	uint8_t *data = mem_alloc_aligned(tree->mem, MALLOC_ALIGN, MALLOC_CHUNK_BYTES);
+
+	if (!data)
+		return false;
+	memcpy(data, span->data, MALLOC_CHUNK_BYTES);
+	leaf->chunks[span->chunk % MALLOC_LEAF_CHUNKS] = data;
+	malloc_chunk_put(tree, span->chunk, span->data);
+	span->data = data;
+	return true;
+}
+
+/* Of a chunk: may be changed from now on (MT3); false: no memory. */
+static bool malloc_span_own(struct malloc_tree *tree, struct malloc_span *span)
+{
+	if (!tree->loans || likely(!malloc_loans_show(tree->loans, span->chunk,
+						      span->data + span->off, span->len)))
+		return true;
+	return malloc_span_renew(tree, span);
+}
+
+int malloc_tree_unlend(struct malloc_tree *tree)
+{
+	uint64_t chunks = tree->leaf_count * MALLOC_LEAF_CHUNKS;
+
+	if (!tree->loans || tree->loans->count == 0)
+		return 0;
+	for (uint64_t i = 0; i < chunks; i++) {
+		uint64_t off = i * MALLOC_CHUNK_BYTES;
+		struct malloc_span span = malloc_span_at(tree, off, MALLOC_CHUNK_BYTES);
+
+		if (span.data && !malloc_span_own(tree, &span))
+			return -ENOMEM;
+		if (!span.data && !tree->root[i / MALLOC_LEAF_CHUNKS])
+			i += MALLOC_LEAF_CHUNKS - 1; /* a leaf that is missing */
+	}
+	return 0;
 }
 
 void malloc_tree_read(const struct malloc_tree *tree, uint64_t off, uint8_t *to, uint64_t len)
@@ -131,7 +184,7 @@ int malloc_tree_write(struct malloc_tree *tree, uint64_t off, const uint8_t *fro
 	while (len) {
 		struct malloc_span span = malloc_span_at(tree, off, len);
 
-		if (!malloc_span_fill(tree, &span))
+		if (!malloc_span_fill(tree, &span) || !malloc_span_own(tree, &span))
 			return -ENOSPC;
 		memcpy(span.data + span.off, from, span.len);
 		off += span.len;
@@ -150,6 +203,8 @@ int malloc_tree_zero(struct malloc_tree *tree, uint64_t off, uint64_t len, enum 
 			return -ENOSPC;
 		if (span.data && how == MALLOC_ZERO_DROP && span.len == MALLOC_CHUNK_BYTES)
 			malloc_span_drop(tree, &span);
+		else if (span.data && !malloc_span_own(tree, &span))
+			return -ENOSPC;
 		else if (span.data)
 			memset(span.data + span.off, 0, span.len);
 		off += span.len;

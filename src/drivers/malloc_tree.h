@@ -15,6 +15,7 @@
 
 struct mem;
 struct malloc_leaf;
+struct malloc_loans;
 
 #define MALLOC_CHUNK_BYTES 65536u
 #define MALLOC_LEAF_CHUNKS 4096u
@@ -24,6 +25,7 @@ struct malloc_tree {
 	struct mem *mem; /* borrowed */
 	uint64_t leaf_count;
 	struct malloc_leaf **root; /* owned */
+	struct malloc_loans *loans; /* borrowed: of its chunks; NULL: none are lent */
 };
 
 /* A piece of a range that lies within one chunk, or in the hole of a missing leaf. */
@@ -37,7 +39,7 @@ struct malloc_span {
 /* All zero is a tree that was never made: fini does nothing. */
 MUST_USE int malloc_tree_init(struct malloc_tree *tree, struct mem *mem, uint64_t size_bytes);
 
-/* The chunks are freed too, if they are the tree's own. */
+/* The chunks are freed too, if they are the tree's own; those that are lent are retired. */
 void malloc_tree_fini(struct malloc_tree *tree, bool owns_chunks);
 
 /* The first piece of [off, off + len). Hot. */
@@ -47,6 +49,9 @@ struct malloc_span malloc_span_at(const struct malloc_tree *tree, uint64_t off, 
 void malloc_tree_learn(struct malloc_tree *tree, uint64_t chunk, uint8_t *data);
 
 void malloc_tree_read(const struct malloc_tree *tree, uint64_t off, uint8_t *to, uint64_t len);
+
+/* No chunk is lent after this: retired ones are replaced by copies. -ENOMEM: some still are. */
+MUST_USE int malloc_tree_unlend(struct malloc_tree *tree);
 
 /* -ENOSPC: no memory for a chunk; those before it are written. */
 MUST_USE int malloc_tree_write(struct malloc_tree *tree, uint64_t off, const uint8_t *from,

@@ -8,6 +8,7 @@
 #ifndef NVMF_TGT_CONN_PRIV_H
 #define NVMF_TGT_CONN_PRIV_H
 
+#include "bdev/lend.h"
 #include "nvmf/tgt_priv.h"
 #include "wire/nvme_io.h"
 #include "wire/nvmetcp_parser.h"
@@ -132,6 +133,7 @@ struct tgt_req {
 	struct tgt_bufs *bufs;	  /* where it is from */
 	struct nvme_rw rw;	  /* as checked */
 	struct nvmetcp_flow flow; /* R2T */
+	struct bdev_loan loan;	  /* SEND, SENT: of a READ, instead of buf */
 	uint16_t index;		  /* in the connection: its transfer tag */
 	uint16_t cid_next;	  /* index + 1 of the next with this hash; 0: none */
 	uint16_t status;	  /* of data received: digest errors */
@@ -146,7 +148,7 @@ struct tgt_req {
 
 /* ---- connections --------------------------------------------------------------------- */
 
-#define TGT_HEADS_BYTES 4096u /* of a send: heads and answers */
+#define TGT_HEADS_BYTES 3584u /* of a send: heads and answers */
 #define TGT_IOVS_MAX	128u  /* of a send */
 #define TGT_REQ_CHUNK	8u
 #define TGT_REQS_MAX	(TGT_QUEUE_ENTRIES_MAX + TGT_IOVS_MAX) /* SENT ones come on top */
@@ -314,6 +316,8 @@ void tgt_cmd_returned(struct mail *mail, struct reactor *at);
 /* What can be said before its data comes; NVMe status. ret_bytes: what its data must be. */
 uint16_t tgt_io_check(struct tgt_req *req);
 void tgt_io_execute(struct tgt_req *req);
+/* A READ whose data need not be copied is done; false: nothing was. */
+bool tgt_io_lend(struct tgt_req *req);
 
 /* tgt_send.c */
 void tgt_send(struct tgt_req *req); /* answer, or R2T, at the end of this turn */

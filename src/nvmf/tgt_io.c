@@ -5,6 +5,7 @@
  * IO1. Whatever may forbid a command - reservation, ANA, write protection, pause - is looked
  *	at when its bio is submitted, after its data has come. A look just before, with nothing
  *	waited for since (is_checked), is as good.
+ *	A READ from memory that is lent (bdev/lend.h) is done at that look.
  * IO2. A bio counts in its view's epoch and its connection's pending from before it is
  *	submitted until after its status was taken.
  */
@@ -281,4 +282,22 @@ void tgt_io_execute(struct tgt_req *req)
 	req->conn->pending++;
 	req->conn->shard->commands++;
 	io_send_down(req, kind, &req->rw);
+}
+
+bool tgt_io_lend(struct tgt_req *req)
+{
+	struct tgt_view *view;
+
+	if (!req->is_checked || req->cmd.sqe.opcode != NVME_IO_READ)
+		return false; /* not even an I/O command, perhaps */
+	view = io_view(req);
+	if (view->rules.is_paused ||
+	    !bdev_lend(view->chan, req->rw.lba, req->rw.blocks, &req->loan))
+		return false;
+	view->stats.reads++;
+	view->stats.read_blocks += req->rw.blocks;
+	req->conn->shard->commands++;
+	req->cmd.ret_bytes = req->cmd.data_bytes;
+	tgt_req_done(req, 0);
+	return true;
 }

@@ -73,6 +73,7 @@ static void req_free_memory(struct tgt_req *req)
 void tgt_req_release(struct tgt_req *req)
 {
 	req_free_memory(req);
+	bdev_give_back(&req->loan);
 	req->state = TGT_REQ_FREE;
 	list_add(&req->conn->free, &req->link);
 }
@@ -325,7 +326,8 @@ static void req_begin(struct tgt_req *req)
 		tgt_req_done(req, req->status);
 	else if (req->cmd.data_bytes == 0)
 		req_execute(req);
-	else if (!list_empty(&req->conn->waiting) || !tgt_req_take_memory(req))
+	else if (!tgt_io_lend(req) &&
+		 (!list_empty(&req->conn->waiting) || !tgt_req_take_memory(req)))
 		req_wait_memory(req);
 }
 

@@ -5,11 +5,11 @@
  *	tgt_send --> send_queue --task, at the end of the turn--> batch --IO_SEND--> done
  *
  * Heads and answers are built one behind the other in conn->heads; data goes from the memory
- * it was read into. What does not fit waits for the end of this send: one is under way at a time.
+ * it was read into, or from where the disk has lent it. What does not fit waits for the end of this send: one is under way at a time.
  *
  * SE1. A command is answered, its CID free and its place in the queue given back, when its
  *	answer has been built: the host may use them before we hear that it was sent.
- * SE2. Its memory stays until the send has ended.
+ * SE2. Its memory, or what was lent to it, stays until the send has ended.
  */
 #include "base/crc32c.h"
 #include "base/must.h"
@@ -18,7 +18,7 @@
 #define ANSWER_ROOM                                                     \
 	(NVMETCP_HEAD_MAX + NVMETCP_DIGEST_BYTES + NVMETCP_RESP_BYTES + \
 	 NVMETCP_DIGEST_BYTES) /* of heads, at most */
-#define ANSWER_IOVS 3u
+#define ANSWER_IOVS (2u + BDEV_LOAN_PIECES)
 
 struct batch {
 	struct tgt_conn *conn;
@@ -66,6 +66,23 @@ static void answer_r2t(struct batch *b, struct tgt_req *req)
 	req->state = TGT_REQ_R2T;
 }
 
+/* The data of a read, from where it lies; its digest. */
+static uint32_t answer_bytes(struct batch *b, const struct tgt_req *req)
+{
+	const struct bdev_loan *loan = &req->loan;
+	struct iovec own = { .iov_base = req->cmd.data, .iov_len = req->cmd.ret_bytes };
+	uint32_t crc = 0;
+
+	for (uint32_t i = 0; i < max_u64(loan->count, 1); i++) {
+		const struct iovec *iov = loan->count ? &loan->piece[i].iov : &own;
+
+		batch_add(b, iov->iov_base, iov->iov_len);
+		if (b->conn->rules.ddgst)
+			crc = crc32c(crc, iov->iov_base, iov->iov_len);
+	}
+	return crc;
+}
+
 static void answer_data(struct batch *b, struct tgt_req *req, bool is_all)
 {
 	const struct nvmetcp_rules *rules = &b->conn->rules;
@@ -74,11 +91,12 @@ static void answer_data(struct batch *b, struct tgt_req *req, bool is_all)
 		.length = req->cmd.ret_bytes,
 	};
 	uint8_t flags = NVMETCP_LAST | (is_all ? NVMETCP_SUCCESS : 0);
+	uint32_t crc;
 
 	batch_built(b, nvmetcp_data_encode(rules, &data, flags, batch_at(b)));
-	batch_add(b, req->cmd.data, req->cmd.ret_bytes);
+	crc = answer_bytes(b, req);
 	if (rules->ddgst) {
-		nvmetcp_digest_put(batch_at(b), crc32c(0, req->cmd.data, req->cmd.ret_bytes));
+		nvmetcp_digest_put(batch_at(b), crc);
 		batch_built(b, NVMETCP_DIGEST_BYTES);
 	}
 }

@@ -477,7 +477,7 @@ for section in $SECTIONS; do
 	start=$SECONDS
 	$section
 	case $section in
-	losses) kernel_said "error recovery|no usable path|[Rr]econnect|receive failed|failed to send|state|failed nvme_keep_alive|Property|queue [0-9]+:|socket|I/O [0-9]+ .*timeout|Aborting" $section ;;
+	losses) kernel_said "callbacks suppressed|error recovery|no usable path|[Rr]econnect|receive failed|failed to send|state|failed nvme_keep_alive|Property|queue [0-9]+:|socket|I/O [0-9]+ .*timeout|Aborting" $section ;;
 	changes) kernel_said "Buffer I/O" $section ;;
 	*) kernel_said "^$" $section ;;
 	esac

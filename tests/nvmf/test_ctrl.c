@@ -248,6 +248,89 @@ static void changes_of_namespaces_are_told_once(void **state)
 	host_close(&host);
 }
 
+#define UNREAD	      100u /* fit in no socket buffer: 12.5 MiB */
+#define UNREAD_BLOCKS 256u
+
+static void fill_blocks(struct host *host, uint8_t byte)
+{
+	static uint8_t bytes[UNREAD_BLOCKS * TARGET_NS1_BLOCK];
+
+	memset(bytes, byte, sizeof(bytes));
+	for (unsigned i = 0; i < UNREAD; i++)
+		assert_int_equal(host_write(host, 0, 1, i * UNREAD_BLOCKS, UNREAD_BLOCKS,
+					    TARGET_NS1_BLOCK, bytes),
+				 0);
+}
+
+static struct raw_command read_of(unsigned i)
+{
+	struct nvme_rw rw = { .lba = i * UNREAD_BLOCKS, .blocks = UNREAD_BLOCKS };
+	struct raw_command read = { .bytes = UNREAD_BLOCKS * TARGET_NS1_BLOCK };
+
+	read.in = malloc(read.bytes);
+	read.sqe.opcode = NVME_IO_READ;
+	read.sqe.nsid = 1;
+	nvme_rw_encode(&rw, &read.sqe);
+	return read;
+}
+
+/* Each block is one that was there at some time. */
+static void check_unread(const struct raw_command *read)
+{
+	for (uint32_t at = 0; at < read->bytes && read->cqe.status == 0; at += TARGET_NS1_BLOCK) {
+		const uint8_t *block = read->in + at;
+
+		assert_true(block[0] == 'o' || block[0] == 'n' || block[0] == 0);
+		assert_memory_equal(block, block + 1, TARGET_NS1_BLOCK - 1);
+	}
+}
+
+static void unmap_all(struct host *host)
+{
+	uint8_t bytes[NVME_DSM_RANGE_BYTES];
+	struct raw_command unmap = { .bytes = sizeof(bytes), .out = bytes };
+	struct nvme_dsm_range range = { 0, TARGET_NS_BYTES / TARGET_NS1_BLOCK, 0 };
+
+	nvme_dsm_range_encode(&range, bytes);
+	unmap.sqe.opcode = NVME_IO_DATASET_MANAGEMENT;
+	unmap.sqe.nsid = 1;
+	nvme_dsm_encode(1, NVME_DSM_DEALLOCATE, &unmap.sqe);
+	assert_int_equal(raw_do(&host->io[0], &unmap), 0);
+	assert_int_equal(unmap.cqe.status, 0);
+}
+
+/* What a host leaves on its socket is overwritten, deallocated and removed meanwhile. */
+static void what_lies_unread_stays_as_it_was(void **state)
+{
+	static struct raw_command reads[UNREAD];
+	struct target *target = *state;
+	struct host slow, other;
+
+	if (target->in < 0)
+		skip();
+	open_host(target, &slow, 1, 1);
+	open_host(target, &other, 2, 1);
+	fill_blocks(&other, 'o');
+	for (unsigned i = 0; i < UNREAD; i++) {
+		reads[i] = read_of(i);
+		assert_int_equal(raw_post(&slow.io[0], &reads[i]), 0);
+	}
+	assert_int_equal(raw_wait(&slow.io[0], &reads[0]), 0);
+	assert_int_equal(reads[0].in[0], 'o');
+	fill_blocks(&other, 'n');
+	unmap_all(&other);
+	assert_true(target_tell(target, "ns remove 1"));
+	assert_true(target_tell(target, "ns add malloc:///raw1?size_mb=16&blk_size=512 1"));
+	for (unsigned i = 0; i < UNREAD; i++) {
+		if (raw_wait(&slow.io[0], &reads[i]) < 0)
+			fail_msg("%s", slow.io[0].why);
+		check_unread(&reads[i]); /* those that waited for memory may have failed */
+		free(reads[i].in);
+	}
+	host_close(&slow);
+	host_close(&other);
+}
+
 static uint16_t read_status(struct host *host, uint32_t nsid)
 {
 	struct nvme_rw rw = { .blocks = 1 };
@@ -482,6 +565,7 @@ int main(void)
 		cmocka_unit_test(a_silent_host_is_given_up),
 		cmocka_unit_test(a_host_that_says_it_lives_is_kept),
 		cmocka_unit_test(changes_of_namespaces_are_told_once),
+		cmocka_unit_test(what_lies_unread_stays_as_it_was),
 		cmocka_unit_test(changes_of_access_are_told_and_obeyed),
 		cmocka_unit_test(a_paused_namespace_holds_its_commands_and_no_others),
 		cmocka_unit_test(events_have_a_limit_and_can_be_aborted),
