@@ -46,6 +46,16 @@ static int take_ns(struct export_command *cmd, const char *value)
 	return 1;
 }
 
+/* What a nexus elsewhere has as a member. */
+static int take_replica(struct export_command *cmd, const char *value)
+{
+	int r = take_ns(cmd, value);
+
+	if (r > 0)
+		cmd->is_replica[cmd->nqn_count - 1] = true;
+	return r;
+}
+
 static int take_host(struct export_command *cmd, const char *value)
 {
 	if (cmd->nqn_count == 0)
@@ -93,6 +103,8 @@ static int nvmf_option(struct export_command *cmd, const char *name, const char 
 		return take_nqn(cmd, value);
 	if (strcmp(name, "--ns") == 0)
 		return take_ns(cmd, value);
+	if (strcmp(name, "--replica") == 0)
+		return take_replica(cmd, value);
 	if (strcmp(name, "--allow-host") == 0)
 		return take_host(cmd, value);
 	if (strcmp(name, "--listen") == 0)
@@ -132,6 +144,8 @@ static int fill_subsystems(struct fiber *f, const struct export_command *cmd, st
 			.nqn = cmd->nqns[i],
 			.allow_any_host = !has_hosts(cmd, i),
 			.multipath = cmd->addr_count > 1,
+			.fence = cmd->is_replica[i],
+			.vendor = cmd->is_replica[i],
 		};
 
 		r = tgt_subsys_add(f, o->tgt, &args, &o->subsystems[i]);
@@ -270,6 +284,7 @@ const struct export_door export_nvmf = {
 		"Subsystems, each begun by --nqn (instead of --uri: --ns):\n"
 		"  --nqn NQN            its name; nqn.2019-05.io.openebs:x, for instance\n"
 		"  --ns URI             a namespace of it\n"
+		"  --replica URI        its only namespace, for nexuses: with fence and replica control\n"
 		"  --allow-host NQN     only this host may connect; again for more; none: all may\n"
 		"Where:\n"
 		"  --listen ADDR:PORT   numeric; again for more ports; port 4420 is usual, 0 is any free\n"

@@ -29,6 +29,8 @@ enum option_bit {
 	POOL = 1 << 10,
 	REACTORS = 1 << 11,
 	PIN = 1 << 12,
+	CHILD_TIMEOUT = 1 << 13,
+	RETRY = 1 << 14,
 };
 
 static const struct nexus_option {
@@ -44,9 +46,13 @@ static const struct nexus_option {
 	{ "--allow-host", "NQN", "only this host may connect; again for more", HOST },
 	{ "--nbd-socket", "PATH", "over NBD", NBD },
 	{ "--lease-ms", "N", "how long we count as alive without saying so (10000)", LEASE },
+	{ "--child-timeout-ms", "N", "a child that does not answer so long has failed (8000)",
+	  CHILD_TIMEOUT },
+	{ "--retry-ms", "N", "until a child that failed is tried again, at first (1000)", RETRY },
 	{ "--reactors", "N", "threads; default 1", REACTORS },
 	{ "--pin", NULL, "one core each", PIN },
-	{ "--force", NULL, "from an owner that nothing else can keep from writing", FORCE },
+	{ "--force", NULL, "a child whatever it bears; a volume whose owner cannot be fenced",
+	  FORCE },
 	{ "--json", NULL, "lines of JSON", JSON },
 };
 
@@ -56,14 +62,15 @@ static const struct nexus_verb verbs[] = {
 	{ .name = "create",
 	  .operands = "NAME URI...",
 	  .help = "record a volume of these children",
-	  .options = NODE_OPTIONS | SIZE | UUID | JSON,
+	  .options = NODE_OPTIONS | SIZE | UUID | FORCE | JSON,
 	  .words_min = 2,
 	  .words = 1 + NEXUS_CHILDREN_MAX,
 	  .open = nexus_create_open },
 	{ .name = "serve",
 	  .operands = "NAME",
 	  .help = "own it, publish it, and tell what happens to it",
-	  .options = NODE_OPTIONS | LISTEN | NQN | HOST | NBD | LEASE | FORCE | JSON,
+	  .options = NODE_OPTIONS | LISTEN | NQN | HOST | NBD | LEASE | CHILD_TIMEOUT | RETRY |
+		     FORCE | JSON,
 	  .words_min = 1,
 	  .words = 1,
 	  .lasts = true,
@@ -174,6 +181,12 @@ static bool take_value(struct mem *mem, struct nexus_command *cmd,
 					   &cmd->service.reactors);
 	case LEASE:
 		return service_take_number(&cmd->service, value, LEASE_TTL_MS_MAX, &cmd->lease_ms);
+	case CHILD_TIMEOUT:
+		return service_take_number(&cmd->service, value, NEXUS_CHILD_TIMEOUT_MS_MAX,
+					   &cmd->child_timeout_ms);
+	case RETRY:
+		return service_take_number(&cmd->service, value, NEXUS_RETRY_MS_MAX,
+					   &cmd->retry_ms);
 	case SIZE:
 		return uri_text_size(value, &cmd->size_bytes) == 0 ||
 		       wrong(cmd, "--size is '%s', expected a size in bytes or as 10GiB", value);

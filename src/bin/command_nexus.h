@@ -45,7 +45,7 @@ struct nexus_command {
 	const char *nqn, *nbd_socket;
 	uint64_t size_bytes;
 	struct uuid uuid;
-	unsigned lease_ms;
+	unsigned lease_ms, child_timeout_ms, retry_ms;
 	bool force, json;
 	struct nexus_serving *serving; /* owned by command_nexus_serve.c */
 };
@@ -114,6 +114,7 @@ int nexus_typed_run(struct fiber *f, void *ctx, char *words[TYPED_WORDS_MAX + 1]
 void nexus_print_record(const struct volume_record *rec, bool json);
 void nexus_print_row(const struct volume_record *rec); /* NULL: the heading */
 void nexus_print_state(const struct nexus_serving *s, const struct nexus_info *info, bool json);
+void nexus_print_rebuilt(const struct nexus_serving *s, const struct nexus_rebuild_record *rec);
 void nexus_print_change(const struct nexus_serving *s, const struct nexus_told *told);
 /* A line for each rebuild that went on. */
 void nexus_print_progress(struct nexus_serving *s, uint64_t now_ns);

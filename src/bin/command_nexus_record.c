@@ -18,7 +18,10 @@ int nexus_store_open(struct fiber *f, const struct nexus_command *cmd, struct st
 int nexus_join(struct fiber *f, struct nexus_command *cmd, struct store *store,
 	       struct nexus_table **ret)
 {
-	struct nexus_table_opts opts = { .store = store, .lease_ttl_ms = cmd->lease_ms };
+	struct nexus_table_opts opts = { .store = store,
+					 .lease_ttl_ms = cmd->lease_ms,
+					 .child_timeout_ms = cmd->child_timeout_ms,
+					 .retry_ms = cmd->retry_ms };
 	uint8_t random[16];
 	int r;
 
@@ -148,6 +151,7 @@ static int create_do(struct fiber *f, struct nexus_command *cmd, struct nexus_ta
 						.volume = cmd->uuid,
 						.size_bytes = cmd->size_bytes,
 						.uris = cmd->uris,
+						.force = cmd->force,
 						.count = cmd->uri_count };
 	uint64_t revision;
 	struct uuid volume;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "bin/cli.h"
 #include "bin/command_nexus.h"
 #include "engine/publish.h"
@@ -94,6 +95,16 @@ static const char *path_word(const struct nexus_serving *s)
 	return s->publish ? publish_ana_name(publish_ana_now(s->publish)) : "unpublished";
 }
 
+static void rebuild_json(const struct nexus_rebuild_info *rebuild)
+{
+	printf("{\"state\":\"%s\",\"partial\":%s,\"total_bytes\":%" PRIu64
+	       ",\"recovered_bytes\":%" PRIu64 ",\"transferred_bytes\":%" PRIu64,
+	       nexus_rebuild_state_name(rebuild->state), rebuild->is_partial ? "true" : "false",
+	       rebuild->total_bytes, rebuild->recovered_bytes, rebuild->transferred_bytes);
+	printf(",\"elapsed_ms\":%" PRIu64 ",\"retry_ms\":%" PRIu64 ",\"tries\":%u}",
+	       rebuild->elapsed_ns / 1000000, rebuild->retry_ns / 1000000, rebuild->tries);
+}
+
 static void child_json(const struct nexus_child_info *child)
 {
 	printf("{\"uri\":");
@@ -105,8 +116,11 @@ static void child_json(const struct nexus_child_info *child)
 	printf(",\"token\":%" PRIu64 ",\"reads\":%" PRIu64 ",\"writes\":%" PRIu64
 	       ",\"errors\":%" PRIu64 ",\"copied_bytes\":%" PRIu64,
 	       child->token, child->reads, child->writes, child->errors, child->copied_bytes);
-	printf(",\"rebuilt_bytes\":%" PRIu64 ",\"rebuild_bytes\":%" PRIu64 "}",
-	       child->rebuilt_bytes, child->rebuild_bytes);
+	printf(",\"foreign\":%s,\"tracked\":%s,\"missed_bytes\":%" PRIu64 ",\"rebuild\":",
+	       child->is_foreign ? "true" : "false", child->is_tracked ? "true" : "false",
+	       child->missed_bytes);
+	rebuild_json(&child->rebuild);
+	putchar('}');
 }
 
 static void state_json(const struct nexus_serving *s, const struct nexus_info *info)
@@ -137,11 +151,16 @@ static void child_text(const struct nexus_child_info *child)
 	printf("  %-10s %s %s: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " errors",
 	       nexus_child_state_name(child->state), child->is_local ? "local " : "remote",
 	       child->uri, child->reads, child->writes, child->errors);
-	if (child->rebuild_bytes)
-		printf(", rebuilt %s of %s", cli_size(child->rebuilt_bytes, done),
-		       cli_size(child->rebuild_bytes, of));
-	if (!child->is_fenced && child->state != NEXUS_CHILD_OUT)
-		printf(", no fence");
+	if (child->rebuild.state != NEXUS_REBUILD_NONE)
+		printf(", %s rebuild %s", child->rebuild.is_partial ? "partial" : "full",
+		       nexus_rebuild_state_name(child->rebuild.state));
+	if (child->rebuild.total_bytes)
+		printf(": %s of %s", cli_size(child->rebuild.recovered_bytes, done),
+		       cli_size(child->rebuild.total_bytes, of));
+	if (child->is_tracked)
+		printf(", missed %s", cli_size(child->missed_bytes, done));
+	if (child->is_foreign)
+		printf(", foreign: no fence, no activity log");
 	if (child->is_offline)
 		printf(", offline");
 	if (child->reason[0])
@@ -206,23 +225,48 @@ static void print_rebuild(const struct nexus_serving *s, uint64_t now_ns,
 
 	change_head(s, now_ns, "rebuild");
 	if (!s->cmd->json) {
-		printf("%s: %s of %s\n", is->uri, cli_size(is->rebuilt_bytes, done),
-		       cli_size(is->rebuild_bytes, of));
+		printf("%s: %s of %s%s\n", is->uri, cli_size(is->rebuild.recovered_bytes, done),
+		       cli_size(is->rebuild.total_bytes, of),
+		       is->rebuild.is_partial ? ", partial" : "");
 		return;
 	}
 	printf("\"uri\":");
 	typed_json_string(is->uri);
-	printf(",\"done_bytes\":%" PRIu64 ",\"of_bytes\":%" PRIu64 "}\n", is->rebuilt_bytes,
-	       is->rebuild_bytes);
+	printf(",\"rebuild\":");
+	rebuild_json(&is->rebuild);
+	puts("}");
 }
 
 void nexus_print_progress(struct nexus_serving *s, uint64_t now_ns)
 {
 	for (unsigned i = 0; i < s->info.count; i++) {
 		const struct nexus_child_info *child = &s->info.children[i];
+		uint64_t done = child->rebuild.recovered_bytes;
 
-		if (child->rebuild_bytes && child->rebuilt_bytes != s->rebuilt[i])
+		if (child->rebuild.state == NEXUS_REBUILD_RUNNING && done != s->rebuilt[i])
 			print_rebuild(s, now_ns, child);
-		s->rebuilt[i] = child->rebuilt_bytes;
+		s->rebuilt[i] = done;
 	}
+}
+
+void nexus_print_rebuilt(const struct nexus_serving *s, const struct nexus_rebuild_record *rec)
+{
+	double seconds = (double)(rec->end_ns - rec->start_ns) / 1e9;
+	char moved[CLI_SIZE_TEXT];
+
+	if (!s->cmd->json) {
+		printf("%s: %s, %s, %s copied in %.3f s\n", rec->uri,
+		       rec->is_partial ? "partial" : "full",
+		       rec->result < 0 ? err_name(rec->result) : "done",
+		       cli_size(rec->transferred_bytes, moved), seconds);
+		return;
+	}
+	printf("{\"uri\":");
+	typed_json_string(rec->uri);
+	printf(",\"partial\":%s,\"result\":\"%s\",\"seconds\":%.3f",
+	       rec->is_partial ? "true" : "false", rec->result < 0 ? err_name(rec->result) : "done",
+	       seconds);
+	printf(",\"total_bytes\":%" PRIu64 ",\"recovered_bytes\":%" PRIu64
+	       ",\"transferred_bytes\":%" PRIu64 "}\n",
+	       rec->total_bytes, rec->recovered_bytes, rec->transferred_bytes);
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/uri.h"
 #include "bin/command_nexus.h"
 #include "engine/publish.h"
 #include "export/nbd.h"
@@ -18,9 +20,8 @@ static const struct child_verb {
 	const char *name;
 	child_fn fn;
 } child_verbs[] = {
-	{ "add", nexus_add_child },
-	{ "remove", nexus_remove_child },
-	{ "online", nexus_online_child },
+	{ "add", nexus_add_child },	    { "force", nexus_force_child },
+	{ "remove", nexus_remove_child },   { "online", nexus_online_child },
 	{ "offline", nexus_offline_child },
 };
 
@@ -29,7 +30,64 @@ static int typed_child(struct fiber *f, struct nexus_serving *s, char **words)
 	for (unsigned i = 0; words[1] && words[2] && i < ARRAY_LEN(child_verbs); i++)
 		if (strcmp(words[1], child_verbs[i].name) == 0)
 			return child_verbs[i].fn(f, s->nexus, words[2]);
-	return fiber_fail(f, -EINVAL, "child add, remove, online or offline, and its URI");
+	return fiber_fail(f, -EINVAL, "child add, force, remove, online or offline, and its URI");
+}
+
+static const struct child_verb rebuild_verbs[] = {
+	{ "start", nexus_rebuild_start },
+	{ "stop", nexus_rebuild_stop },
+	{ "pause", nexus_rebuild_pause },
+	{ "resume", nexus_rebuild_resume },
+};
+
+static int rebuild_limit(struct fiber *f, struct nexus_serving *s, const char *word)
+{
+	uint64_t limit = 0;
+
+	if (strcmp(word, "0") != 0 && uri_text_size(word, &limit) < 0)
+		return fiber_fail(f, -EINVAL, "rebuild limit: bytes a second, as 100MiB; 0: none");
+	nexus_rebuild_limit(s->nexus, limit);
+	return 0;
+}
+
+static int typed_rebuild(struct fiber *f, struct nexus_serving *s, char **words)
+{
+	if (words[1] && words[2] && strcmp(words[1], "limit") == 0)
+		return rebuild_limit(f, s, words[2]);
+	for (unsigned i = 0; words[1] && words[2] && i < ARRAY_LEN(rebuild_verbs); i++)
+		if (strcmp(words[1], rebuild_verbs[i].name) == 0)
+			return rebuild_verbs[i].fn(f, s->nexus, words[2]);
+	return fiber_fail(f, -EINVAL,
+			  "rebuild start, stop, pause or resume, and its URI; or rebuild limit");
+}
+
+/* The whole answer is a line for each. */
+static int typed_history(struct fiber *f, struct nexus_serving *s, char **words)
+{
+	struct nexus_rebuild_record *list = mem_new(fiber_io(f), NEXUS_HISTORY_MAX * sizeof(*list));
+	unsigned count;
+
+	(void)words;
+	if (!list)
+		return fiber_fail(f, -ENOMEM, "no memory");
+	count = nexus_history(s->nexus, list, NEXUS_HISTORY_MAX);
+	for (unsigned i = 0; i < count; i++)
+		nexus_print_rebuilt(s, &list[i]);
+	mem_free(list);
+	return 0;
+}
+
+static int typed_resize(struct fiber *f, struct nexus_serving *s, char **words)
+{
+	uint64_t size = 0;
+	int r;
+
+	if (!words[1] || uri_text_size(words[1], &size) < 0)
+		return fiber_fail(f, -EINVAL, "resize SIZE: in bytes or as 10GiB");
+	r = nexus_resize(f, s->nexus, size);
+	if (r == 0 && s->publish)
+		r = publish_rescan(f, s->publish);
+	return r;
 }
 
 /* ---- clients ---------------------------------------------------------------------------------- */
@@ -153,9 +211,12 @@ static const struct typed_verb {
 	const char *name;
 	int (*fn)(struct fiber *f, struct nexus_serving *s, char **words);
 } verbs[] = {
-	{ "child", typed_child }, { "ana", typed_ana },		{ "allow", typed_allow },
-	{ "deny", typed_deny },	  { "publish", typed_publish }, { "unpublish", typed_unpublish },
-	{ "state", typed_state }, { "stats", typed_stats },	{ "settle", typed_settle },
+	{ "child", typed_child },     { "rebuild", typed_rebuild },
+	{ "history", typed_history }, { "settle", typed_settle },
+	{ "resize", typed_resize },   { "ana", typed_ana },
+	{ "allow", typed_allow },     { "deny", typed_deny },
+	{ "publish", typed_publish }, { "unpublish", typed_unpublish },
+	{ "state", typed_state },     { "stats", typed_stats },
 	{ "quit", typed_quit },
 };
 
@@ -166,7 +227,7 @@ int nexus_typed_run(struct fiber *f, void *ctx, char *words[TYPED_WORDS_MAX + 1]
 	for (unsigned i = 0; words[0] && i < ARRAY_LEN(verbs); i++)
 		if (strcmp(words[0], verbs[i].name) == 0)
 			return verbs[i].fn(f, s, words);
-	return fiber_fail(
-		f, -EINVAL,
-		"child, ana, allow, deny, publish, unpublish, state, stats, settle or quit");
+	return fiber_fail(f, -EINVAL,
+			  "child, rebuild, history, settle, resize, ana, allow, deny, publish, "
+			  "unpublish, state, stats or quit");
 }

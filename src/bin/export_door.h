@@ -45,6 +45,7 @@ struct export_command {
 	/* of the NVMe/TCP door */
 	unsigned nqn_count, host_count;
 	const char *nqns[EXPORT_NQNS_MAX];
+	bool is_replica[EXPORT_NQNS_MAX];
 	struct export_host hosts[EXPORT_HOSTS_MAX];
 	const char *digest;
 };

@@ -188,6 +188,18 @@ int belong_look(struct fiber *f, struct nexus_table *table, const struct volume_
 
 /* ---- taken, given back --------------------------------------------------------------------- */
 
+/*
+ * Under a token of its own: who used it before ends here, and a replica of another node asks for
+ * one.
+ */
+static int belong_fence(struct fiber *f, struct bdev_chan *chan, struct belong *belong)
+{
+	int r = belong->ops->fence(f, chan, belong->fence + 1);
+
+	belong->fence += r == 0; /* BG3: the epochs of a volume begin above it */
+	return r;
+}
+
 static int belong_set(struct fiber *f, struct bdev_chan *chan, const struct belong *belong,
 		      const struct uuid *volume)
 {
@@ -210,8 +222,10 @@ int belong_take(struct fiber *f, const struct volume_record *rec, struct bdev_ch
 	struct nexus_label label;
 	int r;
 
-	if (belong->ops)
-		return belong_set(f, chan, belong, &rec->volume);
+	if (belong->ops) {
+		r = belong_fence(f, chan, belong);
+		return r < 0 ? r : belong_set(f, chan, belong, &rec->volume);
+	}
 	belong->label.member = belong->member;
 	r = nexus_label_make(f, chan, &belong->label);
 	if (r == 0)
@@ -247,13 +261,14 @@ static int belong_clear_log(struct fiber *f, struct bdev_chan *chan, const struc
 	return r;
 }
 
-int belong_give_back(struct fiber *f, struct bdev_chan *chan, const struct belong *belong)
+int belong_give_back(struct fiber *f, struct bdev_chan *chan, struct belong *belong)
 {
 	static const struct uuid nobody;
-	int r = 0;
+	int r;
 
 	if (!belong->ops)
 		return nexus_label_wipe(f, chan, &belong->label);
+	r = belong_fence(f, chan, belong);
 	for (unsigned i = 0; r == 0 && i < REPLICA_MISS_SLOTS; i++)
 		if (belong->miss >> i & 1)
 			r = belong->ops->miss_drop(f, chan, belong->fence, i);

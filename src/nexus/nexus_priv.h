@@ -306,7 +306,7 @@ MUST_USE int belong_look(struct fiber *f, struct nexus_table *table,
 MUST_USE int belong_take(struct fiber *f, const struct volume_record *rec, struct bdev_chan *chan,
 			 struct belong *belong);
 /* It is nobody's from now on, and as good as new. */
-MUST_USE int belong_give_back(struct fiber *f, struct bdev_chan *chan, const struct belong *belong);
+MUST_USE int belong_give_back(struct fiber *f, struct bdev_chan *chan, struct belong *belong);
 /* The same for a member that is not open; who cannot be reached is only logged. */
 void belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
 		   const struct volume_member *member);
