@@ -149,11 +149,13 @@ int pool_create(struct fiber *f, const struct pool_create_args *args, struct poo
 	r = pool_new(f, args->name, &pool);
 	if (r < 0)
 		return r;
+	pool->is_shut = true;
 	r = create_fill(f, pool, args);
 	if (r < 0) {
 		pool_close(f, pool);
 		return r;
 	}
+	pool->is_shut = false;
 	*ret = pool;
 	return 0;
 }

@@ -85,10 +85,15 @@ static int driver_open(struct fiber *f, const struct uri *uri, struct bdev **ret
 	args.pool = pool_find(f, uri_segment(uri, 0));
 	if (!args.pool)
 		return -ENOENT;
+	if (args.pool->is_shut)
+		return fiber_fail(f, -ENODEV, "%s: the pool is being opened or closed",
+				  uri_print(uri));
 	pb = mem_new(fiber_io(f), sizeof(*pb));
 	if (!pb)
 		return fiber_fail(f, -ENOMEM, "%s: no memory", uri_print(uri));
+	args.pool->opening++;
 	r = fiber_call_on(f, args.pool->home, "pool-open", driver_open_home, &args);
+	args.pool->opening--;
 	if (r < 0) {
 		mem_free(pb);
 		return r;

@@ -343,6 +343,7 @@ int pool_import(struct fiber *f, const struct pool_import_args *args, struct poo
 	r = pool_new(f, "", &im.pool);
 	if (r < 0)
 		return r;
+	im.pool->is_shut = true;
 	im.given = mem_alloc_array(mem, args->disk_count, sizeof(*im.given));
 	im.labels = mem_alloc_array(mem, args->disk_count, sizeof(*im.labels));
 	im.first = mem_alloc(mem, sizeof(*im.first));
@@ -359,6 +360,7 @@ int pool_import(struct fiber *f, const struct pool_import_args *args, struct poo
 		pool_close(f, im.pool);
 		return r;
 	}
+	im.pool->is_shut = false;
 	*ret = im.pool;
 	return 0;
 }

@@ -141,6 +141,10 @@ static int pool_check_unused(struct fiber *f, struct pool *pool)
 {
 	struct map_iter iter = { 0 };
 
+	if (pool->is_shut || pool->opening)
+		return fiber_fail(f, -EBUSY, "pool '%s': %s", pool->super.name,
+				  pool->is_shut ? "it is being opened or closed" :
+						     "a replica is being opened");
 	while (map_u64_next(&pool->open, &iter)) {
 		struct replica *rep = iter.value;
 
@@ -157,6 +161,7 @@ int pool_export(struct fiber *f, struct pool *pool)
 
 	if (r < 0)
 		return r;
+	pool->is_shut = true;
 	if (pool->state == POOL_ONLINE) {
 		r = commit_stop(f, pool);
 		if (r == 0 && pool->state != POOL_ONLINE) { /* what was not flushed is not there */
@@ -184,6 +189,7 @@ int pool_destroy(struct fiber *f, struct pool *pool, bool force)
 		return fiber_fail(f, -ENOTEMPTY, "pool '%s' has %llu replicas and %llu snapshots",
 				  pool->super.name, (unsigned long long)pool->super.replicas,
 				  (unsigned long long)pool->super.snapshots);
+	pool->is_shut = true;
 	r = commit_stop(f, pool);
 	for (unsigned i = 0; r == 0 && i < POOL_DISKS_MAX; i++)
 		if (pool->disks[i].bdev)

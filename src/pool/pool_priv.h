@@ -30,6 +30,8 @@ struct pool {
 	char why[128];
 	uint64_t txg_skip; /* transactions left out by the first commit (import.c) */
 	bool damaged; /* imported from an older transaction */
+	bool is_shut;	  /* imported or created as yet, or about to go: nobody opens a replica */
+	unsigned opening; /* replicas that somebody is looking for, to open them */
 
 	uint32_t cluster_shift;	     /* log2 of its bytes */
 	uint32_t blocks_per_cluster; /* of POOL_BLOCK */
