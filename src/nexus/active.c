@@ -163,8 +163,10 @@ static void active_update(struct fiber *f, struct nexus *n, enum replica_al_op o
 	nexus_each_child(n, child) {
 		if (!nexus_has(n->writable, child->index) || !child->ops)
 			continue;
+		child_hold(child);
 		int r = child->ops->al_update(f, child->chan, child->token, op, numbers, count);
 
+		child_let_go(child);
 		n->active.updates++;
 		if (r == -ESTALE)
 			owner_deposed(n);

@@ -279,10 +279,12 @@ int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state st
 	for (unsigned i = 0; i < n->rec.member_count; i++)
 		if (n->rec.members[i].state == VOLUME_IN_SYNC)
 			info->members[info->member_count++] = n->rec.members[i].replica;
+	child_hold(child);
 	r = child->ops->set(f, child->chan, child->token,
 			    REPLICA_SET_VOLUME | REPLICA_SET_GEN | REPLICA_SET_STATE |
 				    REPLICA_SET_UNCLEAN,
 			    info);
+	child_let_go(child);
 	mem_free(info);
 	return r;
 }
@@ -295,7 +297,10 @@ int child_flush(struct fiber *f, struct nexus_child *child)
 		return fiber_fail(f, -ENOMEM, "no memory to flush a child");
 	bio_prep(bio, child->chan, BIO_FLUSH, 0, 0, NULL, 0, NULL);
 	bio->token = child->token;
-	return bio_wait(f, bio);
+	child_hold(child);
+	int r = bio_wait(f, bio);
+	child_let_go(child);
+	return r;
 }
 
 /* Better to read from: local ones first, then who has less to do. */

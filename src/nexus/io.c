@@ -189,8 +189,8 @@ static void io_write_ended(struct nexus_req *req)
 
 	range_write_ended(req);
 	list_del(&req->link);
-	if (n->state == NEXUS_DEPOSED) {
-		io_finish(req, -ESTALE);
+	if (n->state == NEXUS_DEPOSED || n->state == NEXUS_CLOSING) { /* nobody lets go what is held */
+		io_finish(req, n->state == NEXUS_DEPOSED ? -ESTALE : -ENODEV);
 		return;
 	}
 	if (req->failed && io_fails_alike(req)) {

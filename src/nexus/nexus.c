@@ -328,6 +328,8 @@ static void nexus_end(struct fiber *f, struct nexus *n, bool clean)
 	nexus_refuse_all(n);
 	nexus_drain(f, n);
 	nexus_stop_fibers(f, n);
+	nexus_each_child(n, child) /* one that was retired since is closed by its own fiber */
+		rebuild_stop(f, child);
 	if (could_be_clean && owner_may_serve(n))
 		(void)nexus_leave_clean(f, n);
 	event_wait_always(f, &n->resumed);
