@@ -258,6 +258,8 @@ void child_become(struct nexus_child *child, enum nexus_child_state state);
 MUST_USE int owner_put(struct fiber *f, struct nexus *n);
 /* The same until it is known (N1). -ESTALE, or -ECANCELED: closing. */
 MUST_USE int owner_put_surely(struct fiber *f, struct nexus *n);
+/* Is the record ours still? -ESTALE: deposed; else the store's. */
+MUST_USE int owner_look(struct fiber *f, struct nexus *n);
 void owner_deposed(struct nexus *n);
 /* Hot: does the lease hold (rule LEASE)? If not, a fiber waits for it and runs what is gated. */
 bool owner_may_serve(struct nexus *n);

@@ -31,7 +31,7 @@ void owner_deposed(struct nexus *n)
 }
 
 /* OW1, OW2. */
-static int owner_look(struct fiber *f, struct nexus *n)
+int owner_look(struct fiber *f, struct nexus *n)
 {
 	CLEANUP(cleanup_mem) struct volume_record *now = mem_alloc(n->mem, sizeof(*now));
 	uint64_t revision;

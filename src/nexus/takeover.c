@@ -120,6 +120,17 @@ static int takeover_fence(struct fiber *f, struct takeover *t)
 	return takeover_in_sync(n) ? 0 : takeover_none(f, n);
 }
 
+/* An owner that is well never ends: somebody may have taken it back, and we wait for nothing. */
+static int takeover_goes_on(struct fiber *f, void *ctx)
+{
+	int r = owner_look(f, ctx);
+
+	if (r == -ESTALE || r == -ECANCELED)
+		return r;
+	fiber_clear(f);
+	return 0;
+}
+
 /* The record without those that were lost; 4. */
 static int takeover_settle(struct fiber *f, struct takeover *t)
 {
@@ -133,7 +144,7 @@ static int takeover_settle(struct fiber *f, struct takeover *t)
 	r = owner_put_surely(f, n);
 	if (r < 0 || uuid_is_nil(&t->old_owner) || uuid_equal(&t->old_owner, &n->table->instance))
 		return r;
-	return lease_wait_out(f, n->table->store, &t->old_owner);
+	return lease_wait_out(f, n->table->store, &t->old_owner, takeover_goes_on, n);
 }
 
 /* ---- resync (5) ------------------------------------------------------------------------ */

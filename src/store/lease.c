@@ -143,7 +143,8 @@ static int lease_ttl_of(struct fiber *f, const struct store_record *record, uint
 	return 0;
 }
 
-int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder)
+int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder,
+		   int (*goes_on)(struct fiber *f, void *ctx), void *ctx)
 {
 	CLEANUP(cleanup_mem)
 	struct store_record *record = mem_new(fiber_io(f), sizeof(*record));
@@ -155,8 +156,10 @@ int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *hold
 		return fiber_fail(f, -ENOMEM, "no memory to wait for a lease");
 	lease_key(holder, key);
 	for (;;) {
+		r = goes_on ? goes_on(f, ctx) : 0;
+		if (r < 0)
+			return r;
 		uint64_t asked_ns = io_now(fiber_io(f));
-
 		r = store_get(f, store, key, record);
 		if (r == -ENOENT || r == -ECANCELED)
 			break;

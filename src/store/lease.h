@@ -48,8 +48,10 @@ static inline bool lease_holds(const struct lease *lease, uint64_t now_ns)
 
 /*
  * Wait until the lease of `holder` has ended (LE2). While the store does not answer nothing
- * can be told, so that does not end it. -ECANCELED, or -EUCLEAN for a record that is no lease.
+ * can be told, so that does not end it. goes_on (or NULL) is asked before each look: is it still worth
+ * waiting? Its error, -ECANCELED, or -EUCLEAN for a record that is no lease.
  */
-MUST_USE int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder);
+MUST_USE int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder,
+			    int (*goes_on)(struct fiber *f, void *ctx), void *ctx);
 
 #endif

@@ -60,7 +60,7 @@ static int kept(struct fiber *f, struct place *p)
 	assert_false(holds(f, &lease));
 	/* nobody waits for one who stopped */
 	uint64_t now = io_now(fiber_io(f));
-	assert_int_equal(lease_wait_out(f, p->store, &holder), 0);
+	assert_int_equal(lease_wait_out(f, p->store, &holder, NULL, NULL), 0);
 	assert_int_equal(io_now(fiber_io(f)), now);
 	return 0;
 }
@@ -173,7 +173,7 @@ struct wait {
 static int wait_main(struct fiber *f, void *arg)
 {
 	struct wait *wait = arg;
-	int r = lease_wait_out(f, wait->p->store, &holder);
+	int r = lease_wait_out(f, wait->p->store, &holder, NULL, NULL);
 
 	wait->ended_ns = io_now(fiber_io(f));
 	return r;
@@ -238,6 +238,34 @@ static void a_silent_store_ends_no_lease(void **state)
 	place_run(blind);
 }
 
+static int three_looks(struct fiber *f, void *ctx)
+{
+	unsigned *looks = ctx;
+
+	return ++*looks > 3 ? fiber_fail(f, -ESTALE, "no need") : 0;
+}
+
+/* The holder lives, and will; the waiter learns that it waits for nothing. */
+static int needless(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+	unsigned looks = 0;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	assert_int_equal(lease_wait_out(f, p->store, &holder, three_looks, &looks), -ESTALE);
+	assert_string_equal(fiber_words(f), "no need");
+	assert_int_equal(looks, 4);
+	fiber_clear(f);
+	lease_stop(f, &lease);
+	return 0;
+}
+
+static void who_need_not_wait_any_more_does_not(void **state)
+{
+	(void)state;
+	place_run(needless);
+}
+
 static int bad(struct fiber *f, struct place *p)
 {
 	static const char *const values[] = { "", "x", "1200", "99 1", "600001 1", "{}" };
@@ -249,7 +277,7 @@ static int bad(struct fiber *f, struct place *p)
 	for (unsigned i = 0; i < ARRAY_LEN(values); i++) {
 		assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
 		strcpy(p->ram->record[0].value, values[i]);
-		assert_int_equal(lease_wait_out(f, p->store, &holder), -EUCLEAN);
+		assert_int_equal(lease_wait_out(f, p->store, &holder, NULL, NULL), -EUCLEAN);
 		assert_non_null(strstr(fiber_words(f), "is no lease"));
 		fiber_clear(f);
 		lease_stop(f, &lease);
@@ -273,6 +301,7 @@ int main(void)
 		cmocka_unit_test(whose_record_was_written_by_another_is_out),
 		cmocka_unit_test(a_dead_one_is_waited_out_after_it_stopped_serving),
 		cmocka_unit_test(a_silent_store_ends_no_lease),
+		cmocka_unit_test(who_need_not_wait_any_more_does_not),
 		cmocka_unit_test(what_is_no_lease_is_refused),
 	};
 
