@@ -10,6 +10,7 @@
  */
 #include "base/must.h"
 #include "sim/sim_priv.h"
+#include "sim/store.h"
 
 struct sim_fault_info {
 	const char *name;
@@ -72,6 +73,20 @@ static const struct sim_fault_info sim_fault_infos[SIM_FAULTS] = {
 			     "a host's wall clock jumps by up to a day" },
 	[SIM_MEM_FAIL] = { "mem.fail", SIM_GROUP_MEM, 100, 20000, "an allocation is refused" },
 	[SIM_WORK_BUSY] = { "work.busy", SIM_GROUP_MEM, 1000, 50000, "no worker is free: -EBUSY" },
+	[SIM_STORE_LOST_REQUEST] = { "store.lost_request", SIM_GROUP_STORE, 2000, 100000,
+				     "a call never comes to the record store" },
+	[SIM_STORE_LOST_ANSWER] = { "store.lost_answer", SIM_GROUP_STORE, 2000, 100000,
+				    "a call is carried out, and the caller is not told" },
+	[SIM_STORE_LATE] = { "store.late", SIM_GROUP_STORE, 2000, 100000,
+			     "a call is carried out when its caller may have given up" },
+	[SIM_STORE_SLOW] = { "store.slow", SIM_GROUP_STORE, 2000, 200000,
+			     "a call takes up to its time-out" },
+	[SIM_STORE_EIO] = { "store.eio", SIM_GROUP_STORE, 2000, 100000,
+			    "a call fails; it was carried out or will be, or not" },
+	[SIM_STORE_DOWN] = { "store.down", SIM_GROUP_STORE, 1000, 20000,
+			     "the record store answers nobody for up to 20 s" },
+	[SIM_STORE_CUT] = { "store.cut", 0, 0, 0,
+			    "one caller's requests are held back, or the answers to it lost" },
 };
 
 const char *sim_fault_name(enum sim_fault fault)
@@ -156,6 +171,8 @@ void sim_heal(struct sim *sim)
 		for (unsigned j = 0; j < sim->host_count; j++)
 			sim_net_heal(sim->hosts[i], sim->hosts[j]);
 	disk_let_go(sim);
+	if (sim->store)
+		sim_store_heal(sim->store);
 	list_for_each(proc, &sim->procs, link)
 		sim_proc_pause(proc, 0);
 }

@@ -40,9 +40,9 @@ struct check {
 	struct register_ *regs;
 	uint64_t blocks;
 	uint64_t clock;
-	uint64_t reads; /* under way */
+	uint64_t reads;		   /* under way */
 	uint32_t epoch, cut_epoch; /* cut: the one that began with the last power cut */
-	uint64_t *dirty; /* blocks with versions that are not durable */
+	uint64_t *dirty;	   /* blocks with versions that are not durable */
 	uint64_t dirty_count;
 };
 
@@ -387,6 +387,16 @@ bool check_is_under_way(struct check *check, uint64_t block, uint64_t value)
 
 	for (uint32_t i = 0; i < reg->count; i++)
 		if (reg->versions[i].value == value && reg->versions[i].state == VERSION_FLIGHT)
+			return true;
+	return false;
+}
+
+bool check_has_ended(struct check *check, uint64_t block, uint64_t value, uint64_t read)
+{
+	struct register_ *reg = check_used(check, block);
+
+	for (uint32_t i = 0; i < reg->count; i++)
+		if (reg->versions[i].value == value && reg->versions[i].end < read)
 			return true;
 	return false;
 }

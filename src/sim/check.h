@@ -69,6 +69,9 @@ void check_forgive(struct check *check, uint64_t block, uint64_t value);
 /* Is a write of the value under way? What a read of it returns says nothing of later reads then, on most disks. */
 bool check_is_under_way(struct check *check, uint64_t block, uint64_t value);
 
+/* Had a write of the value ended before that read began? Else the read may have met it under way. */
+bool check_has_ended(struct check *check, uint64_t block, uint64_t value, uint64_t read);
+
 /* The different values it still knows of a block: all that some read may return, now or after a power cut. */
 uint32_t check_values(struct check *check, uint64_t block, uint64_t *ret, uint32_t max);
 

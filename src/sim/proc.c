@@ -141,6 +141,7 @@ static void proc_start_reactors(struct sim_proc *proc)
 	if (proc->opts.drivers) {
 		proc->env.drivers = proc->opts.drivers;
 		proc->env.home = reactors[0];
+		proc->env.nexuses = NULL;
 		must(bdev_table_new(&proc->ios[0]->io, &proc->env.table) == 0);
 		must(pool_table_new(&proc->ios[0]->io, &proc->env.pools) == 0);
 	}
@@ -353,4 +354,9 @@ struct sim_host *sim_proc_host(struct sim_proc *proc)
 struct sim *sim_proc_sim(struct sim_proc *proc)
 {
 	return proc->host->sim;
+}
+
+void sim_proc_set_nexuses(struct sim_proc *proc, struct nexus_table *table)
+{
+	proc->env.nexuses = table;
 }

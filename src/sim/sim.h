@@ -19,7 +19,7 @@
  *
  * The files, from the bottom: arena.c, pages.c (sparse bytes), world.c (time, trace), atlas.c
  * (faults), media.c (bytes that a power cut may take back), host.c, disk.c, fs.c, net.c, conn.c,
- * sim_io.c (struct io), proc.c. Beside them: check.h (what a read may return), disk_crash.h
+ * sim_io.c (struct io), proc.c. Beside them: store.h (a record store), check.h (what a read may return), disk_crash.h
  * (every state a disk can be in after a crash).
  *
  * W1. Events fire in the order (time, number of scheduling); nothing is ordered by addresses.
@@ -41,6 +41,7 @@
 #include "reactor/fiber.h"
 
 struct bdev_driver;
+struct nexus_table;
 struct reactor;
 struct sim;
 struct sim_disk;
@@ -158,6 +159,14 @@ enum sim_fault {
 	SIM_CLOCK_JUMP,
 	SIM_MEM_FAIL,
 	SIM_WORK_BUSY,
+	/* the record store (store.h) */
+	SIM_STORE_LOST_REQUEST,
+	SIM_STORE_LOST_ANSWER,
+	SIM_STORE_LATE,
+	SIM_STORE_SLOW,
+	SIM_STORE_EIO,
+	SIM_STORE_DOWN,
+	SIM_STORE_CUT,
 	SIM_FAULTS
 };
 
@@ -168,7 +177,8 @@ enum sim_group {
 	SIM_GROUP_PROC = 1 << 3,
 	SIM_GROUP_CLOCK = 1 << 4,
 	SIM_GROUP_MEM = 1 << 5,
-	SIM_GROUP_ALL = (1 << 6) - 1,
+	SIM_GROUP_STORE = 1 << 6,
+	SIM_GROUP_ALL = (1 << 7) - 1,
 };
 
 const char *sim_fault_name(enum sim_fault fault);
@@ -302,6 +312,9 @@ struct io *sim_proc_io(struct sim_proc *proc, unsigned index);
 struct reactor *sim_proc_reactor(struct sim_proc *proc, unsigned index);
 struct sim_host *sim_proc_host(struct sim_proc *proc);
 struct sim *sim_proc_sim(struct sim_proc *proc);
+
+/* What nexus:/// finds in this process, until it ends; NULL: none. */
+void sim_proc_set_nexuses(struct sim_proc *proc, struct nexus_table *table);
 
 /* Of the fiber's, or the io's, world and process. */
 struct sim_proc *sim_proc_of(struct io *io);

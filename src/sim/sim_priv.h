@@ -59,6 +59,7 @@ struct sim {
 	uint64_t net_median_ns, net_jitter_ns;
 	struct sim_event nemesis;
 	uint64_t nemesis_ns;
+	struct sim_store *store; /* NULL: none */
 	uint64_t busy;	  /* things under way: see sim_run_quiet() */
 	uint64_t next_id; /* of connections, processes' starts */
 	struct sim_stacks *stacks;

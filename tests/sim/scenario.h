@@ -18,6 +18,7 @@ struct scenario {
 	void (*run)(struct sim *sim, const char *plant);
 };
 
+extern const struct scenario scenario_cluster;
 extern const struct scenario scenario_disk;
 extern const struct scenario scenario_idle;
 extern const struct scenario scenario_nbd;

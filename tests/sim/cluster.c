@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cluster - a volume of three replicas, served by one nexus after the other, under every fault.
+ *
+ * Three nodes have a pool each; two candidates take the volume from one another, in good order and
+ * in bad: the record store loses requests and answers or is away, leases end, processes are killed
+ * or stand still, hosts lose power, disks fail and hang, children are taken out and in. Clients read
+ * and write all the while, also those of an owner that does not know yet that it is none.
+ *
+ * CL1. The volume's cells are registers that any history of all clients explains (check.h).
+ * CL2. I1: at any moment each member that the record calls in sync holds all that was acknowledged.
+ * CL3. I4: such members differ only in regions that are marked active.
+ * CL4. The last member stays in the record (LASTONE); pools count right after every crash.
+ * CL5. After the heal the volume is served, all its children come back in sync, everything ends;
+ *      at rest they are the same to the byte.
+ *
+ * CL2 to CL4 are looked at now and then: everybody is killed, and the replicas are read from their
+ * own side.
+ *
+ * Plants are rules of models/README.md, switched off in the product.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/must.h"
+#include "cluster_world.h"
+#include "engine/drivers.h"
+#include "reactor/fiber.h"
+#include "reactor/reactor.h"
+#include "scenario.h"
+
+#define DISK_BYTES (64u << 20)
+#define END_NS	   (3600 * SIM_S)
+
+/* ---- a process ------------------------------------------------------------------------------- */
+
+static bool has(unsigned mask, unsigned i)
+{
+	return mask >> i & 1;
+}
+
+static int place_pools(struct fiber *f, struct cw_place *place)
+{
+	struct cluster *c = place->c;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < CW_NODES; i++)
+		if (has(place->nodes, i))
+			r = cw_node_begin(f, &c->nodes[i]);
+	return r;
+}
+
+/* Its nodes and candidates, until the story ends. */
+static void place_live(struct fiber *f, struct cw_place *place)
+{
+	struct cluster *c = place->c;
+	struct fiber *keepers[CW_NODES] = { NULL }, *cands[CW_CANDS_MAX] = { NULL };
+
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (has(place->nodes, i))
+			must(fiber_start(fiber_reactor(f), "keeper", cw_node_keeper, &c->nodes[i],
+					 &keepers[i]) == 0);
+	for (unsigned i = 0; i < c->cand_count; i++)
+		if (has(place->cands, i))
+			must(fiber_start(fiber_reactor(f), "cand", cw_cand_main, &c->cands[i],
+					 &cands[i]) == 0);
+	while (!c->must_stop)
+		if (fiber_sleep(f, 100 * SIM_MS) < 0)
+			break;
+	for (unsigned i = 0; i < c->cand_count; i++)
+		if (cands[i])
+			(void)fiber_join(f, cands[i]);
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (keepers[i]) {
+			fiber_cancel(keepers[i]);
+			(void)fiber_join(f, keepers[i]);
+		}
+}
+
+static int place_main(struct fiber *f, void *arg)
+{
+	struct cw_place *place = arg;
+	struct cluster *c = place->c;
+	int r;
+
+	latch_init(&place->env);
+	r = place_pools(f, place);
+	if (r == 0 && c->is_inspecting) {
+		for (unsigned i = 0; i < CW_NODES; i++)
+			if (has(place->nodes, i))
+				cw_node_inspect(f, &c->nodes[i]);
+	} else if (r == 0) {
+		if (has(place->cands, 0) && !c->is_made)
+			r = cw_make_volume(f, &c->cands[0]);
+		if (r == 0)
+			place_live(f, place);
+	}
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (has(place->nodes, i))
+			cw_node_end(f, &c->nodes[i]);
+	sim_proc_set_nexuses(place->proc, NULL);
+	return 0;
+}
+
+/* ---- processes, from outside --------------------------------------------------------------------- */
+
+static void place_start(struct cw_place *place)
+{
+	if (place->proc) {
+		sim_proc_start(place->proc);
+		return;
+	}
+	place->proc = sim_proc_add(place->host,
+				   &(struct sim_proc_opts){ .name = sim_host_name(place->host),
+							    .main = place_main,
+							    .arg = place,
+							    .drivers = engine_drivers,
+							    .reactors = place->reactors });
+}
+
+static bool place_runs(const struct cw_place *place)
+{
+	return place->proc && sim_proc_state(place->proc) == SIM_PROC_RUNNING;
+}
+
+static void place_kill(struct cw_place *place)
+{
+	if (!place_runs(place))
+		return;
+	sim_proc_crash(place->proc);
+	cw_place_gone(place);
+}
+
+static void place_power_cut(struct cw_place *place)
+{
+	sim_host_power_cut(place->host);
+	cw_place_gone(place);
+	sim_run_for(place->c->sim, prng_below(sim_prng(place->c->sim), 2 * SIM_S));
+	sim_host_power_on(place->host);
+}
+
+static bool all_have_ended(void *ctx)
+{
+	struct cluster *c = ctx;
+
+	for (unsigned i = 0; i < c->place_count; i++)
+		if (place_runs(&c->places[i]))
+			return false;
+	return true;
+}
+
+static bool is_made(void *ctx)
+{
+	return ((struct cluster *)ctx)->is_made;
+}
+
+static bool is_good(void *ctx)
+{
+	return ((struct cluster *)ctx)->is_good;
+}
+
+/* ---- inspections ------------------------------------------------------------------------------------ */
+
+struct rates {
+	uint32_t ppm[SIM_FAULTS];
+};
+
+static void rates_off(struct sim *sim, struct rates *rates)
+{
+	for (unsigned i = 0; i < SIM_FAULTS; i++) {
+		rates->ppm[i] = sim_fault_get(sim, i);
+		sim_fault_set(sim, i, 0);
+	}
+}
+
+static void rates_on(struct sim *sim, const struct rates *rates)
+{
+	for (unsigned i = 0; i < SIM_FAULTS; i++)
+		sim_fault_set(sim, i, rates->ppm[i]);
+}
+
+/* CL2, CL3, CL4: nobody lives but those who look. */
+static void inspect(struct cluster *c)
+{
+	struct sim *sim = c->sim;
+	struct rates rates;
+
+	for (unsigned i = 0; i < c->place_count; i++)
+		place_kill(&c->places[i]);
+	rates_off(sim, &rates);
+	sim_trace(sim, "inspection");
+	memset(c->looks, 0, sizeof(c->looks));
+	c->is_inspecting = true;
+	for (unsigned i = 0; i < c->place_count; i++)
+		place_start(&c->places[i]);
+	if (!sim_run_until(sim, all_have_ended, c, END_NS) && !sim_failed(sim))
+		sim_fail(sim, "an inspection does not end");
+	if (!sim_failed(sim))
+		cw_compare(c);
+	c->is_inspecting = false;
+	rates_on(sim, &rates);
+}
+
+/* ---- the story ------------------------------------------------------------------------------------------ */
+
+static void cut_store(struct cluster *c)
+{
+	struct prng *prng = sim_prng(c->sim);
+	struct cw_cand *cand = &c->cands[prng_below(prng, c->cand_count)];
+	uint64_t way = prng_below(prng, 3);
+
+	sim_store_cut(c->ss, cand->store_name, way != 0, way != 1);
+	if (prng_below(prng, 2)) /* somebody else shall have it meanwhile */
+		c->wish = (cand->number + 1) % c->cand_count;
+	sim_run_for(c->sim, prng_below(prng, 3 * c->lease_ms * SIM_MS));
+	sim_store_cut(c->ss, cand->store_name, false, false);
+}
+
+/* The other one shall have it; this one closes, or stops, or goes on. */
+static void take_over(struct cluster *c)
+{
+	struct prng *prng = sim_prng(c->sim);
+	struct cw_cand *from = &c->cands[c->wish];
+	uint64_t how = prng_below(prng, 4);
+
+	c->wish = (c->wish + 1) % c->cand_count;
+	if (from->nexus && how < 2)
+		from->leave = how ? LEAVE_CLEAN : LEAVE_ABANDON;
+	sim_trace(c->sim, "wish: %u", c->wish);
+}
+
+static void strike(struct cluster *c)
+{
+	struct sim *sim = c->sim;
+	struct prng *prng = sim_prng(sim);
+	struct cw_place *place = &c->places[prng_below(prng, c->place_count)];
+
+	switch (prng_below(prng, 8)) {
+	case 0:
+		place_kill(place);
+		sim_run_for(sim, prng_below(prng, SIM_S));
+		place_start(place);
+		break;
+	case 1:
+		place_power_cut(place);
+		place_start(place);
+		break;
+	case 2:
+	case 3:
+		cut_store(c);
+		break;
+	case 4:
+		inspect(c);
+		for (unsigned i = 0; i < c->place_count && !sim_failed(sim); i++)
+			place_start(&c->places[i]);
+		break;
+	case 5:
+		if (place_runs(place))
+			sim_proc_pause(place->proc, prng_below(prng, 2 * c->lease_ms * SIM_MS));
+		break;
+	default:
+		take_over(c);
+	}
+	sim_run_for(sim, prng_below(prng, 3 * SIM_S));
+}
+
+static void build_node(struct cluster *c, unsigned i, struct cw_place *place)
+{
+	struct prng *prng = sim_prng(c->sim);
+	struct cw_node *node = &c->nodes[i];
+	uint64_t discard = prng_below(prng, 2), blocks = prng_below(prng, 4);
+
+	node->c = c;
+	node->number = i;
+	node->place = place;
+	place->nodes |= 1u << i;
+	snprintf(node->disk_path, sizeof(node->disk_path), "/dev/sd%c", 'a' + i);
+	snprintf(node->disk_uri, sizeof(node->disk_uri), "file://%s%s", node->disk_path,
+		 blocks ? "" : "?blk_size=4096");
+	snprintf(node->pool_name, sizeof(node->pool_name), "p%u", i);
+	for (unsigned j = 0; j < CW_REPLICAS; j++) {
+		uint8_t bytes[16];
+
+		prng_fill(prng, bytes, sizeof(bytes));
+		node->replica[j] = uuid_v4(bytes);
+	}
+	node->disk = sim_disk_add(place->host, node->disk_path,
+				  &(struct sim_disk_opts){ .size_bytes = DISK_BYTES,
+							   .discard_bytes = discard ? 4096 : 0 });
+}
+
+static void build_cand(struct cluster *c, unsigned i, struct cw_place *place)
+{
+	struct cw_cand *cand = &c->cands[i];
+
+	cand->c = c;
+	cand->number = i;
+	cand->place = place;
+	place->cands |= 1u << i;
+	snprintf(cand->store_name, sizeof(cand->store_name), "n%u", i);
+	snprintf(cand->store_uri, sizeof(cand->store_uri), "sim:///n%u", i);
+}
+
+static struct cw_place *build_place(struct cluster *c, const char *name)
+{
+	struct cw_place *place = &c->places[c->place_count];
+
+	place->c = c;
+	place->number = c->place_count++;
+	place->host = sim_host_add(c->sim, name);
+	place->reactors = (unsigned)prng_range(sim_prng(c->sim), 1, 2);
+	return place;
+}
+
+static struct cluster *build(struct sim *sim)
+{
+	struct prng *prng = sim_prng(sim);
+	struct cluster *c = mem_alloc(sim_mem(sim), sizeof(*c));
+	uint64_t timeout_ns;
+
+	must(c);
+	c->sim = sim;
+	c->check = check_new(sim_mem(sim), CW_CELLS);
+	c->is_strict = prng_below(prng, 2);
+	c->members = prng_below(prng, 4) ? 3 : 2;
+	c->workers = (unsigned)prng_range(prng, 1, CW_WORKERS_MAX);
+	c->lease_ms = (uint32_t)prng_range(prng, 500, 3000);
+	timeout_ns = prng_range(prng, 100, 1000) * SIM_MS;
+	c->ss = sim_store_add(sim, NULL, timeout_ns);
+	c->cand_count = 2;
+	struct cw_place *place = build_place(c, "a");
+	for (unsigned i = 0; i < CW_NODES; i++)
+		build_node(c, i, place);
+	for (unsigned i = 0; i < c->cand_count; i++)
+		build_cand(c, i, place);
+	return c;
+}
+
+static void heal(struct cluster *c)
+{
+	struct sim *sim = c->sim;
+
+	sim_heal(sim);
+	c->wish = (unsigned)prng_below(sim_prng(sim), c->cand_count);
+	c->is_healed = true;
+	for (unsigned i = 0; i < c->cand_count; i++)
+		if (i != c->wish)
+			c->cands[i].leave = LEAVE_ABANDON;
+	if (!sim_run_until(sim, is_good, c, END_NS) && !sim_failed(sim)) /* CL5 */
+		sim_fail(sim, "after the heal the volume does not become whole");
+	c->must_stop = true;
+	if (!sim_run_until(sim, all_have_ended, c, END_NS) && !sim_failed(sim))
+		sim_fail(sim, "after the heal it does not end");
+	c->is_final = true;
+	if (!sim_failed(sim))
+		inspect(c);
+}
+
+static void cluster_run(struct sim *sim, const char *plant)
+{
+	struct cluster *c = build(sim);
+	struct prng *prng = sim_prng(sim);
+	unsigned strikes = (unsigned)prng_range(prng, 2, 10);
+
+	(void)plant;
+	for (unsigned i = 0; i < c->place_count; i++)
+		place_start(&c->places[i]);
+	if (!sim_run_until(sim, is_made, c, END_NS) && !sim_failed(sim))
+		sim_fail(sim, "the volume is not made");
+	sim_swarm(sim, SIM_GROUP_DISK | SIM_GROUP_STORE | SIM_GROUP_CLOCK);
+	if (prng_below(prng, 3))
+		sim_faults_off(sim, SIM_GROUP_DISK);
+	sim_run_for(sim, prng_below(prng, 2 * SIM_S));
+	for (unsigned i = 0; i < strikes && !sim_failed(sim); i++)
+		strike(c);
+	if (!sim_failed(sim))
+		heal(c);
+	check_free(c->check);
+	mem_free(c);
+}
+
+const struct scenario scenario_cluster = {
+	.name = "cluster",
+	.help = "a volume of three replicas: takeovers, crashes, faults of disks and record store",
+	.run = cluster_run,
+};

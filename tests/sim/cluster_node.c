@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cluster_node - a storage node of the scenario `cluster`: its pool, and what its replicas hold.
+ *
+ * CN1. A pool that a failed metadata write has stopped is imported anew as soon as nobody uses it.
+ * CN2. An inspection reads what the replicas hold, from their own side, while no nexus runs.
+ */
+#include "cluster_world.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/must.h"
+#include "bdev/bdev.h"
+#include "bdev/replica.h"
+#include "pool/check_priv.h"
+#include "reactor/fiber.h"
+#include "reactor/reactor.h"
+
+#define CACHE_BYTES (256u << 10)
+
+static const char *const replica_names[CW_REPLICAS] = { "r", "s" };
+
+/* ---- the pool --------------------------------------------------------------------------- */
+
+static int node_make(struct fiber *f, struct cw_node *node)
+{
+	static const uint32_t clusters[] = { 16 << 10, 32 << 10, 64 << 10, 256 << 10 };
+	struct prng *prng = sim_prng(node->c->sim);
+	const char *disk = node->disk_uri;
+	const struct pool_create_args args = {
+		.name = node->pool_name,
+		.disks = &disk,
+		.disk_count = 1,
+		.cluster_bytes = clusters[prng_below(prng, ARRAY_LEN(clusters))],
+		.cache_bytes = CACHE_BYTES,
+		.overcommit_percent = 1000,
+	};
+	int r = pool_create(f, &args, &node->pool);
+
+	for (unsigned i = 0; r == 0 && i < CW_REPLICAS; i++) {
+		const struct replica_create_args replica = { .name = replica_names[i],
+							     .uuid = &node->replica[i],
+							     .size_bytes = CW_BYTES };
+
+		r = replica_create(f, node->pool, &replica);
+	}
+	node->is_made = r == 0;
+	return r;
+}
+
+static int node_import(struct fiber *f, struct cw_node *node)
+{
+	const char *disk = node->disk_uri;
+	const struct pool_import_args args = { .disks = &disk,
+					       .disk_count = 1,
+					       .cache_bytes = CACHE_BYTES };
+	struct pool_info info;
+	int r = pool_import(f, &args, &node->pool);
+
+	if (r < 0)
+		return r;
+	pool_info(node->pool, &info);
+	if (info.state != POOL_ONLINE && sim_fault_fired(node->c->sim, SIM_DISK_EIO_READ) == 0)
+		sim_fail(node->c->sim, "%s is imported damaged: %s", node->pool_name, info.why);
+	return 0;
+}
+
+/* Until it is there, or there is no more need. */
+int cw_node_begin(struct fiber *f, struct cw_node *node)
+{
+	struct cluster *c = node->c;
+	int r;
+
+	for (;;) {
+		r = node->is_made ? node_import(f, node) : node_make(f, node);
+		if (r == 0)
+			return 0;
+		sim_trace(c->sim, "%s: begin: %d %s", node->pool_name, r, fiber_words(f));
+		fiber_clear(f);
+		if (sim_failed(c->sim) || fiber_sleep(f, 200 * SIM_MS) < 0)
+			return r;
+	}
+}
+
+static int node_count(struct fiber *f, struct cw_node *node);
+
+void cw_node_end(struct fiber *f, struct cw_node *node)
+{
+	int r = 0;
+
+	if (!node->pool)
+		return;
+	if (node->c->is_final)
+		r = node_count(f, node);
+	if (r == 0)
+		r = pool_export(f, node->pool);
+	if (r < 0 && node->c->is_final)
+		sim_fail(node->c->sim, "%s: end: %d %s", node->pool_name, r, fiber_words(f));
+	node->pool = NULL;
+	fiber_clear(f);
+}
+
+/* CN1. */
+int cw_node_keeper(struct fiber *f, void *arg)
+{
+	struct cw_node *node = arg;
+	struct pool_info info;
+
+	while (fiber_sleep(f, 300 * SIM_MS) == 0) {
+		pool_info(node->pool, &info);
+		if (info.state == POOL_ONLINE)
+			continue;
+		int r = pool_export(f, node->pool);
+		sim_trace(node->c->sim, "%s: %s; export: %d %s", node->pool_name, info.why, r,
+			  fiber_words(f));
+		fiber_clear(f);
+		if (r == -EBUSY)
+			continue;
+		node->pool = NULL;
+		if (cw_node_begin(f, node) < 0)
+			break;
+	}
+	return 0;
+}
+
+/* ---- what its replicas hold ----------------------------------------------------------------- */
+
+static int node_read(struct fiber *f, struct bdev_chan *chan, uint64_t lba, uint64_t blocks,
+		     void *buf)
+{
+	struct bio *bio = bio_new(chan);
+	const struct iovec iov = { buf, blocks * 512 };
+	uint64_t per = chan->bdev->block_size / 512;
+	int r;
+
+	must(bio);
+	bio_prep(bio, chan, BIO_READ, lba / per, blocks / per, &iov, 1, NULL);
+	bio->token = UINT64_MAX; /* whatever the fence is */
+	r = bio_wait(f, bio);
+	mem_free(bio);
+	return r;
+}
+
+static int node_look_at(struct fiber *f, struct cw_node *node, struct bdev_chan *chan,
+			struct cw_look *look, uint8_t *buf)
+{
+	struct cluster *c = node->c;
+	const struct bdev_replica_ops *ops = bdev_replica_ops(chan);
+	int r = ops->info(f, chan, &look->info);
+
+	if (r == 0)
+		r = ops->al_get(f, chan, &look->al, 1);
+	for (uint64_t cell = 0; r == 0 && cell < CW_CELLS; cell++) {
+		r = node_read(f, chan, cw_lba(cell), CW_CELL_LBAS, buf);
+		for (uint32_t i = 0; r == 0 && i < CW_SECTORS; i++)
+			look->kind[cell][i] = pattern_look(buf + i * PATTERN_SECTOR,
+							   sim_seed(c->sim), cell, i,
+							   &look->cell[cell][i]);
+	}
+	for (uint64_t i = 0; r == 0 && c->is_final && i < CW_CHUNKS; i++) {
+		r = node_read(f, chan, i * (CW_CHUNK / 512), CW_CHUNK / 512, buf);
+		look->crc[i] = crc32c(0, buf, CW_CHUNK);
+	}
+	return r;
+}
+
+static int node_look(struct fiber *f, struct cw_node *node, unsigned i, uint8_t *buf)
+{
+	struct cw_look *look = &node->c->looks[node->number * CW_REPLICAS + i];
+	struct bdev_chan *chan;
+	struct bdev *bdev;
+	char uri[32];
+	int r;
+
+	snprintf(uri, sizeof(uri), "pool:///%s/%s", node->pool_name, replica_names[i]);
+	r = bdev_open(f, uri, &bdev);
+	if (r < 0)
+		return r;
+	r = bdev_chan_open(f, bdev, &chan);
+	if (r == 0) {
+		r = node_look_at(f, node, chan, look, buf);
+		bdev_chan_close(f, chan);
+	}
+	bdev_close(f, bdev);
+	look->is_there = r == 0;
+	return r;
+}
+
+/* ---- counts ----------------------------------------------------------------------------------- */
+
+struct counts {
+	struct cluster *c;
+	char first[160];
+};
+
+static void node_say(void *ctx, const char *line)
+{
+	struct counts *counts = ctx;
+
+	sim_trace(counts->c->sim, "check: %s", line);
+	if (!counts->first[0])
+		snprintf(counts->first, sizeof(counts->first), "%s", line);
+}
+
+static int node_count(struct fiber *f, struct cw_node *node)
+{
+	struct pool_check_result result = { 0 };
+	struct counts counts = { .c = node->c };
+	int r = pool_sync(f, node->pool);
+
+	if (r == 0)
+		r = check_walk(f, node->pool, NULL, 0, node_say, &counts, &result);
+	if (r == 0 && result.errors)
+		sim_fail(node->c->sim, "%s: check finds %" PRIu64 " errors: %s", node->pool_name,
+			 result.errors, counts.first);
+	return r;
+}
+
+/* CN2. */
+void cw_node_inspect(struct fiber *f, struct cw_node *node)
+{
+	uint8_t *buf = io_buf_new(fiber_io(f), CW_CHUNK);
+	int r = 0;
+
+	must(buf);
+	for (unsigned i = 0; r == 0 && i < CW_REPLICAS; i++)
+		r = node_look(f, node, i, buf);
+	if (r == 0)
+		r = node_count(f, node);
+	if (r < 0)
+		sim_fail(node->c->sim, "%s: inspection: %d %s", node->pool_name, r, fiber_words(f));
+	io_buf_free(fiber_io(f), buf, CW_CHUNK);
+	fiber_clear(f);
+}
+
+/* ---- comparison --------------------------------------------------------------------------------- */
+
+/* I1: everything acknowledged is there. */
+static void compare_cells(struct cluster *c, unsigned member)
+{
+	const struct cw_look *look = &c->looks[member];
+	uint64_t mark = check_read_begin(c->check);
+	char text[160];
+
+	for (uint64_t cell = 0; cell < CW_CELLS; cell++) {
+		for (unsigned i = 0; i < CW_SECTORS && !sim_failed(c->sim); i++) {
+			uint64_t serial = look->cell[cell][i];
+			enum pattern_kind kind = look->kind[cell][i];
+
+			if (kind != PATTERN_GOOD && kind != PATTERN_ALL_ZEROS)
+				sim_fail(c->sim, "I1: %s: cell %" PRIu64 " sector %u is foreign",
+					 cw_uri(member), cell, i);
+			else if (!check_may_read(c->check, cell, mark, serial))
+				sim_fail(c->sim,
+					 "I1: %s is in sync, and holds %" PRIu64 " in cell %" PRIu64
+					 "; it may be %s",
+					 cw_uri(member), serial, cell,
+					 check_explain(c->check, cell, text, sizeof(text)));
+		}
+	}
+	check_read_end(c->check);
+}
+
+/* I4: they differ only where the logs say so. */
+static void compare_two(struct cluster *c, unsigned a, unsigned b, uint64_t al, bool is_clean)
+{
+	const struct cw_look *la = &c->looks[a], *lb = &c->looks[b];
+
+	for (uint64_t cell = 0; cell < CW_CELLS; cell++) {
+		uint64_t region = cw_lba(cell) * 512 / CW_REGION;
+
+		if (memcmp(la->cell[cell], lb->cell[cell], sizeof(la->cell[cell])) == 0 ||
+		    (!is_clean && al >> region & 1))
+			continue;
+		sim_fail(c->sim,
+			 "I4: %s and %s are in sync, and differ in cell %" PRIu64 ": %" PRIu64
+			 ", %" PRIu64 "; log %" PRIx64 "%s",
+			 cw_uri(a), cw_uri(b), cell, la->cell[cell][0], lb->cell[cell][0], al,
+			 is_clean ? ", closed clean" : "");
+		return;
+	}
+	for (uint64_t i = 0; c->is_final && is_clean && i < CW_CHUNKS; i++)
+		if (la->crc[i] != lb->crc[i])
+			sim_fail(c->sim, "%s and %s are in sync, at rest, and differ at %" PRIu64,
+				 cw_uri(a), cw_uri(b), i * CW_CHUNK);
+}
+
+void cw_compare(struct cluster *c)
+{
+	struct volume_record *rec = mem_alloc(sim_mem(c->sim), sizeof(*rec));
+	int members[VOLUME_MEMBERS_MAX];
+	unsigned count = 0;
+	uint64_t al = 0;
+
+	must(rec);
+	if (!cw_record(c, rec))
+		sim_fail(c->sim, "the record is gone");
+	for (unsigned i = 0; !sim_failed(c->sim) && i < rec->member_count; i++) {
+		int member = cw_member(rec->members[i].uri);
+
+		if (rec->members[i].state != VOLUME_IN_SYNC)
+			continue;
+		must(member >= 0 && c->looks[member].is_there);
+		al |= c->looks[member].al;
+		members[count++] = member;
+	}
+	if (!sim_failed(c->sim) && count == 0)
+		sim_fail(c->sim, "LASTONE: no member is in sync");
+	for (unsigned i = 0; i < count && !sim_failed(c->sim); i++)
+		compare_cells(c, (unsigned)members[i]);
+	for (unsigned i = 1; i < count && !sim_failed(c->sim); i++)
+		compare_two(c, (unsigned)members[0], (unsigned)members[i], al, rec->clean);
+	mem_free(rec);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cluster_world - see cluster_world.h. */
+#include "cluster_world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/must.h"
+
+static const char *const uris[CW_MEMBERS] = { "pool:///p0/r", "pool:///p0/s", "pool:///p1/r",
+					      "pool:///p1/s", "pool:///p2/r", "pool:///p2/s" };
+
+const char *cw_uri(unsigned member)
+{
+	return uris[member];
+}
+
+int cw_member(const char *uri)
+{
+	for (unsigned i = 0; i < CW_MEMBERS; i++)
+		if (strcmp(cw_uri(i), uri) == 0)
+			return (int)i;
+	return -1;
+}
+
+uint64_t cw_lba(uint64_t cell)
+{
+	uint64_t border = (cell / CW_GROUP + 1) * (CW_REGION / 512);
+
+	return border + cell % CW_GROUP * CW_CELL_LBAS - CW_GROUP / 2 * CW_CELL_LBAS;
+}
+
+bool cw_record(const struct cluster *c, struct volume_record *ret)
+{
+	char key[STORE_KEY_MAX + 1];
+	const struct store_record *record;
+	struct err err = { 0 };
+
+	volume_key(&c->volume, key);
+	record = sim_store_look(c->ss, key);
+	if (!record)
+		return false;
+	if (volume_decode(record->value, record->len, ret, &err) < 0)
+		sim_fail(c->sim, "the record is damaged: %s", err.words);
+	return true;
+}
+
+/* ---- operations ----------------------------------------------------------------------------- */
+
+struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op_state state,
+			  uint64_t cell, uint64_t count)
+{
+	for (unsigned i = 0; i < CW_OPS_MAX; i++) {
+		struct cw_op *op = &c->ops[i];
+
+		if (op->state != OP_FREE)
+			continue;
+		*op = (struct cw_op){ .state = state,
+				      .place = cand->place->number,
+				      .epoch = cand->epoch,
+				      .cell = cell,
+				      .count = count };
+		return op;
+	}
+	return NULL;
+}
+
+static void op_writes_end(struct cluster *c, struct cw_op *op, enum check_end how)
+{
+	for (uint64_t i = 0; i < op->count; i++)
+		check_write_end(c->check, op->cell + i, op->writes[i], how);
+}
+
+void cw_op_end(struct cluster *c, struct cw_op *op, bool ok)
+{
+	if (op->state == OP_WRITING && !ok) {
+		op->state = OP_IN_DOUBT;
+		return;
+	}
+	if (op->state == OP_WRITING)
+		op_writes_end(c, op, CHECK_DURABLE);
+	if (op->state == OP_READING)
+		check_read_end(c->check);
+	op->state = OP_FREE;
+}
+
+void cw_serves(struct cluster *c, uint64_t epoch)
+{
+	for (unsigned i = 0; i < CW_OPS_MAX; i++) {
+		struct cw_op *op = &c->ops[i];
+
+		if (op->state != OP_IN_DOUBT || op->epoch >= epoch)
+			continue;
+		op_writes_end(c, op, CHECK_FAILED);
+		op->state = OP_FREE;
+	}
+}
+
+void cw_place_gone(struct cw_place *place)
+{
+	struct cluster *c = place->c;
+
+	for (unsigned i = 0; i < CW_OPS_MAX; i++)
+		if (c->ops[i].state != OP_FREE && c->ops[i].state != OP_IN_DOUBT &&
+		    c->ops[i].place == place->number)
+			cw_op_end(c, &c->ops[i], false);
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (place->nodes >> i & 1)
+			c->nodes[i].pool = NULL;
+	for (unsigned i = 0; i < c->cand_count; i++) {
+		struct cw_cand *cand = &c->cands[i];
+
+		if (!(place->cands >> i & 1))
+			continue;
+		cand->store = NULL;
+		cand->table = NULL;
+		cand->nexus = NULL;
+		cand->bdev = NULL;
+	}
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------- */
+
+void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *bytes)
+{
+	uint64_t serial = 0, first = 0;
+	char text[160];
+
+	for (uint32_t sector = 0; sector < CW_SECTORS; sector++) {
+		enum pattern_kind kind = pattern_look(bytes + sector * PATTERN_SECTOR,
+						      sim_seed(c->sim), cell, sector, &serial);
+
+		if (kind != PATTERN_GOOD && kind != PATTERN_ALL_ZEROS) {
+			sim_fail(c->sim, "cell %" PRIu64 " sector %u is foreign", cell, sector);
+			return;
+		}
+		first = sector ? first : serial;
+		if (!check_may_read(c->check, cell, mark, serial)) {
+			sim_fail(c->sim, "cell %" PRIu64 " reads %" PRIu64 "; it may be %s", cell,
+				 serial, check_explain(c->check, cell, text, sizeof(text)));
+			return;
+		}
+	}
+	if (first == serial &&
+	    check_has_ended(c->check, cell, serial, mark)) /* as while it is idle */
+		check_saw(c->check, cell, serial);
+}

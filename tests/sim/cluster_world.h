@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cluster_world - the world of the scenario `cluster`: who is there, what was promised, who judges.
+ *
+ *	place     a process on a host: nodes and candidates that live and die together
+ *	node      a pool on a disk, with two replicas
+ *	candidate a nexus process's store, lease and table; it may own the volume
+ *	op        a request of a client under way, or in doubt
+ *
+ * Some cells of the volume, about the borders of its regions, are registers of sim/check.h,
+ * shared by all clients of all candidates. A write whose end nobody saw is in doubt until a nexus
+ * of a later epoch serves: by the rule FENCE it cannot happen later.
+ */
+#ifndef TESTS_SIM_CLUSTER_WORLD_H
+#define TESTS_SIM_CLUSTER_WORLD_H
+
+#include "bdev/replica.h"
+#include "nexus/nexus.h"
+#include "pool/pool.h"
+#include "reactor/wait.h"
+#include "sim/check.h"
+#include "sim/sim.h"
+#include "sim/store.h"
+
+#define CW_NODES       3u
+#define CW_REPLICAS    2u /* of a node */
+#define CW_MEMBERS     (CW_NODES * CW_REPLICAS)
+#define CW_CANDS_MAX   3u
+#define CW_PLACES_MAX  6u
+#define CW_OPS_MAX     256u
+#define CW_WORKERS_MAX 4u
+
+#define CW_CELL	     4096u
+#define CW_CELL_LBAS (CW_CELL / 512u)
+#define CW_SECTORS   (CW_CELL / PATTERN_SECTOR)
+#define CW_GROUP     8u /* cells that lie together, half on each side of a region's border */
+#define CW_GROUPS    2u
+#define CW_CELLS     (CW_GROUP * CW_GROUPS)
+#define CW_REGION    (4u << 20)
+#define CW_BYTES     ((CW_GROUPS + 1) * (uint64_t)CW_REGION)
+#define CW_CHUNK     (256u << 10)
+#define CW_CHUNKS    (CW_BYTES / CW_CHUNK)
+
+struct cluster;
+
+enum op_state { OP_FREE, OP_READING, OP_WRITING, OP_FLUSHING, OP_IN_DOUBT };
+
+struct cw_op {
+	enum op_state state;
+	unsigned place;
+	uint64_t epoch, cell, count, mark;
+	uint64_t writes[CW_GROUP];
+};
+
+struct cw_node {
+	struct cluster *c;
+	unsigned number;
+	struct cw_place *place;
+	struct sim_disk *disk;
+	char disk_path[24], disk_uri[48], pool_name[8];
+	struct uuid replica[CW_REPLICAS];
+	struct pool *pool; /* of the process that runs; NULL */
+	bool is_made;
+};
+
+enum cand_leave { LEAVE_NOT, LEAVE_CLEAN, LEAVE_ABANDON };
+
+struct cw_cand {
+	struct cluster *c;
+	unsigned number;
+	struct cw_place *place;
+	char store_uri[24], store_name[8];
+	/* of the process that runs */
+	struct store *store;
+	struct nexus_table *table;
+	struct nexus *nexus;
+	struct bdev *bdev;
+	uint64_t epoch;
+	enum cand_leave leave;
+	bool failed; /* the session */
+	unsigned running;
+};
+
+struct cw_place {
+	struct cluster *c;
+	unsigned number;
+	struct sim_host *host;
+	struct sim_proc *proc;
+	unsigned nodes, cands; /* masks */
+	unsigned reactors;
+	struct latch env; /* of the process: nexus:/// is set, then opened */
+};
+
+/* What an inspection found on a member. */
+struct cw_look {
+	bool is_there;
+	struct replica_info info;
+	uint64_t al; /* one word is enough */
+	uint64_t cell[CW_CELLS][CW_SECTORS];
+	enum pattern_kind kind[CW_CELLS][CW_SECTORS];
+	uint32_t crc[CW_CHUNKS];
+};
+
+struct cluster {
+	struct sim *sim;
+	struct sim_store *ss;
+	struct check *check;
+	struct cw_node nodes[CW_NODES];
+	struct cw_cand cands[CW_CANDS_MAX];
+	struct cw_place places[CW_PLACES_MAX];
+	unsigned cand_count, place_count, members, workers;
+	struct uuid volume;
+	uint32_t lease_ms;
+	uint64_t serial, sessions, acked;
+	struct cw_op ops[CW_OPS_MAX];
+	struct cw_look looks[CW_MEMBERS];
+	unsigned wish; /* the candidate that should own the volume */
+	unsigned rules_off;
+	bool is_strict; /* every cell was written, and nothing is unmapped: reads never go back */
+	bool is_made, is_inspecting, is_final, is_healed, is_good, must_stop;
+};
+
+/* ---- cluster_world.c ---------------------------------------------------------------------- */
+
+const char *cw_uri(unsigned member); /* of 0 .. CW_MEMBERS - 1 */
+int cw_member(const char *uri);	     /* -1: none of ours */
+uint64_t cw_lba(uint64_t cell);
+/* As the store has it now; false: not yet. */
+bool cw_record(const struct cluster *c, struct volume_record *ret);
+
+struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op_state state,
+			  uint64_t cell, uint64_t count); /* NULL: too many in doubt */
+void cw_op_end(struct cluster *c, struct cw_op *op, bool ok);
+/* A nexus serves: writes of older epochs do not happen any more. */
+void cw_serves(struct cluster *c, uint64_t epoch);
+/* A process is gone, and what it had under way. */
+void cw_place_gone(struct cw_place *place);
+/* Of bytes of a cell that a read, begun at mark, has returned. */
+void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *bytes);
+
+/* ---- cluster_node.c: pools, and the inspection of their replicas ----------------------------- */
+
+int cw_node_begin(struct fiber *f, struct cw_node *node);
+void cw_node_end(struct fiber *f, struct cw_node *node);
+int cw_node_keeper(struct fiber *f, void *node);
+void cw_node_inspect(struct fiber *f, struct cw_node *node);
+/* Of all that was inspected: I1, I4, and at the end that all members in sync are the same. */
+void cw_compare(struct cluster *c);
+
+/* ---- cluster_cand.c --------------------------------------------------------------------------- */
+
+int cw_cand_main(struct fiber *f, void *cand);
+/* Once, before any fault. */
+int cw_make_volume(struct fiber *f, struct cw_cand *cand);
+
+#endif
