@@ -443,6 +443,7 @@ void ini_list_queue(struct ini *ini, struct ini_queue *q);
 
 /* On the queue's reactor; register `key` whatever was registered before. */
 MUST_USE int ini_resv_again(struct fiber *f, struct ini_queue *q, uint32_t nsid, uint64_t key);
+void ini_resv_leave(struct fiber *f, struct ini_queue *q);
 
 /* ---- ini_vendor.c -------------------------------------------------------------------------- */
 

@@ -40,6 +40,15 @@ int ini_resv_again(struct fiber *f, struct ini_queue *q, uint32_t nsid, uint64_t
 	return ini_resv_do(f, q, nsid, NVME_IO_RESV_REGISTER, &cmd, "registering our key again");
 }
 
+/* The session is over: its key shall be in nobody's way. It may fail: then it makes room when it must. */
+void ini_resv_leave(struct fiber *f, struct ini_queue *q)
+{
+	const struct nvme_resv_cmd cmd = { .action = NVME_RESV_UNREGISTER, .key = q->ini->key };
+
+	if (ini_resv_do(f, q, q->ini->ns.nsid, NVME_IO_RESV_REGISTER, &cmd, "unregistering") < 0)
+		fiber_clear(f);
+}
+
 /* ---- of a channel ---------------------------------------------------------------------- */
 
 static struct ini_queue *ini_resv_queue(struct fiber *f, struct bdev_chan *chan, int *ret)

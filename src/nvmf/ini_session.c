@@ -44,6 +44,8 @@ static void ini_session_free(struct fiber *f, struct ini_chan *ic)
 
 void ini_session_end(struct fiber *f, struct ini_chan *ic)
 {
+	if (ic->q->state == INI_LIVE)
+		ini_resv_leave(f, ic->q);
 	ini_chan_leave(f, ic->session, ic->q);
 	ini_session_free(f, ic);
 }

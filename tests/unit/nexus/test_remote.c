@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A volume whose members are replicas of other nodes, reached over NVMe/TCP: the rules of
+ * members here hold for them, too. Three targets of this process, each with a pool of its own, over the loopback.
+ */
+#include "nexus_rig.h"
+
+#include "nexus/nexus_priv.h"
+#include "nvmf/tgt.h"
+
+/* However slow the machine is. */
+#define PATIENT "timeout_ms=86400000&connect_ms=86400000&wait_ms=86400000&kato_ms=0"
+#define MEMBERS (NR_CHILDREN + 1)
+
+struct far {
+	struct nexus_rig nr;
+	struct tgt *tgt[MEMBERS];
+	struct tgt_ns *ns[MEMBERS];
+	uint16_t port[MEMBERS];
+	char uri[MEMBERS][256];
+	struct bdev *bdev; /* of the volume */
+	struct bdev_chan *chan;
+};
+
+static void far_nqn(unsigned i, char text[64])
+{
+	snprintf(text, 64, "nqn.2024-01.io.test:replica%u", i);
+}
+
+static void far_serve(struct fiber *f, struct far *far, unsigned i)
+{
+	const struct tgt_opts opts = { .reactors = far->nr.rig->reactors };
+	struct tgt_port_args port = {
+		.addr = { .family = 2, .ip = { 127, 0, 0, 1 }, .port = far->port[i] }
+	};
+	struct tgt_ns_args ns = { .uri = nr_uris[i] };
+	struct tgt_subsys *subsys;
+	struct tgt_port *listens;
+	struct io_addr addr;
+	char nqn[64];
+	const struct tgt_subsys_args args = {
+		.nqn = nqn, .allow_any_host = true, .fence = true, .vendor = true
+	};
+
+	far_nqn(i, nqn);
+	nr_ok(f, tgt_open(f, &opts, &far->tgt[i]));
+	nr_ok(f, tgt_port_add(f, far->tgt[i], &port, &listens));
+	tgt_port_addr(listens, &addr);
+	far->port[i] = addr.port;
+	nr_ok(f, tgt_subsys_add(f, far->tgt[i], &args, &subsys));
+	nr_ok(f, tgt_ns_add(f, subsys, &ns, &far->ns[i]));
+}
+
+static void far_user(struct fiber *f, struct far *far)
+{
+	far->bdev = rig_open(f, "nexus:///v");
+	far->chan = rig_chan(f, far->bdev);
+}
+
+static void far_let_go(struct fiber *f, struct far *far)
+{
+	bdev_chan_close(f, far->chan);
+	bdev_close(f, far->bdev);
+}
+
+static void far_start(struct fiber *f, struct rig *rig, struct far *far, const char *params)
+{
+	const char *uris[MEMBERS];
+	const struct nexus_create_args args = { .name = "v", .uris = uris, .count = NR_CHILDREN };
+	char nqn[64];
+
+	*far = (struct far){ 0 };
+	nr_start(f, rig, &far->nr, 0);
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		far_serve(f, far, i);
+		far_nqn(i, nqn);
+		snprintf(far->uri[i], sizeof(far->uri[i]), "nvmf://127.0.0.1:%u/%s?%s",
+			 far->port[i], nqn, params);
+		uris[i] = far->uri[i];
+	}
+	nr_ok(f, nexus_create(f, far->nr.table, &args, &far->nr.volume));
+	nr_open(f, &far->nr);
+	far_user(f, far);
+}
+
+static void far_stop(struct fiber *f, struct far *far)
+{
+	if (far->nr.nexus) {
+		far_let_go(f, far);
+		nexus_close(f, far->nr.nexus);
+		far->nr.nexus = NULL;
+	}
+	for (unsigned i = 0; i < MEMBERS; i++)
+		if (far->tgt[i])
+			tgt_close(f, far->tgt[i]);
+	nr_stop(f, &far->nr);
+}
+
+static int far_write(struct fiber *f, struct far *far, uint64_t lba, uint8_t byte)
+{
+	uint8_t buf[512];
+
+	memset(buf, byte, sizeof(buf));
+	int r = bdev_write(f, far->chan, lba, 1, buf, 0);
+	fiber_clear(f);
+	return r;
+}
+
+static void far_reads(struct fiber *f, struct far *far, uint64_t lba, uint8_t byte)
+{
+	uint8_t buf[512];
+
+	for (unsigned i = 0; i < 6; i++) {
+		nr_ok(f, bdev_read(f, far->chan, lba, 1, buf));
+		assert_int_equal(buf[99], byte);
+	}
+}
+
+static uint8_t far_holds(struct fiber *f, struct far *far, unsigned i, uint64_t lba)
+{
+	uint8_t buf[512];
+
+	nr_read_member(f, &far->nr, i, lba, 1, buf);
+	return buf[99];
+}
+
+static enum volume_member_state far_state(struct far *far, unsigned i)
+{
+	return far->nr.nexus->rec.members[i].state;
+}
+
+RIG_TEST(what_is_written_is_on_every_member)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	nexus_each_child(far.nr.nexus, child) {
+		assert_non_null(child->ops);
+		assert_false(child_is_local(child));
+		assert_int_not_equal(child->token, 0);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(far_write(f, &far, i * 3001, (uint8_t)(i + 1)), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		far_reads(f, &far, i * 3001, (uint8_t)(i + 1));
+		for (unsigned m = 0; m < NR_CHILDREN; m++)
+			assert_int_equal(far_holds(f, &far, m, i * 3001), i + 1);
+	}
+	nr_ok(f, bdev_unmap(f, far.chan, 0, NR_BLOCKS)); /* all of them read zeros then */
+	for (unsigned m = 0; m < NR_CHILDREN; m++)
+		assert_int_equal(far_holds(f, &far, m, 3001), 0);
+	far_let_go(f, &far);
+	nexus_close(f, far.nr.nexus);
+	nr_open(f, &far.nr);
+	assert_int_equal(far.nr.nexus->resync_bytes, 0); /* it was left clean */
+	far_user(f, &far);
+	far_stop(f, &far);
+}
+
+/* ---- takeover ----------------------------------------------------------------------------- */
+
+struct taker {
+	struct nexus_table *table;
+	struct nexus *nexus;
+};
+
+/* Another instance, as another process would be; it has what the store and the members know. */
+static void taker_open(struct fiber *f, struct far *far, struct taker *taker)
+{
+	const struct nexus_table_opts opts = { .instance = { { 2 } }, .store = far->nr.store };
+
+	nr_ok(f, nexus_table_new(f, &opts, &taker->table));
+	nr_ok(f, nexus_open(f, taker->table, &far->nr.volume, false, &taker->nexus));
+}
+
+static void taker_close(struct fiber *f, struct taker *taker)
+{
+	nexus_close(f, taker->nexus);
+	nexus_table_free(f, taker->table);
+}
+
+RIG_TEST(a_takeover_fences_the_owner_that_was)
+{
+	struct taker taker;
+	struct far far;
+	uint8_t buf[512];
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	taker_open(f, &far, &taker);
+	assert_int_equal(taker.nexus->rec.epoch, 2);
+	assert_int_equal(far_write(f, &far, 5, 2), -ESTALE);
+	assert_int_equal(far.nr.nexus->state, NEXUS_DEPOSED);
+	assert_int_equal(bdev_read(f, far.chan, 5, 1, buf), -ESTALE);
+	fiber_clear(f);
+	for (unsigned m = 0; m < NR_CHILDREN; m++)
+		assert_int_equal(far_holds(f, &far, m, 5), 1);
+	taker_close(f, &taker);
+	far_stop(f, &far);
+}
+
+/* A write that reached one member only, and its owner is gone: the log says where to look. */
+RIG_TEST(a_takeover_makes_members_equal_by_their_logs)
+{
+	struct taker taker;
+	struct far far;
+	uint8_t buf[512];
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	assert_int_equal(far_write(f, &far, (9u << 20) / 512, 1), 0);
+	{
+		struct nexus_child *child = &far.nr.nexus->child[1];
+		struct bio *bio = bio_new(child->chan);
+		const struct iovec iov = { buf, sizeof(buf) };
+
+		memset(buf, 7, sizeof(buf));
+		bio_prep(bio, child->chan, BIO_WRITE, 5, 1, &iov, 1, NULL);
+		bio->token = child->token;
+		nr_ok(f, bio_wait(f, bio));
+		mem_free(bio);
+	}
+	taker_open(f, &far, &taker);
+	assert_int_equal(taker.nexus->resync_bytes, 2 * NEXUS_REGION_BYTES);
+	for (unsigned m = 1; m < NR_CHILDREN; m++)
+		assert_int_equal(far_holds(f, &far, m, 5), far_holds(f, &far, 0, 5));
+	for (unsigned m = 0; m < NR_CHILDREN; m++)
+		assert_int_equal(far_holds(f, &far, m, (9u << 20) / 512), 1);
+	taker_close(f, &taker);
+	far_stop(f, &far);
+}
+
+/* ---- members come and go --------------------------------------------------------------------- */
+
+static void far_settle(struct fiber *f, struct far *far, unsigned member)
+{
+	while (far_state(far, member) != VOLUME_IN_SYNC)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	nr_ok(f, nexus_settle(f, far->nr.nexus));
+}
+
+RIG_TEST(a_rebuild_over_the_wire_copies_what_is_allocated)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	assert_int_equal(far_write(f, &far, NR_BLOCKS - 1, 2), 0);
+	nr_ok(f, nexus_add_child(f, far.nr.nexus, far.uri[3]));
+	far_settle(f, &far, 3);
+	assert_int_equal(far_holds(f, &far, 3, 5), 1);
+	assert_int_equal(far_holds(f, &far, 3, NR_BLOCKS - 1), 2);
+	assert_true(far.nr.nexus->child[3].copied > 0);
+	assert_true(far.nr.nexus->child[3].copied <= 1 << 20); /* of 32 MiB */
+	assert_int_equal(far_write(f, &far, 5, 3), 0);
+	assert_int_equal(far_holds(f, &far, 3, 5), 3);
+	far_stop(f, &far);
+}
+
+/* Its node starts again: with the replica as it was, no more than that it was slow. */
+RIG_TEST(a_target_that_comes_back_is_no_failure)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	tgt_close(f, far.tgt[1]);
+	far_serve(f, &far, 1);
+	assert_int_equal(far_write(f, &far, 5, 2), 0);
+	assert_int_equal(far_state(&far, 1), VOLUME_IN_SYNC);
+	assert_int_equal(far_holds(f, &far, 1, 5), 2);
+	far_stop(f, &far);
+}
+
+/* INCARN: nobody has seen an error, and yet it may have lost what was acknowledged. */
+RIG_TEST(a_member_that_lost_power_is_retired_and_rebuilt)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	tgt_close(f, far.tgt[1]);
+	nr_repair(f, &far.nr, 1); /* no export: a crash */
+	far_serve(f, &far, 1);
+	while (far.nr.nexus->changes < 3 || far_state(&far, 1) != VOLUME_IN_SYNC) {
+		assert_int_equal(far_write(f, &far, 6, 2), 0);
+		nr_ok(f, fiber_sleep(f, 1000000));
+	}
+	nr_ok(f, nexus_settle(f, far.nr.nexus));
+	assert_true(far.nr.nexus->child[1].token > far.nr.nexus->child[0].token); /* SESSION */
+	for (unsigned m = 0; m < NR_CHILDREN; m++) {
+		assert_int_equal(far_holds(f, &far, m, 5), 1);
+		assert_int_equal(far_holds(f, &far, m, 6), 2);
+	}
+	far_stop(f, &far);
+}
+
+/* Let go, and taken again: by the same volume, and by another one. */
+RIG_TEST(a_remote_member_may_leave_and_join_again)
+{
+	struct nexus_create_args args = { .name = "v", .count = 2 };
+	const char *uris[2];
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		nr_ok(f, nexus_remove_child(f, far.nr.nexus, far.uri[2]));
+		assert_int_equal(far_write(f, &far, 5, (uint8_t)(2 + i)), 0);
+		nr_ok(f, nexus_add_child(f, far.nr.nexus, far.uri[2]));
+		far_settle(f, &far, 2);
+		assert_int_equal(far_holds(f, &far, 2, 5), 2 + i);
+	}
+	far_let_go(f, &far);
+	nexus_close(f, far.nr.nexus);
+	nr_ok(f, nexus_destroy(f, far.nr.table, &far.nr.volume));
+	uris[0] = far.uri[2];
+	uris[1] = far.uri[0];
+	args.uris = uris;
+	nr_ok(f, nexus_create(f, far.nr.table, &args, &far.nr.volume));
+	nr_open(f, &far.nr);
+	far_user(f, &far);
+	nr_ok(f, nexus_settle(f, far.nr.nexus));
+	far_reads(f, &far, 5, 4); /* what the first one held */
+	assert_int_equal(far_write(f, &far, 5, 9), 0);
+	assert_int_equal(far_holds(f, &far, 0, 5), 9);
+	far_stop(f, &far);
+}
+
+/* B.10: it holds what it was given, and says nothing. */
+RIG_TEST(a_member_that_hangs_is_retired)
+{
+	struct far far;
+
+	far_start(f, rig, &far, "timeout_ms=300&wait_ms=200&kato_ms=0");
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	tgt_ns_pause(f, far.ns[2]);
+	while (far_state(&far, 2) == VOLUME_IN_SYNC)
+		assert_int_equal(far_write(f, &far, 5, 2), 0);
+	far_reads(f, &far, 5, 2);
+	assert_int_equal(far_holds(f, &far, 2, 5), 1);
+	tgt_ns_resume(f, far.ns[2]);
+	far_settle(f, &far, 2);
+	assert_int_equal(far_holds(f, &far, 2, 5), 2);
+	far_stop(f, &far);
+}
+
+/* A volume grows: members over the wire first. */
+RIG_TEST(a_volume_of_remote_members_grows)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	nr_ok(f, nexus_resize(f, far.nr.nexus, NR_SIZE + (8u << 20)));
+	assert_int_equal(far.bdev->blocks, NR_BLOCKS + (8u << 20) / 512);
+	assert_int_equal(far_write(f, &far, NR_BLOCKS + 5, 4), 0);
+	for (unsigned m = 0; m < NR_CHILDREN; m++)
+		assert_int_equal(far_holds(f, &far, m, NR_BLOCKS + 5), 4);
+	far_stop(f, &far);
+}
+
+/* One of three is our own node's: it is used as such, and the state shows it. */
+RIG_TEST(the_member_of_our_own_target_is_local)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	far_let_go(f, &far);
+	nexus_close(f, far.nr.nexus);
+	rig->env.target = far.tgt[1];
+	nr_open(f, &far.nr);
+	far_user(f, &far);
+	for (unsigned m = 0; m < NR_CHILDREN; m++)
+		assert_int_equal(child_is_local(&far.nr.nexus->child[m]), m == 1);
+	uint64_t before = far.nr.nexus->child[1].reads;
+	far_reads(f, &far, 5, 1);
+	assert_int_equal(far.nr.nexus->child[1].reads, before + 6); /* the near one */
+	assert_int_equal(far_write(f, &far, 5, 2), 0);
+	assert_int_equal(far_holds(f, &far, 1, 5), 2);
+	far_stop(f, &far);
+	rig->env.target = NULL;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_is_on_every_member),
+		cmocka_unit_test(a_takeover_fences_the_owner_that_was),
+		cmocka_unit_test(a_takeover_makes_members_equal_by_their_logs),
+		cmocka_unit_test(a_rebuild_over_the_wire_copies_what_is_allocated),
+		cmocka_unit_test(a_target_that_comes_back_is_no_failure),
+		cmocka_unit_test(a_member_that_lost_power_is_retired_and_rebuilt),
+		cmocka_unit_test(a_remote_member_may_leave_and_join_again),
+		cmocka_unit_test(a_member_that_hangs_is_retired),
+		cmocka_unit_test(a_volume_of_remote_members_grows),
+		cmocka_unit_test(the_member_of_our_own_target_is_local),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
