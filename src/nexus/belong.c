@@ -7,6 +7,8 @@
  * BG2. So is one that bears anything else (foreign.c), or a label that cannot be read.
  * BG3. What was given back can be taken anew: it names no volume and has no generation. The fence
  *	of a replica stays where it is; a volume begins above it.
+ * BG4. Members are told what the record says, never before it: one that knows better proves that the
+ *	record is an old one, and nothing that it says can be relied on.
  */
 #include <errno.h>
 #include <string.h>
@@ -68,11 +70,12 @@ static int belong_other(struct fiber *f, struct nexus_table *table, const struct
 			  uri, text);
 }
 
+/* BG4. */
 static int belong_check_gen(struct fiber *f, const struct volume_record *rec, uint64_t epoch,
 			    uint64_t number, const char *uri)
 {
-	if (epoch > rec->epoch || (epoch == rec->gen_epoch && number > rec->gen_n))
-		return fiber_fail(f, -ESTALE,
+	if (epoch > rec->gen_epoch || (epoch == rec->gen_epoch && number > rec->gen_n))
+		return fiber_fail(f, -EUCLEAN,
 				  "child '%s': its generation %llu.%llu is newer than the record's "
 				  "%llu.%llu",
 				  uri, (unsigned long long)epoch, (unsigned long long)number,

@@ -242,13 +242,13 @@ void child_let_go(struct nexus_child *child)
 /* A label says less than a replica's metadata: of what generation the member is. */
 static int child_tell_label(struct fiber *f, struct nexus_child *child)
 {
-	const struct volume_record *rec = &child->nexus->rec;
+	const struct replica_gen *gen = &child->nexus->gen; /* BG4 */
 	struct nexus_label *label = &child->label;
-	bool is_new = label->gen_epoch != rec->gen_epoch || label->gen_n != rec->gen_n;
+	bool is_new = label->gen_epoch != gen->epoch || label->gen_n != gen->n;
 	int r = 0;
 
-	label->gen_epoch = rec->gen_epoch;
-	label->gen_n = rec->gen_n;
+	label->gen_epoch = gen->epoch;
+	label->gen_n = gen->n;
 	if (!child->has_label)
 		r = nexus_label_make(f, child->chan, label);
 	else if (is_new)
@@ -273,7 +273,7 @@ int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state st
 	if (!info)
 		return fiber_fail(f, -ENOMEM, "no memory to tell a child");
 	info->volume = n->rec.volume;
-	info->gen = (struct replica_gen){ n->rec.gen_epoch, n->rec.gen_n };
+	info->gen = n->gen; /* BG4 */
 	info->state = state;
 	info->unclean = is_unclean;
 	for (unsigned i = 0; i < n->rec.member_count; i++)

@@ -187,6 +187,7 @@ static int nexus_load(struct fiber *f, struct nexus *n, const struct uuid *volum
 				  n->rec.name, n->rec.member_count, NEXUS_CHILDREN_MAX);
 	n->block_shift = (uint32_t)__builtin_ctz(n->rec.block_size);
 	n->size_bytes = n->rec.size_bytes;
+	n->gen = (struct replica_gen){ n->rec.gen_epoch, n->rec.gen_n };
 	for (unsigned i = 0; i < n->rec.member_count; i++)
 		must(child_new(n, i));
 	return 0;

@@ -80,7 +80,8 @@ MUST_USE int nexus_create(struct fiber *f, struct nexus_table *table,
 /*
  * Own the volume and serve it. -ENOENT no record; -EAGAIN somebody else took it meanwhile;
  * -EHOSTDOWN no member can be had; -EPERM a member that cannot be fenced is in the hands of
- * another owner, and `force` is off (rule UNFENCEABLE).
+ * another owner, and `force` is off (rule UNFENCEABLE); -EUCLEAN a member knows a newer
+ * generation: the record is an old one.
  */
 MUST_USE int nexus_open(struct fiber *f, struct nexus_table *table, const struct uuid *volume,
 			bool force, struct nexus **ret);

@@ -168,6 +168,7 @@ struct nexus {
 	uint64_t revision;
 	uint64_t size_bytes; /* as users see it: that of the record, once that is written */
 	struct list bdevs;   /* of it, open */
+	struct replica_gen gen; /* as the record has it: what members are told */
 	uint16_t session; /* of the last token given */
 	enum nexus_state state;
 	struct latch admin; /* one change of the record, or of the children, at a time */

@@ -50,9 +50,11 @@ int owner_look(struct fiber *f, struct nexus *n)
 
 int owner_put(struct fiber *f, struct nexus *n)
 {
+	struct replica_gen gen = { n->rec.gen_epoch, n->rec.gen_n };
 	int r = volume_put(f, n->table->store, &n->rec, &n->revision);
 
 	if (r == 0) {
+		n->gen = gen; /* BG4 */
 		n->changes++;
 		return 0;
 	}

@@ -70,6 +70,8 @@ static int takeover_open(struct fiber *f, struct takeover *t, bool force)
 		if (child_member(child)->state != VOLUME_IN_SYNC)
 			continue;
 		child->error = child_open(f, child, true);
+		if (child->error == -EUCLEAN)
+			return child->error; /* BG4 */
 		if (child->error == 0 && !child->ops && foreign && !force)
 			return fiber_fail(f, -EPERM,
 					  "volume '%s': child '%s' cannot be fenced against the "
