@@ -47,7 +47,7 @@ struct rpc_server;
 struct rpc_stream;
 struct rpc_tls;
 
-/* ---- statuses ---------------------------------------------------------------------------- */
+/* ---- statuses -------------------------------------------------------------------- */
 
 enum rpc_code {
 	RPC_OK = 0,
@@ -98,7 +98,7 @@ int rpc_errno_of_code(enum rpc_code code);
 /* "NOT_FOUND"; "UNKNOWN" for what is no code. */
 const char *rpc_code_name(enum rpc_code code);
 
-/* ---- TLS ----------------------------------------------------------------------------------- */
+/* ---- TLS ------------------------------------------------------------------------- */
 
 /* PEM files. */
 struct rpc_tls_files {
@@ -113,7 +113,7 @@ MUST_USE int rpc_tls_new(struct fiber *f, const struct rpc_tls_files *files, boo
 /* No server or channel uses it any more. */
 void rpc_tls_free(struct rpc_tls *tls);
 
-/* ---- what is served ------------------------------------------------------------------------ */
+/* ---- what is served -------------------------------------------------------------- */
 
 struct rpc_bytes {
 	const void *data;
@@ -154,7 +154,8 @@ struct rpc_method {
 	rpc_handler_fn handle;
 	rpc_raw_fn raw; /* instead of `handle`; both NULL: UNIMPLEMENTED, with words that say so */
 	bool streams;	/* the server answers with any number of messages (or none) */
-	bool shielded;	/* once begun it goes on to its end, whatever becomes of the client */
+	bool endless; /* a stream that ends only by its client: cancelled at once when the server drains */
+	bool shielded; /* once begun it goes on to its end, whatever becomes of the client */
 };
 
 struct rpc_service {
@@ -163,11 +164,11 @@ struct rpc_service {
 	unsigned method_count;
 };
 
-/* ---- the server ------------------------------------------------------------------------------ */
+/* ---- the server ------------------------------------------------------------------ */
 
 #define RPC_SERVICES_MAX	64u
 #define RPC_LISTENERS_MAX	16u
-#define RPC_METADATA_MAX	32u /* of each of header and trailer of a reply */
+#define RPC_METADATA_MAX	16u /* of each of header and trailer of a reply */
 #define RPC_TYPE_DEPTH_MAX	16u /* messages within messages */
 #define RPC_CONNS_DEFAULT	256u
 #define RPC_CALLS_DEFAULT	512u	    /* handlers at a time */
@@ -235,7 +236,7 @@ struct rpc_server_stats {
 
 void rpc_server_stats(const struct rpc_server *server, struct rpc_server_stats *ret);
 
-/* ---- within a handler ------------------------------------------------------------------------ */
+/* ---- within a handler ------------------------------------------------------------ */
 
 void *rpc_call_ctx(const struct rpc_call *call);
 
@@ -281,10 +282,10 @@ MUST_USE int rpc_call_add_trailer(struct fiber *f, struct rpc_call *call, const 
 #define rpc_fail(f, call, code, ...) fiber_fail(f, rpc_call_code(call, code), __VA_ARGS__)
 int rpc_call_code(struct rpc_call *call, enum rpc_code code); /* the errno that goes with it */
 
-/* ---- the client ----------------------------------------------------------------------------- */
+/* ---- the client ------------------------------------------------------------------ */
 
 #define RPC_CONNECT_DEFAULT_NS 20000000000ull
-#define RPC_BACKOFF_MIN_NS     1000000000ull /* after a failure; then 1.6 times as much ... */
+#define RPC_BACKOFF_MIN_NS     1000000000ull   /* after a failure; then 1.6 times as much ... */
 #define RPC_BACKOFF_MAX_NS     120000000000ull /* ... up to this; +- 20 % */
 #define RPC_ASKS_DEFAULT       1024u /* calls of a channel at a time; further ones are refused */
 

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * h2 - one HTTP/2 session: nghttp2 on a link, in our memory, and within what a peer may do.
+ *
+ * H1. nghttp2 reads and writes only from the loop, never from inside a call of a fiber (RP5).
+ * H2. It never holds more than H2_MEMORY_MAX; what would need more ends the connection.
+ * H3. Its own checks of headers are off (an `:authority` of "/csi/csi.sock" is one that clients
+ *     send); ours are in srv_head.c and cli_call.c.
+ * H4. Whoever does not read what we answer is not listened to: input pauses while more than
+ *     H2_QUEUE_MAX frames wait.
+ */
+#ifndef RPC_H2_PRIV_H
+#define RPC_H2_PRIV_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "rpc/arena_priv.h"
+#include "rpc/link_priv.h"
+#include "rpc/rate_priv.h"
+
+#define H2_MEMORY_MAX	  (8u << 20)
+#define H2_QUEUE_MAX	  512u
+#define H2_WINDOW_BYTES	  (1 << 20) /* of a stream, and of a connection */
+#define H2_SETTINGS_MAX	  32u
+#define H2_CALM_BURST	  500u	      /* resets, SETTINGS, PRIORITY, empty frames, at once ... */
+#define H2_CALM_PERIOD_NS 20000000ull /* ... and one more each so often */
+#define H2_PING_BURST	  20u	      /* pings of the peer */
+#define H2_PING_PERIOD_NS 1000000000ull
+
+struct h2 {
+	struct link link;
+	struct rpc_bound mem;	  /* the session's */
+	nghttp2_session *session; /* owned; NULL before h2_start() and after h2_fini() */
+	const uint8_t *chunk;	  /* nghttp2's: what did not fit into the last output */
+	size_t chunk_len;
+	struct rpc_rate calm, pings;
+	uint64_t ping_ns; /* when we asked whether it lives; 0: it said so */
+	bool is_ended;	  /* nghttp2 has nothing to do any more, or was told a lie */
+};
+
+struct h2_opts {
+	bool is_server;
+	uint32_t streams_max, header_bytes_max; /* of a server; else 0 */
+	const nghttp2_session_callbacks *callbacks;
+};
+
+/* user_data of callbacks: h2. -ENOMEM. The link is started by the caller. */
+MUST_USE int h2_start(struct h2 *h2, const struct h2_opts *opts);
+void h2_fini(struct h2 *h2);
+
+/* Plain bytes of the link. False: the peer broke HTTP/2, or there is no memory; words in link.err. */
+MUST_USE bool h2_input(struct h2 *h2, const uint8_t *data, size_t len);
+size_t h2_output(struct h2 *h2, uint8_t *buf, size_t room);
+
+/* Neither side wants anything any more, and all is sent. */
+bool h2_is_done(const struct h2 *h2);
+
+/*
+ * Each frame that came goes here first: false: too often (rate); the peer is told to calm down
+ * and the session ends.
+ */
+MUST_USE bool h2_frame_is_fair(struct h2 *h2, const nghttp2_frame *frame);
+
+/* Ask whether the peer lives. */
+void h2_ping(struct h2 *h2);
+
+/* GOAWAY with this error; the session ends when it is sent. */
+void h2_terminate(struct h2 *h2, uint32_t error);
+
+#endif
