@@ -21,8 +21,6 @@
 
 #include "base/must.h"
 
-#define MARK_BATCH 64u
-
 /* ---- regions ---------------------------------------------------------------------------- */
 
 static struct nexus_region **bucket_of(struct nexus_active *a, uint64_t number)
@@ -48,7 +46,8 @@ static struct nexus_region *region_new(struct nexus_active *a, uint64_t number)
 		return NULL;
 	region->number = number;
 	region->writes = 0;
-	region->is_marked = false;
+	region->stamp = 0;
+	region->is_marked = region->is_clearing = false;
 	region->next = *bucket;
 	*bucket = region;
 	return region;
@@ -108,7 +107,7 @@ static bool active_has_all(struct nexus *n, uint64_t first, uint64_t last)
 			if (region)
 				list_add_tail(&a->wanted, &region->link);
 		}
-		all = all && region && region->is_marked;
+		all = all && region && region->is_marked && !region->is_clearing;
 	}
 	return all;
 }
@@ -146,6 +145,7 @@ void active_leave(struct nexus_req *req)
 		struct nexus_region *region = region_find(a, number);
 
 		must(region && region->writes > 0);
+		region->stamp = n->serial;
 		if (--region->writes == 0)
 			list_add_tail(&a->idle, &region->link);
 	}
@@ -156,43 +156,50 @@ void active_leave(struct nexus_req *req)
 
 /* ---- the fiber -------------------------------------------------------------------------------- */
 
-/* On every member that has a log; who fails is retired. */
-static void active_update(struct fiber *f, struct nexus *n, enum replica_al_op op,
-			  const uint64_t *numbers, unsigned count)
-{
-	nexus_each_child(n, child) {
-		if (!nexus_has(n->writable, child->index) || !child->ops)
-			continue;
-		child_hold(child);
-		int r = child->ops->al_update(f, child->chan, child->token, op, numbers, count);
+struct active_ask {
+	enum replica_al_op op;
+	unsigned count;
+	uint64_t numbers[NEXUS_AL_BATCH];
+};
 
-		child_let_go(child);
-		n->active.updates++;
-		if (r == -ESTALE)
-			owner_deposed(n);
-		else if (r < 0)
-			retire(child, r);
-		fiber_clear(f);
-	}
+static int answer_update(struct fiber *f, struct nexus_child *child, const void *what)
+{
+	const struct active_ask *ask = what;
+
+	return child->ops ? child->ops->al_update(f, child->chan, child->token, ask->op,
+						  ask->numbers, ask->count) :
+			    0;
+}
+
+/* On every member that has a log; who fails is retired. */
+static void active_update(struct fiber *f, struct nexus *n, const struct active_ask *ask)
+{
+	nexus_mask no;
+
+	nexus_each_child(n, child)
+		n->active.updates += nexus_has(n->writable, child->index) && child->ops;
+	no = ask_members(f, n, n->writable, answer_update, ask, sizeof(*ask));
+	nexus_each_child(n, child)
+		if (nexus_has(no, child->index))
+			retire(child, -EIO);
 }
 
 static void active_mark(struct fiber *f, struct nexus *n)
 {
 	struct nexus_active *a = &n->active;
 	struct nexus_region *region;
-	uint64_t numbers[MARK_BATCH];
+	struct active_ask ask = { .op = REPLICA_AL_SET };
 	struct list batch;
-	unsigned count = 0;
 
 	list_init(&batch);
-	while (count < MARK_BATCH &&
+	while (ask.count < NEXUS_AL_BATCH &&
 	       (region = list_pop_front(&a->wanted, struct nexus_region, link))) {
 		list_add_tail(&batch, &region->link);
-		numbers[count++] = region->number;
+		ask.numbers[ask.count++] = region->number;
 	}
-	if (count == 0)
+	if (ask.count == 0)
 		return;
-	active_update(f, n, REPLICA_AL_SET, numbers, count);
+	active_update(f, n, &ask);
 	while ((region = list_pop_front(&batch, struct nexus_region, link))) {
 		region->is_marked = true;
 		a->marked++;
@@ -200,45 +207,53 @@ static void active_mark(struct fiber *f, struct nexus *n)
 	}
 }
 
+static int answer_flush(struct fiber *f, struct nexus_child *child, const void *what)
+{
+	(void)what;
+	return child_flush(f, child);
+}
+
 /* AC3. */
 static bool active_flush(struct fiber *f, struct nexus *n)
 {
-	bool all = true;
+	nexus_mask whom = n->writable;
 
-	nexus_each_child(n, child) {
-		if (!nexus_has(n->writable, child->index))
-			continue;
-		int r = child_flush(f, child);
-
-		if (r < 0)
-			retire(child, r);
-		all = all && r == 0;
-		fiber_clear(f);
-	}
-	return all;
+	return ask_members(f, n, whom, answer_flush, NULL, 0) == 0 &&
+	       (whom & (nexus_mask)~n->writable) == 0 && n->state == NEXUS_SERVING;
 }
 
-static void active_clear(struct fiber *f, struct nexus *n, unsigned max)
+/* Not while a member that failed is in the record: its regions are asked for (missed.c). */
+static bool active_clear(struct fiber *f, struct nexus *n, unsigned max)
 {
 	struct nexus_active *a = &n->active;
+	struct active_ask ask = { .op = REPLICA_AL_CLEAR };
 	struct nexus_region *region;
-	uint64_t numbers[NEXUS_AL_BATCH];
 	struct list batch;
-	unsigned count = 0;
+	bool done;
 
 	list_init(&batch);
-	while (count < max && (region = list_pop_front(&a->idle, struct nexus_region, link))) {
-		region->is_marked = false; /* nobody enters it meanwhile */
+	while (n->state == NEXUS_SERVING && ask.count < max &&
+	       (region = list_pop_front(&a->idle, struct nexus_region, link))) {
+		region->is_clearing = true; /* nobody enters it meanwhile */
 		list_add_tail(&batch, &region->link);
-		numbers[count++] = region->number;
+		ask.numbers[ask.count++] = region->number;
 	}
-	if (count == 0)
-		return;
-	if (active_flush(f, n) && n->state == NEXUS_SERVING)
-		active_update(f, n, REPLICA_AL_CLEAR, numbers, count);
-	a->marked -= count;
-	while ((region = list_pop_front(&batch, struct nexus_region, link)))
+	if (ask.count == 0)
+		return false;
+	done = active_flush(f, n);
+	if (done)
+		active_update(f, n, &ask);
+	while ((region = list_pop_front(&batch, struct nexus_region, link))) {
+		region->is_clearing = false;
+		if (!done) {
+			list_add_tail(&a->idle, &region->link);
+			continue;
+		}
+		region->is_marked = false;
 		region_free(a, region);
+		a->marked--;
+	}
+	return done;
 }
 
 int active_main(struct fiber *f, void *arg)
@@ -249,7 +264,7 @@ int active_main(struct fiber *f, void *arg)
 	while (event_wait(f, &a->needed) == 0) {
 		event_clear(&a->needed);
 		if (list_empty(&a->free) && !list_empty(&a->waiting))
-			active_clear(f, n, NEXUS_AL_BATCH);
+			(void)active_clear(f, n, NEXUS_AL_BATCH);
 		while (!list_empty(&a->wanted))
 			active_mark(f, n);
 		io_run_all(&a->waiting);
@@ -262,8 +277,8 @@ int active_main(struct fiber *f, void *arg)
 /* With no write in flight. */
 void active_clear_all(struct fiber *f, struct nexus *n)
 {
-	while (!list_empty(&n->active.idle))
-		active_clear(f, n, NEXUS_AL_BATCH);
+	while (active_clear(f, n, NEXUS_AL_BATCH))
+		;
 }
 
 void active_switch(struct nexus *n)
@@ -275,16 +290,38 @@ void active_switch(struct nexus *n)
 int active_copy_to(struct fiber *f, struct nexus_child *child)
 {
 	struct nexus_active *a = &child->nexus->active;
+	struct active_ask ask = { .op = REPLICA_AL_SET };
 	int r = 0;
 
-	for (unsigned i = 0; i < NEXUS_AL_MAX && r == 0 && child->ops; i++) {
-		const struct nexus_region *region = &a->region[i];
-
-		if (region->is_marked)
-			r = child->ops->al_update(f, child->chan, child->token, REPLICA_AL_SET,
-						  &region->number, 1);
+	for (unsigned i = 0; i < NEXUS_AL_MAX && r == 0; i++) {
+		if (a->region[i].is_marked)
+			ask.numbers[ask.count++] = a->region[i].number;
+		if (ask.count < NEXUS_AL_BATCH && i + 1 < NEXUS_AL_MAX)
+			continue;
+		r = ask.count ? answer_update(f, child, &ask) : 0;
+		ask.count = 0;
 	}
 	return r;
+}
+
+/*
+ * Marked regions that had writes in flight when it failed, or since; and if it forgets what it has not
+ * flushed, those written to since its last flush.
+ */
+void active_of_lost(const struct nexus_child *child, uint64_t *words, uint64_t regions)
+{
+	const struct nexus_active *a = &child->nexus->active;
+	uint64_t since = child->left_serial;
+
+	if (!child->bdev || child->bdev->volatile_cache)
+		since = min_u64(since, child->flushed);
+	for (unsigned i = 0; i < NEXUS_AL_MAX; i++) {
+		const struct nexus_region *region = &a->region[i];
+
+		if ((region->writes > 0 || (region->is_marked && region->stamp >= since)) &&
+		    region->number < regions)
+			words[region->number / 64] |= UINT64_C(1) << (region->number % 64);
+	}
 }
 
 int active_init(struct nexus *n)

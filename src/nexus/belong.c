@@ -8,7 +8,8 @@
  * BG3. What was given back can be taken anew: it names no volume and has no generation. The fence
  *	of a replica stays where it is; a volume begins above it.
  * BG4. Members are told what the record says, never before it: one that knows better proves that the
- *	record is an old one, and nothing that it says can be relied on.
+ *	record is an old one, and nothing that it says can be relied on. Not so one that says it is
+ *	not in sync: it is told a generation just before it is admitted (MS3).
  */
 #include <errno.h>
 #include <string.h>
@@ -95,13 +96,15 @@ static int belong_replica(struct fiber *f, struct nexus_table *table,
 
 	if (r == 0 && !uuid_is_nil(&info->volume) && !uuid_equal(&info->volume, &rec->volume))
 		r = belong_other(f, table, &info->volume, &info->replica, uri, force);
-	else if (r == 0 && !force)
+	else if (r == 0 && !force && info->state != REPLICA_INCONSISTENT) /* told, never recorded */
 		r = belong_check_gen(f, rec, info->gen.epoch, info->gen.n, uri);
 	if (r < 0)
 		return r;
 	ret->member = info->replica;
 	ret->fence = info->fence;
 	ret->state = info->state;
+	ret->gen = info->gen;
+	ret->regions = info->regions;
 	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
 		ret->miss |= (uint8_t)(!uuid_is_nil(&info->miss[i].peer) << i);
 	return 0;

@@ -39,6 +39,7 @@ struct nexus_child *child_new(struct nexus *n, unsigned member)
 				       .state = NEXUS_CHILD_OUT };
 	event_init(&child->idle);
 	event_set(&child->idle);
+	list_init(&child->pending);
 	rebuild_init(child);
 	return child;
 }
@@ -75,14 +76,19 @@ static int child_check_size(struct fiber *f, struct nexus_child *child, bool in_
 /* CH4. */
 static int child_check_sync(struct fiber *f, struct nexus_child *child, const struct belong *belong)
 {
+	const struct volume_record *rec = &child->nexus->rec;
 	const struct volume_member *member = child_member(child);
+	/* told its generation, recorded, and not told yet that it is in sync (rebuild.c) */
+	bool is_admitted = belong->state == REPLICA_INCONSISTENT &&
+			   belong->gen.epoch == rec->gen_epoch && belong->gen.n == rec->gen_n;
 
 	if (!belong->ops && uuid_is_nil(&belong->member))
 		return fiber_fail(f, -ESTALE, "child '%s' bears no label of volume '%s'",
 				  member->uri, child->nexus->rec.name);
 	if (!uuid_equal(&belong->member, &member->replica))
 		return fiber_fail(f, -ESTALE, "child '%s' is not the replica it was", member->uri);
-	if (belong->ops && belong->state != REPLICA_IN_SYNC && belong->state != REPLICA_NEW)
+	if (belong->ops && belong->state != REPLICA_IN_SYNC && belong->state != REPLICA_NEW &&
+	    !is_admitted)
 		return fiber_fail(f, -ESTALE, "child '%s' says that it is not in sync",
 				  member->uri);
 	return 0;
@@ -127,7 +133,15 @@ static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 		return r;
 	member->replica = belong->ops || child->has_label ? belong->member : belong_new_uuid(n->io);
 	child->label.member = member->replica;
+	child->gen = belong->gen;
+	child->regions = belong->regions;
+	child->said = belong->state;
 	return 0;
+}
+
+int child_look_again(struct fiber *f, struct nexus_child *child)
+{
+	return child->ops ? child_look(f, child, false) : 0;
 }
 
 /* ---- open, fence, close ------------------------------------------------------------------------ */
@@ -186,6 +200,7 @@ void child_close(struct fiber *f, struct nexus_child *child)
 	child->ops = NULL;
 	child->is_claimed = false;
 	child->token = 0;
+	child->has_maps = child->is_reset = false;
 	child->data_lba = 0;
 	child_become(child, NEXUS_CHILD_OUT);
 }
@@ -260,10 +275,11 @@ static int child_tell_label(struct fiber *f, struct nexus_child *child)
 	return r;
 }
 
-int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,
-	       bool is_unclean)
+int child_tell_gen(struct fiber *f, struct nexus_child *child, enum replica_state state,
+		   bool is_unclean, const struct replica_gen *gen)
 {
 	struct nexus *n = child->nexus;
+	unsigned which = REPLICA_SET_VOLUME | REPLICA_SET_STATE | REPLICA_SET_UNCLEAN;
 	struct replica_info *info;
 	int r;
 
@@ -273,20 +289,30 @@ int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state st
 	if (!info)
 		return fiber_fail(f, -ENOMEM, "no memory to tell a child");
 	info->volume = n->rec.volume;
-	info->gen = n->gen; /* BG4 */
 	info->state = state;
 	info->unclean = is_unclean;
+	if (gen) {
+		which |= REPLICA_SET_GEN;
+		info->gen = *gen;
+	}
 	for (unsigned i = 0; i < n->rec.member_count; i++)
 		if (n->rec.members[i].state == VOLUME_IN_SYNC)
 			info->members[info->member_count++] = n->rec.members[i].replica;
 	child_hold(child);
-	r = child->ops->set(f, child->chan, child->token,
-			    REPLICA_SET_VOLUME | REPLICA_SET_GEN | REPLICA_SET_STATE |
-				    REPLICA_SET_UNCLEAN,
-			    info);
+	r = child->ops->set(f, child->chan, child->token, which, info);
 	child_let_go(child);
+	if (r == 0 && gen)
+		child->gen = info->gen;
 	mem_free(info);
 	return r;
+}
+
+int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,
+	       bool is_unclean)
+{
+	struct replica_gen gen = child->nexus->gen; /* BG4 */
+
+	return child_tell_gen(f, child, state, is_unclean, &gen);
 }
 
 int child_flush(struct fiber *f, struct nexus_child *child)
@@ -297,9 +323,12 @@ int child_flush(struct fiber *f, struct nexus_child *child)
 		return fiber_fail(f, -ENOMEM, "no memory to flush a child");
 	bio_prep(bio, child->chan, BIO_FLUSH, 0, 0, NULL, 0, NULL);
 	bio->token = child->token;
+	uint64_t serial = ++child->nexus->serial;
 	child_hold(child);
 	int r = bio_wait(f, bio);
 	child_let_go(child);
+	if (r == 0)
+		child->flushed = max_u64(child->flushed, serial);
 	return r;
 }
 

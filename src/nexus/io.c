@@ -10,8 +10,11 @@
  * IO1. What waits holds nothing: no child request, no region, no range.
  * IO2. A write is acknowledged when every child that is needed has it; while FROZEN, none is (N1).
  * IO3. A read that overlaps a write in flight goes to the lowest readable child, so that two
- *      such reads do not see new data, then old.
+ *      such reads do not see new data, then old. When readable children change, the lowest may be
+ *      another one, which does not have the write yet: until writes that began before have ended,
+ *      reads that overlap them wait.
  * IO4. A read that fails everywhere fails; the last member stays (N3).
+ * IO5. A request is answered when all its child requests are back: its memory is theirs (hang.c).
  */
 #include <errno.h>
 
@@ -90,6 +93,7 @@ static void io_free(struct nexus_io *io)
 
 static void io_send(struct nexus_io *io)
 {
+	hang_begin(io->child, &io->pending);
 	io->child->inflight++;
 	event_clear(&io->child->idle);
 	bio_submit(&io->bio);
@@ -100,6 +104,7 @@ static void io_back(struct nexus_io *io)
 {
 	struct nexus_child *child = io->child;
 
+	hang_end(&io->pending);
 	if (--child->inflight == 0)
 		event_set(&child->idle);
 	if (io->bio.status < 0)
@@ -151,10 +156,34 @@ static void io_read_done(struct bio *bio)
 		io_read(req);
 }
 
+/* IO3. Writes that began before the readable members changed: one of them may be half done. */
+static bool io_is_split(const struct nexus_req *req)
+{
+	struct nexus *n = req->nexus;
+	const struct nexus_req *write;
+
+	if (likely(n->split == 0))
+		return false;
+	list_for_each(write, &n->writes, link) {
+		if (write->serial > n->split)
+			return false;
+		if (write->bio->lba < req->bio->lba + req->bio->blocks &&
+		    req->bio->lba < write->bio->lba + write->bio->blocks)
+			return true;
+	}
+	n->split = 0;
+	return false;
+}
+
 static void io_read(struct nexus_req *req)
 {
 	struct nexus_child *child = io_pick(req);
 	struct nexus_io *io;
+
+	if (io_is_split(req)) {
+		io_park(req, &req->nexus->split_reads);
+		return;
+	}
 
 	if (!child) {
 		io_finish(req, req->status < 0 ? req->status : -EIO); /* IO4 */
@@ -189,7 +218,10 @@ static void io_write_ended(struct nexus_req *req)
 
 	range_write_ended(req);
 	list_del(&req->link);
-	if (n->state == NEXUS_DEPOSED || n->state == NEXUS_CLOSING) { /* nobody lets go what is held */
+	if (!list_empty(&n->split_reads))
+		io_run_all(&n->split_reads);
+	if (n->state == NEXUS_DEPOSED ||
+	    n->state == NEXUS_CLOSING) { /* nobody lets go what is held */
 		io_finish(req, n->state == NEXUS_DEPOSED ? -ESTALE : -ENODEV);
 		return;
 	}
@@ -216,6 +248,8 @@ static void io_write_done(struct bio *bio)
 	if (bio->status < 0) {
 		req->failed |= nexus_bit(io->child);
 		req->status = bio->status;
+	} else if (bio->op == BIO_FLUSH) {
+		io->child->flushed = max_u64(io->child->flushed, req->serial);
 	}
 	io_free(io);
 	if (--req->open == 0)
@@ -281,7 +315,7 @@ static void io_write(struct nexus_req *req)
 		io_finish(req, 0); /* a hint: members would not stay equal */
 		return;
 	}
-	if (!range_parks(req) && active_enter(req))
+	if (!range_parks(req) && missed_enter(req) && active_enter(req))
 		io_fan_out(req);
 }
 

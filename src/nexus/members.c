@@ -199,8 +199,12 @@ int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 	if (r < 0)
 		return r;
 	was = *child_member(child);
-	members_erase(n, child);
-	r = owner_put_surely(f, n);
+	/* before: if it is ever added again, no old map must match it */
+	r = missed_forget(f, n, &was.replica);
+	if (r == 0) {
+		members_erase(n, child);
+		r = owner_put_surely(f, n);
+	}
 	latch_unlock(f, &n->admin);
 	if (r == 0)
 		belong_let_go(f, n->table, &n->rec, &was);

@@ -93,6 +93,8 @@ int nexus_each(struct fiber *f, struct nexus_table *table,
 
 static void nexus_free(struct nexus *n)
 {
+	timer_stop(&n->hang_clock);
+	missed_fini(n);
 	active_fini(n);
 	history_fini(n);
 	slab_fini(&n->ios);
@@ -109,6 +111,10 @@ static void nexus_lists(struct nexus *n)
 	list_init(&n->writes);
 	list_init(&n->ranges);
 	list_init(&n->bdevs);
+	list_init(&n->split_reads);
+	timer_init(&n->hang_clock);
+	event_init(&n->answered);
+	missed_init(n);
 	latch_init(&n->admin);
 	event_init(&n->idle);
 	event_set(&n->idle);
@@ -158,19 +164,20 @@ static void nexus_close_children(struct fiber *f, struct nexus *n)
 
 /* ---- open ------------------------------------------------------------------------------------ */
 
+static int answer_tell(struct fiber *f, struct nexus_child *child, const void *what)
+{
+	(void)what;
+	return child_tell(f, child, REPLICA_IN_SYNC, true);
+}
+
 void nexus_tell_members(struct fiber *f, struct nexus *n)
 {
-	nexus_each_child(n, child) {
-		if (child->state != NEXUS_CHILD_IN_SYNC)
-			continue;
-		int r = child_tell(f, child, REPLICA_IN_SYNC, true);
+	nexus_mask whom = 0;
 
-		if (r == -ESTALE)
-			owner_deposed(n);
-		else if (r < 0 && n->needed & (nexus_mask)~nexus_bit(child))
-			retire(child, r);
-		fiber_clear(f);
-	}
+	nexus_each_child(n, child)
+		if (child->state == NEXUS_CHILD_IN_SYNC)
+			whom |= nexus_bit(child);
+	(void)ask_members(f, n, whom, answer_tell, NULL, 0);
 }
 
 static int nexus_load(struct fiber *f, struct nexus *n, const struct uuid *volume)
@@ -210,6 +217,8 @@ static int nexus_fibers(struct fiber *f, struct nexus *n)
 
 	if (r == 0)
 		r = fiber_start(n->home, "nexus-active", active_main, n, &n->active.fiber);
+	if (r == 0)
+		r = fiber_start(n->home, "nexus-missed", missed_main, n, &n->missed.fiber);
 	return r < 0 ? fiber_fail(f, r, "volume '%s': no fibers left", n->rec.name) : 0;
 }
 
@@ -233,7 +242,7 @@ static void nexus_serve(struct fiber *f, struct nexus *n)
 
 static void nexus_stop_fibers(struct fiber *f, struct nexus *n)
 {
-	struct fiber *const fibers[] = { n->retirer, n->active.fiber };
+	struct fiber *const fibers[] = { n->retirer, n->active.fiber, n->missed.fiber };
 
 	for (unsigned i = 0; i < ARRAY_LEN(fibers); i++) {
 		if (!fibers[i])
@@ -286,6 +295,8 @@ void nexus_refuse_all(struct nexus *n)
 	io_run_all(&n->gated);
 	io_run_all(&n->starved);
 	io_run_all(&n->active.waiting);
+	io_run_all(&n->missed.waiting);
+	io_run_all(&n->split_reads);
 }
 
 void nexus_refuse(struct nexus *n)
@@ -371,6 +382,7 @@ static void nexus_child_info(struct nexus_child *child, struct nexus_child_info 
 	ret->rebuilt_bytes = child->is_rebuilding ? child->rebuild.recovered : 0;
 	ret->rebuild_bytes = child->is_rebuilding ? child->nexus->rec.size_bytes : 0;
 	rebuild_info(child, &ret->rebuild);
+	missed_info(child, ret);
 }
 
 void nexus_info(struct nexus *n, struct nexus_info *ret)

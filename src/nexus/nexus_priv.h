@@ -11,8 +11,10 @@
  *	members.c   children come and go       resize.c   the volume grows
  *	create.c    the record made and gone   state.c    lifecycles
  *	rebuild_copy.c  its segments           rebuild_wish.c  what people say to it
- *	history.c   rebuilds that ended
  *	belong.c    whose a disk is            label.c, label_disk.c, gpt.c, foreign.c
+ *	missed.c    what members missed        missed_load.c  found in their metadata
+ *	history.c   rebuilds that ended        ask.c      all members at once
+ *	hang.c      those that do not answer
  *
  *	OPENING -> SERVING <-> FROZEN -> STOPPED        any -> DEPOSED, CLOSING
  *
@@ -39,6 +41,7 @@
 #include "nexus/nexus.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
+#include "reactor/timer.h"
 #include "reactor/wait.h"
 #include "store/lease.h"
 
@@ -60,6 +63,8 @@ struct nexus_rebuild {
 	struct fiber *fiber;		       /* to be cancelled */
 	bool is_paused, is_stopped, is_let_go; /* by somebody's wish */
 	bool is_partial;
+	uint64_t *todo; /* owned: regions to copy; NULL: all */
+	uint64_t todo_regions;
 	struct event poked;   /* the pause before a try is over */
 	struct event changed; /* a pulse: workers look again */
 	uint64_t delay_ns;    /* before the next try; 0: none */
@@ -67,6 +72,12 @@ struct nexus_rebuild {
 	uint32_t tries;
 	uint64_t start_ns, start_wall_ns, elapsed_ns;
 	uint64_t total, recovered, verified; /* bytes */
+};
+
+/* Something a child was asked. */
+struct nexus_pending {
+	struct list_link link; /* child->pending */
+	uint64_t start_ns;
 };
 
 struct nexus_child {
@@ -78,17 +89,27 @@ struct nexus_child {
 	struct bdev *bdev; /* owned; NULL: closed */
 	struct bdev_claim claim;
 	bool is_claimed;
-	bool force; /* it may be taken whatever it bears */
+	bool force;			    /* it may be taken whatever it bears */
 	struct bdev_chan *chan;		    /* owned */
 	const struct bdev_replica_ops *ops; /* NULL: no replica */
 	uint64_t token;			    /* 0: it has no fence */
 	uint64_t inflight;
-	struct event idle;    /* inflight has become 0 */
-	uint32_t block_shift; /* its blocks in one of the volume, as a power of two */
-	uint64_t data_lba;    /* the volume's block 0, in its own blocks: behind a label */
-	struct nexus_label label;   /* of one that is no replica, as it is on the disk */
-	bool has_label;	      /* it is there; else it is written when the child is told */
-	int error;	      /* why it is dropped */
+	struct event idle;	  /* inflight has become 0 */
+	uint32_t block_shift;	  /* its blocks in one of the volume, as a power of two */
+	uint64_t data_lba;	  /* the volume's block 0, in its own blocks: behind a label */
+	struct nexus_label label; /* of one that is no replica, as it is on the disk */
+	bool has_label;		  /* it is there; else it is written when the child is told */
+	struct list pending;	  /* oldest first */
+	bool is_reset;		  /* since it was opened */
+	struct replica_gen gen;	  /* it was told last; 0.0: none */
+	uint64_t regions;	  /* of its logs and maps */
+	enum replica_state said;  /* when it was opened */
+	uint64_t left_serial;	  /* of the writes, when it failed; it missed what came later */
+	uint64_t flushed;	  /* writes that ended before this serial are durable on it */
+	bool has_maps;		  /* missed-write maps of others: those of missed.c */
+	uint8_t miss_has;	  /* bit i: of nexus_missed.peer[i] */
+	uint8_t miss_slot[REPLICA_MISS_SLOTS]; /* where */
+	int error;			       /* why it is dropped */
 	uint64_t reads, writes, errors;
 	uint64_t copied;    /* bytes written by rebuilds */
 	bool failed_write;  /* REBUILDING: since it was attached */
@@ -122,8 +143,9 @@ struct nexus_history {
 struct nexus_region {
 	struct list_link link; /* active.idle: least recently used first; active.wanted; or none */
 	uint64_t number;
+	uint64_t stamp;	 /* serial when the last write in it ended */
 	uint32_t writes; /* in flight in it, or waiting for its mark */
-	bool is_marked;
+	bool is_marked, is_clearing;
 	struct nexus_region *next; /* of its bucket */
 };
 
@@ -137,6 +159,28 @@ struct nexus_active {
 	struct fiber *fiber;
 	unsigned marked;
 	uint64_t updates;
+};
+
+/* A member that is away, and what it has missed since. */
+struct nexus_peer {
+	bool is_used;
+	bool is_open;	/* the map is on all members: writes may go on */
+	bool is_loaded; /* found there: it left another owner, or us before a restart */
+	struct uuid replica;
+	struct replica_gen gen; /* it left with this */
+	uint64_t serial;	/* tells this use from the next */
+	uint64_t *words;	/* owned: regions, durable on all members */
+};
+
+struct nexus_missed {
+	struct nexus_peer peer[REPLICA_MISS_SLOTS];
+	unsigned count;	  /* used */
+	uint64_t regions; /* room of a map */
+	uint64_t serial;
+	struct latch latch;  /* who changes maps */
+	struct list waiting; /* requests: for their regions */
+	struct event needed; /* of its fiber */
+	struct fiber *fiber;
 };
 
 struct nexus_req {
@@ -153,6 +197,7 @@ struct nexus_req {
 
 /* One child request. */
 struct nexus_io {
+	struct nexus_pending pending;
 	struct nexus_req *req;
 	struct nexus_child *child;
 	struct bio bio; /* last */
@@ -188,6 +233,11 @@ struct nexus {
 	uint64_t serial;
 	struct slab ios;
 	struct nexus_active active;
+	struct nexus_missed missed;
+	struct timer hang_clock;
+	struct event answered;	    /* a pulse */
+	uint64_t split;		    /* IO3: reads wait for overlapping writes up to this serial */
+	struct list split_reads;    /* those that do */
 	struct event retire_needed; /* of the fiber of retire.c */
 	struct fiber *retirer;
 	uint64_t term; /* of the lease, in which the record was seen to be ours */
@@ -238,7 +288,7 @@ static inline struct volume_member *child_member(struct nexus_child *child)
 /* What driver.c opens. */
 struct nexus_bdev {
 	struct bdev bdev;
-	struct nexus *nexus;	/* owned use */
+	struct nexus *nexus;   /* owned use */
 	struct list_link link; /* nexus->bdevs */
 	uint64_t told_blocks;  /* of its size */
 };
@@ -271,6 +321,8 @@ bool owner_may_serve(struct nexus *n);
 struct nexus_child *child_new(struct nexus *n, unsigned member);
 /* Open the disk, look what it is, claim it. On failure it is closed again. */
 MUST_USE int child_open(struct fiber *f, struct nexus_child *child, bool in_sync);
+/* What it is now: it may have grown, and nobody else changes it any more. */
+MUST_USE int child_look_again(struct fiber *f, struct nexus_child *child);
 /* A new token, which its fence has seen (rules FENCE, SESSION). */
 MUST_USE int child_fence(struct fiber *f, struct nexus_child *child);
 /* When nothing of it is in flight any more. */
@@ -279,6 +331,9 @@ MUST_USE int child_flush(struct fiber *f, struct nexus_child *child);
 /* Say on a replica what it is now: volume, generation, members, state. */
 MUST_USE int child_tell(struct fiber *f, struct nexus_child *child, enum replica_state state,
 			bool is_unclean);
+/* The same with another generation than the record's; NULL: it keeps its own. */
+MUST_USE int child_tell_gen(struct fiber *f, struct nexus_child *child, enum replica_state state,
+			    bool is_unclean, const struct replica_gen *gen);
 /* Make it as large as the volume is, or is to be; it has a token if it is a replica. Idempotent. */
 MUST_USE int child_grow(struct fiber *f, struct nexus_child *child, uint64_t size_bytes);
 /* So much of the volume it has room for. */
@@ -295,9 +350,10 @@ bool child_is_closer(const struct nexus_child *child, const struct nexus_child *
 struct belong {
 	const struct bdev_replica_ops *ops; /* NULL: no replica */
 	struct uuid member; /* the replica, or of the label; nil: it bears no label of this volume */
-	uint64_t fence;
+	uint64_t fence, regions;
+	struct replica_gen gen;
 	enum replica_state state;
-	uint8_t miss; /* bit i: slot i is taken */
+	uint8_t miss;		  /* bit i: slot i is taken */
 	struct nexus_label label; /* no replica: as it is, or is to be but for the member */
 };
 
@@ -329,6 +385,8 @@ void active_switch(struct nexus *n);
 /* True: the request may go on; else it waits and is run again. */
 bool active_enter(struct nexus_req *req);
 void active_leave(struct nexus_req *req);
+/* What this member may lack, who failed: regions with writes it may not have, or may lose. */
+void active_of_lost(const struct nexus_child *child, uint64_t *words, uint64_t regions);
 bool active_is_busy(struct nexus *n, uint64_t lba, uint64_t blocks);
 MUST_USE int active_copy_to(struct fiber *f, struct nexus_child *child);
 /* With no write in flight: nothing is marked any more. */
@@ -353,6 +411,80 @@ void io_park(struct nexus_req *req, struct list *where);
 void io_finish(struct nexus_req *req, int status);
 void io_gate_close(struct fiber *f, struct nexus *n); /* and drained */
 void io_gate_open(struct nexus *n);
+
+/* ---- ask.c ------------------------------------------------------------------------------------------- */
+
+typedef int (*ask_fn)(struct fiber *f, struct nexus_child *child, const void *what);
+
+/*
+ * Ask each of these members, on a fiber of its own, with a copy of `what`. Back when all have
+ * answered or are retired, as those are who failed. Returns who said -ENOSPC or -ENOTSUP,
+ * or failed and is the last one.
+ */
+nexus_mask ask_members(struct fiber *f, struct nexus *n, nexus_mask whom, ask_fn fn,
+		       const void *what, size_t bytes);
+
+/* ---- hang.c ------------------------------------------------------------------------------------------ */
+
+void hang_arm(struct nexus *n);
+/* The only one that is needed and has not failed. */
+bool hang_is_last(const struct nexus_child *child);
+
+/* Hot: the child was asked something, and has answered. */
+static inline void hang_begin(struct nexus_child *child, struct nexus_pending *pending)
+{
+	struct nexus *n = child->nexus;
+
+	pending->start_ns = reactor_now(n->home);
+	list_link_init(&pending->link);
+	list_add_tail(&child->pending, &pending->link);
+	if (!timer_is_armed(&n->hang_clock))
+		hang_arm(n);
+}
+
+static inline void hang_end(struct nexus_pending *pending)
+{
+	list_del(&pending->link);
+}
+
+/* ---- missed.c ---------------------------------------------------------------------------------------- */
+
+void missed_init(struct nexus *n);
+void missed_fini(struct nexus *n);
+int missed_main(struct fiber *f, void *arg);
+/* Hot: true: the request may go on; else it waits and is run again. */
+bool missed_enter(struct nexus_req *req);
+/*
+ * These are out of the record as of now: what they may lack is written down, before this suspends. The
+ * maps are on all members when it returns.
+ */
+void missed_begin(struct fiber *f, struct nexus *n, nexus_mask left);
+/* Its map, or NULL. */
+struct nexus_peer *missed_of(struct nexus_child *child);
+/* Add regions to the map of a member that is away. */
+void missed_add(struct fiber *f, struct nexus_child *child, const uint64_t *words,
+		uint64_t regions);
+/* The maps of a member that joins become ours. */
+MUST_USE int missed_copy_to(struct fiber *f, struct nexus_child *child);
+/* Its map is not needed, or not good, any more. -ECANCELED. */
+MUST_USE int missed_forget(struct fiber *f, struct nexus *n, const struct uuid *replica);
+void missed_info(struct nexus_child *child, struct nexus_child_info *ret);
+/* An empty map for a member that is out, which left with `gen`; NULL: it is not to be had (MS5, MS6). */
+struct nexus_peer *missed_new(struct nexus_child *child, const struct replica_gen *gen);
+/* The volume grows: what is new was missed by all who are away. */
+MUST_USE int missed_grow(struct fiber *f, struct nexus *n, uint64_t size_bytes);
+/*
+ * Before a new owner serves, and before activity logs are cleared: the maps that its members have, and
+ * new ones for those of `lost` that left it just now with generation `gen` or what they say. Who
+ * could not be given them is in *ret_failed.
+ */
+MUST_USE int missed_load(struct fiber *f, struct nexus *n, nexus_mask lost, struct replica_gen gen,
+			 nexus_mask *ret_failed);
+
+static inline uint64_t nexus_regions(uint64_t size_bytes)
+{
+	return (size_bytes + NEXUS_REGION_BYTES - 1) / NEXUS_REGION_BYTES;
+}
 
 /* ---- mend.c ------------------------------------------------------------------------------------------ */
 

@@ -26,7 +26,9 @@ void owner_deposed(struct nexus *n)
 		io_finish(req, -ESTALE);
 	io_run_all(&n->gated);
 	io_run_all(&n->starved);
+	io_run_all(&n->split_reads);
 	event_set(&n->retire_needed);
+	event_set(&n->missed.needed);
 	event_set(&n->active.needed);
 }
 

@@ -4,6 +4,7 @@
  *
  *	close, pause, open, new token, fence   SESSION: what it got before cannot land any more
  *	record: rebuilding
+ *	all, or what it missed?          missed.c
  *	gate closed: ATTACH              it joins the write set; no acknowledgement needs it
  *	segments: LOCK, copy             rebuild_copy.c
  *	gate closed: FINAL               no write of it has failed; flushed; record: in sync
@@ -25,8 +26,8 @@
 
 #include "nexus/nexus_priv.h"
 
+#include "base/cleanup.h"
 #include "base/err.h"
-#include "base/must.h"
 
 #define RETRY_MAX_NS (NEXUS_RETRY_MS_MAX * UINT64_C(1000000))
 
@@ -62,18 +63,69 @@ static int rebuild_record(struct fiber *f, struct nexus_child *child,
 	return r;
 }
 
+/* What is to be copied; with the gate closed, so that what comes later reaches it. */
+static int rebuild_todo(struct nexus_child *child)
+{
+	struct nexus *n = child->nexus;
+	struct nexus_rebuild *rb = &child->rebuild;
+	const struct nexus_peer *peer = missed_of(child);
+	size_t bytes = (n->missed.regions + 63) / 64 * sizeof(uint64_t);
+
+	if (!rb->is_partial)
+		return 0;
+	rb->todo = peer ? mem_dup(n->mem, peer->words, bytes) : NULL;
+	rb->todo_regions = n->missed.regions;
+	return rb->todo ? 0 : -ENOMEM;
+}
+
 static void rebuild_attach(struct fiber *f, struct nexus_child *child)
 {
 	struct nexus *n = child->nexus;
 
 	io_gate_close(f, n); /* writes without it have ended */
 	child->failed_write = false;
-	if (active_copy_to(f, child) < 0)
+	if (rebuild_todo(child) < 0 || active_copy_to(f, child) < 0)
 		child->failed_write = true;
 	else
 		n->writable |= nexus_bit(child);
 	active_switch(n);
 	io_gate_open(n);
+}
+
+static int answer_flush(struct fiber *f, struct nexus_child *child, const void *what)
+{
+	(void)what;
+	return child_flush(f, child);
+}
+
+/* Of the one that is to be admitted: what it is told makes no old map match it (MS3). */
+static int answer_admit(struct fiber *f, struct nexus_child *child, const void *what)
+{
+	int r = child_flush(f, child);
+
+	return r < 0 ? r : child_tell_gen(f, child, REPLICA_INCONSISTENT, true, what);
+}
+
+/* Those of `whom` do it, or it is in vain. */
+static int rebuild_ask(struct fiber *f, struct nexus_child *child, nexus_mask whom, ask_fn fn,
+		       const struct replica_gen *gen)
+{
+	nexus_mask no = ask_members(f, child->nexus, whom, fn, gen, gen ? sizeof(*gen) : 0);
+
+	return nexus_has(no, child->index) ? -EIO : rebuild_goes_on(child);
+}
+
+/*
+ * Others' maps, and all that may take long: of a source that was alone what it had not flushed is not in
+ * any log.
+ */
+static int rebuild_prepare(struct fiber *f, struct nexus_child *child)
+{
+	int r = missed_copy_to(f, child);
+
+	return r < 0 ? r :
+		       rebuild_ask(f, child, child->nexus->readable | nexus_bit(child),
+				   answer_flush, NULL);
 }
 
 /*
@@ -84,16 +136,15 @@ static void rebuild_attach(struct fiber *f, struct nexus_child *child)
 static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 {
 	struct nexus *n = child->nexus;
-	int r;
+	struct replica_gen gen = { n->rec.epoch, n->rec.gen_n + 1 };
+	int r = rebuild_prepare(f, child);
 
+	if (r < 0)
+		return r;
 	io_gate_close(f, n);
 	r = rebuild_goes_on(child);
 	if (r == 0)
-		r = child_flush(f, child);
-	if (r == 0)
-		r = child_tell(f, child, REPLICA_IN_SYNC, true);
-	if (r == 0)
-		r = rebuild_goes_on(child);
+		r = rebuild_ask(f, child, nexus_bit(child), answer_admit, &gen);
 	if (r == 0) {
 		child_become(child, NEXUS_CHILD_IN_SYNC);
 		n->needed |= nexus_bit(child);
@@ -104,9 +155,14 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 	r = rebuild_record(f, child, VOLUME_IN_SYNC, 0);
 	if (r < 0 && child_member(child)->state == VOLUME_IN_SYNC)
 		retire(child, -ECANCELED); /* perhaps it is in the record (N1) */
-	if (r == 0 && child->state == NEXUS_CHILD_IN_SYNC)
+	if (r == 0 && child->state == NEXUS_CHILD_IN_SYNC) {
 		n->readable |= nexus_bit(child);
-	return r;
+		n->split = n->serial; /* IO3 */
+		nexus_tell_members(f, n);
+	}
+	if (r == 0 && child->state == NEXUS_CHILD_IN_SYNC)
+		r = missed_forget(f, n, &child_member(child)->replica);
+	return r == -ECANCELED ? 0 : r;
 }
 
 /* It takes no part any more. The record may call it rebuilding still: that is as good as out. */
@@ -132,15 +188,72 @@ static void rebuild_give_up(struct fiber *f, struct nexus_child *child, int erro
 	fiber_clear(f);
 }
 
-static int rebuild_begin(struct fiber *f, struct nexus_child *child)
+/*
+ * Marks that it has from before go. If it may have left in a takeover they are added to what it missed:
+ * until it was fenced the old owner could write to it, where its log says so.
+ */
+static int rebuild_own_log(struct fiber *f, struct nexus_child *child)
 {
-	const struct nexus *n = child->nexus;
+	struct nexus *n = child->nexus;
+	const struct nexus_peer *peer = missed_of(child);
+	uint64_t numbers[NEXUS_AL_BATCH], count = (child->regions + 63) / 64;
+	CLEANUP(cleanup_mem) uint64_t *words = mem_alloc_array(n->mem, count, sizeof(*words));
+	unsigned batch = 0;
+	int r = words ? child->ops->al_get(f, child->chan, words, count) : -ENOMEM;
+
+	if (r == 0 && child->rebuild.is_partial && peer && peer->is_loaded)
+		missed_add(f, child, words, child->regions);
+	for (uint64_t i = 0; r == 0 && i < count * 64; i++) {
+		if (words[i / 64] >> (i % 64) & 1)
+			numbers[batch++] = i;
+		if (batch == 0 || (batch < NEXUS_AL_BATCH && i + 1 < count * 64))
+			continue;
+		r = child->ops->al_update(f, child->chan, child->token, REPLICA_AL_CLEAR, numbers,
+					  batch);
+		batch = 0;
+	}
+	return r;
+}
+
+/* Partial, if what it missed since it had its generation is known (MS3); else it gets none. */
+static int rebuild_kind(struct fiber *f, struct nexus_child *child)
+{
+	struct nexus_rebuild *rb = &child->rebuild;
+	const struct nexus_peer *peer = missed_of(child);
+	const struct replica_gen none = { 0 };
+	int r;
+
+	rb->is_partial = peer && child->ops && child->said != REPLICA_NEW &&
+			 child->gen.epoch == peer->gen.epoch && child->gen.n == peer->gen.n;
+	r = child_tell_gen(f, child, REPLICA_INCONSISTENT, true, rb->is_partial ? NULL : &none);
+	if (r == 0 && !rb->is_partial)
+		r = missed_forget(f, child->nexus, &child_member(child)->replica);
+	return r < 0 || !child->ops ? r : rebuild_own_log(f, child);
+}
+
+/* Open, and under a new token. The replica may be another one than it was. */
+static int rebuild_open(struct fiber *f, struct nexus_child *child)
+{
+	struct nexus *n = child->nexus;
+	struct uuid was = child_member(child)->replica;
 	int r = child_open(f, child, false);
 
 	if (r == 0)
 		r = child_fence(f, child); /* SESSION */
+	if (r == 0 && !uuid_equal(&was, &child_member(child)->replica))
+		r = missed_forget(f, n, &was);
 	if (r == 0)
-		r = child_tell(f, child, REPLICA_INCONSISTENT, true);
+		r = child_look_again(f, child);
+	return r;
+}
+
+static int rebuild_begin(struct fiber *f, struct nexus_child *child)
+{
+	const struct nexus *n = child->nexus;
+	int r = rebuild_open(f, child);
+
+	if (r == 0)
+		r = rebuild_kind(f, child);
 	if (r == 0)
 		r = rebuild_record(f, child, VOLUME_REBUILDING, 0);
 	if (r == 0) {
@@ -155,7 +268,7 @@ static void rebuild_count(struct nexus_child *child)
 	struct nexus_rebuild *rb = &child->rebuild;
 	struct io *io = child->nexus->io;
 
-	rb->is_paused = false;
+	rb->is_paused = rb->is_partial = false;
 	rb->start_ns = io_now(io);
 	rb->start_wall_ns = io_wall(io);
 	rb->total = rb->recovered = rb->verified = 0;
@@ -180,8 +293,12 @@ static int rebuild_try(struct fiber *f, struct nexus_child *child)
 		r = rebuild_verify(f, child);
 	if (r == 0)
 		r = rebuild_admit(f, child);
+	if (r == -EILSEQ && missed_forget(f, child->nexus, &child_member(child)->replica) == 0)
+		rb->is_partial = false; /* the next one copies all */
 	if (r < 0 && child->state != NEXUS_CHILD_DROPPING)
 		rebuild_give_up(f, child, r);
+	mem_free(rb->todo);
+	rb->todo = NULL;
 	rb->elapsed_ns = io_now(child->nexus->io) - rb->start_ns;
 	if (has_begun)
 		history_add(child, r);

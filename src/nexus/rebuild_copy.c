@@ -108,6 +108,24 @@ static uint64_t cursor_run(struct fiber *f, struct copying *c, bool *ret_is_hole
 	return c->end - c->cursor;
 }
 
+/* A partial one goes on with the next region it has to do, and no further than its end. */
+static uint64_t cursor_skip(struct copying *c)
+{
+	struct nexus *n = c->child->nexus;
+	const struct nexus_rebuild *rb = &c->child->rebuild;
+	uint64_t step = NEXUS_REGION_BYTES >> n->block_shift, region = c->cursor / step;
+
+	if (!rb->todo || c->verify)
+		return c->end;
+	while (region < rb->todo_regions && !(rb->todo[region / 64] >> (region % 64) & 1))
+		region++;
+	if (region >= rb->todo_regions)
+		c->cursor = c->end;
+	else
+		c->cursor = min_u64(max_u64(c->cursor, region * step), c->end);
+	return min_u64((region + 1) * step, c->end);
+}
+
 /* The next segment; false: there is none. */
 static bool cursor_next(struct fiber *f, struct copying *c, struct segment *ret)
 {
@@ -116,12 +134,13 @@ static bool cursor_next(struct fiber *f, struct copying *c, struct segment *ret)
 
 	if (latch_lock(f, &c->turn) < 0)
 		return false;
-	*ret = (struct segment){ .lba = c->cursor };
+	*ret = (struct segment){ 0 };
+	uint64_t stop = cursor_skip(c);
 	if (c->cursor < c->end) {
 		run = cursor_run(f, c, &ret->is_hole);
 		max = (ret->is_hole ? HOLE_BYTES : NEXUS_COPY_BYTES) >> n->block_shift;
 		ret->lba = c->cursor;
-		ret->blocks = min_u64(min_u64(run, max), c->end - c->cursor);
+		ret->blocks = min_u64(min_u64(run, max), stop - c->cursor);
 		c->cursor += ret->blocks;
 	}
 	latch_unlock(f, &c->turn);
@@ -277,9 +296,22 @@ static int copying_run(struct fiber *f, struct nexus_child *child, bool verify)
 	return copying_goes_on(c);
 }
 
+static uint64_t copying_total(const struct nexus_child *child)
+{
+	const struct nexus_rebuild *rb = &child->rebuild;
+	uint64_t size = child->nexus->rec.size_bytes, total = 0;
+
+	if (!rb->todo)
+		return size;
+	for (uint64_t i = 0; i < rb->todo_regions; i++)
+		if (rb->todo[i / 64] >> (i % 64) & 1)
+			total += min_u64(NEXUS_REGION_BYTES, size - i * NEXUS_REGION_BYTES);
+	return total;
+}
+
 int rebuild_copy(struct fiber *f, struct nexus_child *child)
 {
-	child->rebuild.total = child->nexus->rec.size_bytes;
+	child->rebuild.total = copying_total(child);
 	return copying_run(f, child, false);
 }
 

@@ -165,6 +165,8 @@ int nexus_resize(struct fiber *f, struct nexus *n, uint64_t size_bytes)
 	if (r == 0 && size_bytes > n->rec.size_bytes) {
 		r = resize_members(f, n, size_bytes);
 		if (r == 0)
+			r = missed_grow(f, n, size_bytes);
+		if (r == 0)
 			r = resize_record(f, n, size_bytes);
 	}
 	latch_unlock(f, &n->admin);

@@ -3,7 +3,7 @@
  * retire - a member failed: no acknowledgement before the record says so (rules PERSIST, READDROP, LASTONE).
  *
  *	retire()                              hot: not read from, not written to any more; FROZEN
- *	fiber: record without it -> SERVING   what was held is acknowledged
+ *	fiber: record without it, a map of what it misses -> SERVING   what was held is acknowledged
  *	       deposed                        nothing is
  *	       it was the last                STOPPED: requests wait, the record keeps its members
  *
@@ -30,10 +30,14 @@ void retire(struct nexus_child *child, int error)
 	n->readable &= (nexus_mask)~nexus_bit(child); /* N2 */
 	n->writable &= (nexus_mask)~nexus_bit(child);
 	child->failed_write = true;
+	n->split = n->serial; /* IO3, io.c */
+	event_set(&n->answered);
+	event_clear(&n->answered);
 	if (child->state != NEXUS_CHILD_IN_SYNC)
 		return; /* a rebuild sees it by itself */
 	child_become(child, NEXUS_CHILD_DROPPING);
 	child->error = error;
+	child->left_serial = ++n->serial;
 	if (n->state == NEXUS_SERVING)
 		nexus_become(n, NEXUS_FROZEN);
 	event_set(&n->retire_needed);
@@ -112,6 +116,7 @@ static void retire_all(struct fiber *f, struct nexus *n)
 	while ((now = retire_dropping(n)) && n->state == NEXUS_FROZEN) { /* RT1 */
 		if (!retire_record(f, n, now))
 			return;
+		missed_begin(f, n, now); /* MS1: before anything is acknowledged */
 		all |= now;
 	}
 	if (n->state != NEXUS_FROZEN)

@@ -28,6 +28,8 @@ struct takeover {
 	struct nexus *n;
 	struct uuid old_owner;
 	bool was_clean, lost_one;
+	nexus_mask were;	/* in sync, as the record said */
+	struct replica_gen gen; /* of those */
 };
 
 /* ---- members ------------------------------------------------------------------------- */
@@ -93,6 +95,10 @@ static int takeover_seal(struct fiber *f, struct takeover *t)
 		return fiber_fail(f, -EOVERFLOW, "volume '%s': no epochs left", n->rec.name);
 	n->rec.epoch++;
 	n->rec.owner = n->table->instance;
+	if (n->rec.gen_epoch == 0) { /* the first owner */
+		n->rec.gen_epoch = n->rec.epoch;
+		n->rec.gen_n = 1;
+	}
 	n->rec.clean = false;
 	int r = volume_put(f, n->table->store, &n->rec, &n->revision);
 	if (r == -ESTALE) {
@@ -100,6 +106,8 @@ static int takeover_seal(struct fiber *f, struct takeover *t)
 		return fiber_fail(f, -EAGAIN, "volume '%s' was taken by somebody else",
 				  n->rec.name);
 	}
+	if (r == 0)
+		n->gen = (struct replica_gen){ n->rec.gen_epoch, n->rec.gen_n };
 	n->changes += r == 0;
 	return r;
 }
@@ -293,11 +301,28 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 	return r;
 }
 
+/* What those who are out have missed; before logs are cleared. */
+static int takeover_missed(struct fiber *f, struct takeover *t)
+{
+	struct nexus *n = t->n;
+	nexus_mask failed, lost = t->were & (nexus_mask)~takeover_mask(n);
+	int r = missed_load(f, n, lost, t->gen, &failed);
+
+	nexus_each_child(n, child)
+		if (nexus_has(failed, child->index) && child->bdev)
+			takeover_lose(f, t, child, -EIO);
+	return r < 0 || takeover_in_sync(n) ? r : takeover_none(f, n);
+}
+
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 int takeover(struct fiber *f, struct nexus *n, bool force)
 {
-	struct takeover t = { .n = n, .old_owner = n->rec.owner, .was_clean = n->rec.clean };
+	struct takeover t = { .n = n,
+			      .old_owner = n->rec.owner,
+			      .was_clean = n->rec.clean,
+			      .were = takeover_mask(n),
+			      .gen = { n->rec.gen_epoch, n->rec.gen_n } };
 	int r = takeover_open(f, &t, force);
 
 	if (r == 0)
@@ -307,6 +332,8 @@ int takeover(struct fiber *f, struct nexus *n, bool force)
 	if (r == 0)
 		r = takeover_settle(f, &t);
 	t.lost_one = false;
+	if (r == 0)
+		r = takeover_missed(f, &t);
 	if (r == 0)
 		r = takeover_resync(f, &t);
 	if (r == 0 && t.lost_one) { /* nobody serves yet: the record is enough */

@@ -71,7 +71,7 @@ void nr_break(struct nexus_rig *nr, unsigned i)
 	pool_fault(nr->pool[i], "broken by a test");
 }
 
-void nr_repair(struct fiber *f, struct nexus_rig *nr, unsigned i)
+void nr_import(struct fiber *f, struct nexus_rig *nr, unsigned i)
 {
 	const struct pool_import_args args = {
 		.disks = &disks[i],
@@ -79,8 +79,18 @@ void nr_repair(struct fiber *f, struct nexus_rig *nr, unsigned i)
 		.cache_bytes = 1 << 20,
 	};
 
-	pool_close(f, nr->pool[i]);
 	nr_ok(f, pool_import(f, &args, &nr->pool[i]));
+}
+
+void nr_crash(struct fiber *f, struct nexus_rig *nr, unsigned i)
+{
+	pool_close(f, nr->pool[i]);
+}
+
+void nr_repair(struct fiber *f, struct nexus_rig *nr, unsigned i)
+{
+	nr_crash(f, nr, i);
+	nr_import(f, nr, i);
 }
 
 void nr_read_member(struct fiber *f, struct nexus_rig *nr, unsigned i, uint64_t lba,

@@ -36,6 +36,9 @@ void nr_open(struct fiber *f, struct nexus_rig *nr);
 /* All writes to the pool's disk fail from now on; and it is well again, as after a restart. */
 void nr_break(struct nexus_rig *nr, unsigned i);
 void nr_repair(struct fiber *f, struct nexus_rig *nr, unsigned i);
+/* Its pool ends as it is, and comes back; nobody has it open. */
+void nr_crash(struct fiber *f, struct nexus_rig *nr, unsigned i);
+void nr_import(struct fiber *f, struct nexus_rig *nr, unsigned i);
 
 /* What member i holds, straight from its replica. */
 void nr_read_member(struct fiber *f, struct nexus_rig *nr, unsigned i, uint64_t lba,

@@ -438,7 +438,7 @@ RIG_TEST(a_record_older_than_its_members_is_not_served)
 	record_restore(f, &nr, old);
 	/* the other one, which was away, would say nothing and serve old data */
 	nr_refused(f, nexus_open(f, nr.table, &nr.volume, true, &nr.nexus), -EUCLEAN,
-		   "child 'pool:///p0/r': its generation 1.1 is newer than the record's 0.0");
+		   "child 'pool:///p0/r': its generation 1.2 is newer than the record's 1.1");
 	nr.nexus = NULL;
 	mem_free(old);
 	nr_stop(f, &nr);
