@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lend - optional: a disk that is memory lends its blocks to a reader, who need not copy them.
+ * lend - optional: a disk that is memory lends its blocks to a reader, who need not copy them, and
+ * takes what a writer has received from where it lies.
  *
  * LE1. Lent bytes stay as they were, and where they are, until they are given back, whatever
  *	happens to the disk meanwhile: overwritten, unmapped, closed.
@@ -37,10 +38,18 @@ struct bdev_loan {
 struct bdev_lend_ops {
 	/* Hot. The range lies on the disk. False: not this, or not now. */
 	bool (*lend)(struct bdev_chan *chan, uint64_t lba, uint64_t blocks, struct bdev_loan *loan);
+
+	/* Hot. The same for a WRITE, which is done when this returns true; its status. */
+	bool (*put)(struct bdev_chan *chan, uint64_t lba, uint64_t blocks, const void *data,
+		    int *ret_status);
 };
 
 /* Hot. A READ that is done at once, and counted as such; false: nothing was done. */
 bool bdev_lend(struct bdev_chan *chan, uint64_t lba, uint64_t blocks, struct bdev_loan *loan);
+
+/* Hot. A WRITE (with FUA) from memory of any alignment, the same way. */
+bool bdev_put(struct bdev_chan *chan, uint64_t lba, uint64_t blocks, const void *data,
+	      int *ret_status);
 
 /* Hot. The channel and the disk may be closed already (LE1). */
 static inline void bdev_give_back(struct bdev_loan *loan)

@@ -96,11 +96,10 @@ static int malloc_do(struct malloc_disk *disk, const struct bio *bio)
 	}
 }
 
-/* The chunks of a bio, as the tree has them. False: more than `met` holds, or some are missing. */
-static bool malloc_meet(const struct malloc_tree *tree, const struct bio *bio, uint32_t block_size,
+/* The chunks of a range, as the tree has them. False: more than `met` holds, or some are missing. */
+static bool malloc_meet(const struct malloc_tree *tree, uint64_t off, uint64_t end,
 			uint8_t *met[MALLOC_MET_MAX])
 {
-	uint64_t off = bio->lba * block_size, end = off + bio->blocks * block_size;
 	bool all = true;
 	unsigned i;
 
@@ -112,6 +111,14 @@ static bool malloc_meet(const struct malloc_tree *tree, const struct bio *bio, u
 	for (; i < MALLOC_MET_MAX; i++)
 		met[i] = NULL;
 	return all && off >= end;
+}
+
+static bool malloc_meet_bio(const struct malloc_tree *tree, const struct bio *bio,
+			    uint32_t block_size, uint8_t *met[MALLOC_MET_MAX])
+{
+	uint64_t off = bio->lba * block_size;
+
+	return malloc_meet(tree, off, off + bio->blocks * block_size, met);
 }
 
 /* Back from home. */
@@ -135,7 +142,7 @@ static void malloc_mail_home(struct mail *mail, struct reactor *at)
 	struct malloc_disk *disk = malloc_of(req->bio->chan);
 
 	req->status = malloc_do(disk, req->bio);
-	malloc_meet(&disk->tree, req->bio, disk->bdev.block_size, req->met);
+	malloc_meet_bio(&disk->tree, req->bio, disk->bdev.block_size, req->met);
 	mail->run = malloc_mail_back;
 	reactor_send(at, req->bio->chan->reactor, mail);
 }
@@ -150,7 +157,7 @@ static void malloc_submit_away(struct malloc_disk *disk, struct bio *bio)
 	if (bio->op == BIO_FLUSH) {
 		bio_complete(bio, 0);
 	} else if (bio_op_has_data((enum bio_op)bio->op) &&
-		   malloc_meet(&chan->view, bio, block_size, req->met)) {
+		   malloc_meet_bio(&chan->view, bio, block_size, req->met)) {
 		bio_complete(bio, malloc_rw(&chan->view, bio, bio->lba * block_size));
 	} else {
 		req->bio = bio;
@@ -215,8 +222,27 @@ static bool malloc_lend(struct bdev_chan *chan, uint64_t lba, uint64_t blocks,
 	return true;
 }
 
+static bool malloc_put(struct bdev_chan *chan, uint64_t lba, uint64_t blocks, const void *data,
+		       int *ret_status)
+{
+	struct malloc_disk *disk = malloc_of(chan);
+	struct malloc_chan *away = bdev_chan_priv(chan);
+	uint64_t off = lba * disk->bdev.block_size, bytes = blocks * disk->bdev.block_size;
+	struct malloc_tree *tree = &disk->tree;
+	uint8_t *met[MALLOC_MET_MAX];
+
+	if (chan->reactor != disk->home) {
+		if (!malloc_meet(&away->view, off, off + bytes, met))
+			return false;
+		tree = &away->view;
+	}
+	*ret_status = malloc_tree_write(tree, off, data, bytes);
+	return true;
+}
+
 static const struct bdev_lend_ops malloc_lend_ops = {
 	.lend = malloc_lend,
+	.put = malloc_put,
 };
 
 /* ---- channels ------------------------------------------------------------------------ */

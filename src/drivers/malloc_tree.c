@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "base/mem.h"
 #include "drivers/malloc_loan.h"
 #include "drivers/malloc_tree.h"
@@ -23,6 +24,7 @@ struct malloc_leaf {
 int malloc_tree_init(struct malloc_tree *tree, struct mem *mem, uint64_t size_bytes)
 {
 	tree->mem = mem;
+	tree->is_cold = size_bytes >= MALLOC_COLD_BYTES;
 	tree->leaf_count = div_up_u64(size_bytes, MALLOC_LEAF_BYTES);
 	tree->root = mem_alloc_array(mem, tree->leaf_count, sizeof(struct malloc_leaf *));
 	return tree->root ? 0 : -ENOMEM;
@@ -186,7 +188,10 @@ int malloc_tree_write(struct malloc_tree *tree, uint64_t off, const uint8_t *fro
 
 		if (!malloc_span_fill(tree, &span) || !malloc_span_own(tree, &span))
 			return -ENOSPC;
-		memcpy(span.data + span.off, from, span.len);
+		if (tree->is_cold)
+			copy_cold(span.data + span.off, from, span.len);
+		else
+			memcpy(span.data + span.off, from, span.len);
 		off += span.len;
 		from += span.len;
 		len -= span.len;

@@ -20,10 +20,12 @@ struct malloc_loans;
 #define MALLOC_CHUNK_BYTES 65536u
 #define MALLOC_LEAF_CHUNKS 4096u
 #define MALLOC_LEAF_BYTES ((uint64_t)MALLOC_LEAF_CHUNKS * MALLOC_CHUNK_BYTES)
+#define MALLOC_COLD_BYTES (UINT64_C(64) << 20) /* a tree of more is written past the caches */
 
 struct malloc_tree {
 	struct mem *mem; /* borrowed */
 	uint64_t leaf_count;
+	bool is_cold;
 	struct malloc_leaf **root; /* owned */
 	struct malloc_loans *loans; /* borrowed: of its chunks; NULL: none are lent */
 };

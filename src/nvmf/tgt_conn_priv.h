@@ -213,6 +213,8 @@ struct tgt_conn {
 		uint32_t offset;     /* CAPSULE: of the data that counts */
 		const uint8_t *head; /* of the PDU being looked at; borrowed for the call */
 		uint8_t head_bytes;
+		const uint8_t *behind; /* received already, and how much of it was taken */
+		uint32_t behind_bytes, taken;
 	} rx;
 	uint8_t *held; /* bytes that came before we could stop; owned */
 	uint32_t held_bytes;
@@ -318,6 +320,8 @@ uint16_t tgt_io_check(struct tgt_req *req);
 void tgt_io_execute(struct tgt_req *req);
 /* A READ whose data need not be copied is done; false: nothing was. */
 bool tgt_io_lend(struct tgt_req *req);
+/* The same for a WRITE, whose data is here. */
+bool tgt_io_put(struct tgt_req *req, const uint8_t *data);
 
 /* tgt_send.c */
 void tgt_send(struct tgt_req *req); /* answer, or R2T, at the end of this turn */

@@ -5,7 +5,7 @@
  * IO1. Whatever may forbid a command - reservation, ANA, write protection, pause - is looked
  *	at when its bio is submitted, after its data has come. A look just before, with nothing
  *	waited for since (is_checked), is as good.
- *	A READ from memory that is lent (bdev/lend.h) is done at that look.
+ *	What a disk that is memory lends or takes (bdev/lend.h) is done at that look.
  * IO2. A bio counts in its view's epoch and its connection's pending from before it is
  *	submitted until after its status was taken.
  */
@@ -299,5 +299,25 @@ bool tgt_io_lend(struct tgt_req *req)
 	req->conn->shard->commands++;
 	req->cmd.ret_bytes = req->cmd.data_bytes;
 	tgt_req_done(req, 0);
+	return true;
+}
+
+bool tgt_io_put(struct tgt_req *req, const uint8_t *data)
+{
+	struct tgt_conn *conn = req->conn;
+	struct tgt_view *view;
+	int r;
+
+	if (conn->state != TGT_CONN_LIVE || conn->is.qid == 0 ||
+	    req->cmd.sqe.opcode != NVME_IO_WRITE || tgt_io_check(req))
+		return false; /* what is wrong with it is said when its data has gone by */
+	view = io_view(req);
+	if (view->rules.is_paused || !bdev_put(view->chan, req->rw.lba, req->rw.blocks, data, &r))
+		return false;
+	view->stats.writes++;
+	view->stats.written_blocks += req->rw.blocks;
+	view->stats.errors += r < 0;
+	conn->shard->commands++;
+	tgt_req_done(req, nvme_status_of_error(r));
 	return true;
 }

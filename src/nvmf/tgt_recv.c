@@ -7,7 +7,7 @@
  *	                          STALLED (no memory) --/     DROP: after a terminate request
  *
  * Copies of data to the controller: in-capsule data and small H2CData once, from what was
- * received into the memory of the command; H2CData of which TGT_DIRECT_MIN and more are still
+ * received into the memory of the command (or, where the disk is memory, into that); H2CData of which TGT_DIRECT_MIN and more are still
  * missing at the end of what was received: not at all, the kernel puts them there.
  *
  * RV1. A PDU once begun is whole within TGT_PDU_NS, unless we stopped reading.
@@ -125,8 +125,11 @@ static size_t recv_head(struct tgt_conn *conn, const uint8_t *data, size_t len)
 	/* one that was cut has been gathered, and stays there (V1 of the parser) */
 	conn->rx.head = used == pdu.head_bytes ? data : conn->parser.head;
 	conn->rx.head_bytes = pdu.hlen;
+	conn->rx.behind = data + used;
+	conn->rx.behind_bytes = (uint32_t)(len - used);
+	conn->rx.taken = 0;
 	recv_pdu(conn, &pdu);
-	return used;
+	return used + conn->rx.taken;
 }
 
 /* ---- data ---------------------------------------------------------------------------- */

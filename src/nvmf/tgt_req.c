@@ -350,6 +350,19 @@ static void req_reset(struct tgt_req *req, const uint8_t *sqe)
 		req->dir = NVME_DIR_NONE; /* there is no such command */
 }
 
+/* All of its data has come with it, and the disk has taken it. */
+static bool req_put(struct tgt_req *req, const struct nvmetcp_pdu *pdu, const struct nvme_sgl *sgl)
+{
+	struct tgt_conn *conn = req->conn;
+
+	if (req->status || !sgl->in_capsule || pdu->ddgst ||
+	    conn->rx.behind_bytes < pdu->data_bytes ||
+	    !tgt_io_put(req, conn->rx.behind + sgl->offset))
+		return false;
+	conn->rx.taken = pdu->data_bytes;
+	return true;
+}
+
 void tgt_req_arrived(struct tgt_conn *conn, const struct nvmetcp_pdu *pdu)
 {
 	struct tgt_req *req = conn->is_leaving ? NULL : tgt_req_get(conn);
@@ -371,6 +384,8 @@ void tgt_req_arrived(struct tgt_conn *conn, const struct nvmetcp_pdu *pdu)
 		req_begin(req);
 		return;
 	}
+	if (req_put(req, pdu, &sgl))
+		return;
 	req->state = TGT_REQ_CAPSULE;
 	req->is_checked = false;
 	req->in_capsule = sgl.in_capsule;

@@ -239,6 +239,56 @@ RIG_TEST(without_memory_a_write_fails_and_what_is_lent_stays)
 	bdev_close(f, bdev);
 }
 
+RIG_TEST(what_is_put_is_written_at_once)
+{
+	struct bdev *bdev = rig_open(f, "malloc:///m?size_mb=1"),
+		    *null = rig_open(f, "null:///n?size_mb=1");
+	struct bdev_chan *chan = rig_chan(f, bdev), *other = rig_chan(f, null);
+	uint8_t *shadow = calloc(bdev->blocks, 512), *back = calloc(bdev->blocks, 512);
+	struct bdev_stats stats;
+	struct lent lent = { 0 };
+	int r = 1;
+
+	rig_fill(shadow, bdev->blocks * 512, 3);
+	for (uint64_t lba = 0; lba < bdev->blocks; lba += 64) {
+		assert_true(bdev_put(chan, lba, 64, shadow + lba * 512, &r));
+		assert_int_equal(r, 0);
+	}
+	assert_int_equal(bdev_read(f, chan, 0, bdev->blocks, back), 0);
+	assert_memory_equal(back, shadow, bdev->blocks * 512);
+	assert_true(lent_take(&lent, chan, 100, 20, shadow));
+	assert_true(bdev_put(chan, 110, 1, shadow + 1, &r)); /* of any alignment */
+	assert_int_equal(bdev_read(f, chan, 110, 1, back), 0);
+	assert_memory_equal(back, shadow + 1, 512);
+	lent_back(&lent);
+	assert_int_equal(bdev_stats_get(f, bdev, &stats, NULL), 0);
+	assert_int_equal(stats.op[BIO_WRITE].ops, bdev->blocks / 64 + 1);
+	assert_int_equal(stats.op[BIO_WRITE].errors, 0);
+
+	assert_false(bdev_put(chan, 0, 0, shadow, &r));
+	assert_false(bdev_put(chan, bdev->blocks - 1, 2, shadow, &r));
+	assert_false(bdev_put(other, 0, 1, shadow, &r)); /* a disk that does not */
+	assert_int_equal(bdev_unmap(f, chan, 0, bdev->blocks), 0);
+	rig->heap.bytes_limit = rig->heap.bytes + 4096;
+	assert_true(bdev_put(chan, 0, 1, shadow, &r));
+	assert_int_equal(r, -ENOSPC);
+	rig->heap.bytes_limit = 0;
+	assert_int_equal(bdev_stats_get(f, bdev, &stats, NULL), 0);
+	assert_int_equal(stats.op[BIO_WRITE].errors, 1);
+	free(shadow);
+	free(back);
+	bdev_chan_close(f, other);
+	bdev_close(f, null);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+/* Written past the caches (MALLOC_COLD_BYTES). */
+RIG_TEST(a_large_disk_reads_as_it_was_written)
+{
+	rig_integrity(f, rig, "malloc:///m?size_mb=64", 100, 9);
+}
+
 /* ---- several reactors (MA5) ---------------------------------------------------------- */
 
 static int far_write(struct fiber *f, void *arg)
@@ -247,12 +297,17 @@ static int far_write(struct fiber *f, void *arg)
 	struct bdev_chan *chan = rig_chan(f, bdev);
 	struct bdev_loan loan = { 0 };
 	uint8_t buf[512] = { 0 };
+	int r;
 
 	(void)arg;
 	assert_false(bdev_lend(chan, 0, 1, &loan));
+	assert_false(bdev_put(chan, 0, 1, buf, &r)); /* the view knows no chunk */
 	for (unsigned round = 0; round < 2; round++) /* the second through the view */
 		for (uint64_t lba = 0; lba < bdev->blocks; lba += 4)
 			assert_int_equal(bdev_write(f, chan, lba, 1, buf, 0), 0);
+	buf[0] = 7;
+	assert_true(bdev_put(chan, 100, 1, buf, &r));
+	assert_int_equal(r, 0);
 	bdev_chan_close(f, chan);
 	bdev_close(f, bdev);
 	return 0;
@@ -273,7 +328,7 @@ static void views_body(struct fiber *f, struct rig *rig)
 	assert_int_equal(fiber_call_on(f, peer, "far", far_write, NULL), 0);
 	lent_back(&lent[1]);
 	assert_int_equal(bdev_read(f, chan, 0, bdev->blocks, shadow), 0);
-	assert_int_equal(shadow[100 * 512], 0);
+	assert_int_equal(shadow[100 * 512], 7);
 	assert_true(lent_take(&lent[1], chan, 500, 8, shadow)); /* no view is left */
 	lent_back(&lent[1]);
 	lent_back(&lent[0]);
@@ -296,6 +351,8 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_lent_is_refused),
 		cmocka_unit_test(so_many_loans_and_no_more),
 		cmocka_unit_test(without_memory_a_write_fails_and_what_is_lent_stays),
+		cmocka_unit_test(what_is_put_is_written_at_once),
+		cmocka_unit_test(a_large_disk_reads_as_it_was_written),
 		cmocka_unit_test(what_another_reactor_writes_is_not_seen_in_a_loan),
 	};
 
