@@ -198,12 +198,11 @@ static void every_alignment_of_data_in_pdus(void **state)
 }
 
 /* SGL offsets, for those who take them (SGLS bit 20). */
-static void data_anywhere_in_the_capsule(void **state)
+static void anywhere_in_the_capsule(struct bench *bench, uint8_t digests)
 {
-	struct bench *bench = *state;
 	struct host host;
 
-	open_host(bench, &host, RAW_DDGST, 0);
+	open_host(bench, &host, digests, 0);
 	for (uint32_t offset = 0; offset <= 4096; offset += offset < 16 ? 4 : 508) {
 		struct raw_command command = rw_of(NVME_IO_WRITE, 0, 8, 4);
 
@@ -220,6 +219,12 @@ static void data_anywhere_in_the_capsule(void **state)
 		check_blocks(bench, &host, 0, 8, 4);
 	}
 	host_close(&host);
+}
+
+static void data_anywhere_in_the_capsule(void **state)
+{
+	anywhere_in_the_capsule(*state, 0);
+	anywhere_in_the_capsule(*state, RAW_DDGST);
 }
 
 /* One R2T answered in pieces of any dwords. */
