@@ -120,7 +120,8 @@ bool owner_may_serve(struct nexus *n)
 {
 	const struct lease *lease = &n->table->lease;
 
-	if (likely(lease_holds(lease, reactor_now(n->home)) && n->term == lease->term))
+	/* the clock itself: a turn of the loop may be older than the lease, if we were stopped in it */
+	if (likely(lease_holds(lease, io_now(n->io)) && n->term == lease->term))
 		return true;
 	if (!n->is_resuming &&
 	    fiber_start(n->home, "nexus-lease", owner_wait_lease, n, NULL) == 0) {

@@ -6,7 +6,8 @@
  *
  * LC1. A renewal is tried four times in a ttl; while it fails, eight times.
  * LC2. After a put whose outcome is unknown (ST4) the record is read: if it says what we wanted
- *	to write, that was ours.
+ *	to write, that was ours. It may have been written by the first try already, so it counts
+ *	from there: others have seen it since (LE2).
  */
 #include "store/lease.h"
 
@@ -44,6 +45,7 @@ static void lease_renewed(struct fiber *f, struct lease *lease, uint64_t began_n
 	if (!lease_holds(lease, io_now(fiber_io(f))))
 		lease->term++;
 	lease->renewals++;
+	lease->asked_ns = 0;
 	lease->good_until_ns = began_ns + lease_ttl_ns(lease) / 3 * 2;
 }
 
@@ -71,6 +73,8 @@ static int lease_renew(struct fiber *f, struct lease *lease)
 	char key[STORE_KEY_MAX + 1], value[LEASE_VALUE_MAX];
 	uint64_t began_ns = io_now(fiber_io(f));
 
+	if (lease->asked_ns == 0)
+		lease->asked_ns = began_ns;
 	lease_key(&lease->holder, key);
 	int len = snprintf(value, sizeof(value), "%" PRIu32 " %" PRIu64, lease->ttl_ms,
 			   lease->renewals + 1);
@@ -79,6 +83,7 @@ static int lease_renew(struct fiber *f, struct lease *lease)
 	if (r < 0 && r != -ECANCELED) {
 		fiber_clear(f);
 		r = lease_settle(f, lease, key, value);
+		began_ns = lease->asked_ns; /* LC2 */
 	}
 	if (r == 0)
 		lease_renewed(f, lease, began_ns);
@@ -97,7 +102,8 @@ static int lease_keep(struct fiber *f, void *arg)
 		lease->is_usurped = r == -ESTALE || r == -ENOENT;
 		if (lease->is_usurped)
 			lease->good_until_ns = 0;
-		wait_ns = lease_ttl_ns(lease) / (r < 0 ? 8 : 4);
+		wait_ns = lease_ttl_ns(lease) /
+			  (r < 0 || !lease_holds(lease, io_now(fiber_io(f))) ? 8 : 4);
 		fiber_clear(f);
 	}
 	return 0;

@@ -28,6 +28,7 @@ struct lease {
 	uint32_t ttl_ms;
 	uint64_t revision;	/* of the record */
 	uint64_t good_until_ns; /* LE1, on the reactor's clock */
+	uint64_t asked_ns;	/* when the renewal under way was first tried; 0: none is */
 	uint64_t term;		/* LE3; from 1 */
 	uint64_t renewals, failures;
 	bool is_usurped; /* somebody else wrote the record: it never comes back */

@@ -17,6 +17,16 @@ static int ram_begin(struct fiber *f, struct ram_store *ram)
 	return r;
 }
 
+/* A change was made: what is said of it? */
+static int ram_end(struct ram_store *ram)
+{
+	if (ram->fall_silent == 0)
+		return ram->fail_after;
+	ram->fail_before = ram->fall_silent;
+	ram->fall_silent = 0;
+	return ram->fail_before;
+}
+
 static struct store_record *ram_find(struct ram_store *ram, const char *key)
 {
 	for (unsigned i = 0; i < RAM_RECORDS; i++)
@@ -68,7 +78,7 @@ static int ram_put(struct fiber *f, struct store *store, const char *key, uint64
 	record->len = len;
 	record->revision = ++ram->counter;
 	*ret_revision = record->revision;
-	return ram->fail_after;
+	return ram_end(ram);
 }
 
 static int ram_del(struct fiber *f, struct store *store, const char *key, uint64_t expected)
@@ -80,7 +90,7 @@ static int ram_del(struct fiber *f, struct store *store, const char *key, uint64
 		return r;
 	ram_find(ram, key)->revision = 0;
 	ram->counter++;
-	return ram->fail_after;
+	return ram_end(ram);
 }
 
 static int ram_next(struct fiber *f, struct store *store, const char *prefix, const char *after,

@@ -27,6 +27,7 @@ struct ram_store {
 	uint64_t delay_ns; /* of each call */
 	int fail_before;   /* -errno of all calls, which then do nothing */
 	int fail_after;	   /* -errno of all changes, which are made all the same */
+	int fall_silent;   /* -errno of the next change, which is made; and then fail_before */
 };
 
 extern const struct store_driver ram_store_driver;

@@ -142,6 +142,58 @@ static void an_unknown_outcome_is_settled_by_reading(void **state)
 	place_run(unknown);
 }
 
+struct wait {
+	struct place *p;
+	uint64_t ended_ns;
+};
+
+static int wait_main(struct fiber *f, void *arg)
+{
+	struct wait *wait = arg;
+	int r = lease_wait_out(f, wait->p->store, &holder, NULL, NULL);
+
+	wait->ended_ns = io_now(fiber_io(f));
+	return r;
+}
+
+/*
+ * LC2, LE2: the first try was done, and nobody said so for a while: others have counted from then, so
+ * it does, too.
+ */
+static int late_news(struct fiber *f, struct place *p)
+{
+	for (unsigned silence = 100; silence < 2000; silence += 170) {
+		struct wait wait = { .p = p };
+		struct fiber *waiter;
+		struct lease lease;
+
+		assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+		assert_int_equal(fiber_start(fiber_reactor(f), "wait", wait_main, &wait, &waiter),
+				 0);
+		p->ram->fall_silent = -ETIMEDOUT;
+		pass(f, 299 + 2); /* the renewal at 300 */
+		uint64_t done_ns = io_now(fiber_io(f));
+		pass(f, silence);
+		p->ram->fail_before = 0;
+		/* no more renewals than the one of which it hears now */
+		while (lease.revision != p->ram->counter)
+			pass(f, 1);
+		assert_true(lease.good_until_ns <= done_ns + TTL * MS / 3 * 2);
+		fiber_cancel(lease.keeper);
+		assert_int_equal(fiber_join(f, lease.keeper), 0);
+		assert_int_equal(fiber_join(f, waiter), 0);
+		assert_true(wait.ended_ns > lease.good_until_ns);
+		p->ram->record[0].revision = 0;
+	}
+	return 0;
+}
+
+static void late_news_of_a_renewal_do_not_make_it_younger(void **state)
+{
+	(void)state;
+	place_run(late_news);
+}
+
 static int usurped(struct fiber *f, struct place *p)
 {
 	struct lease lease;
@@ -164,20 +216,6 @@ static void whose_record_was_written_by_another_is_out(void **state)
 }
 
 /* ---- waiting ---------------------------------------------------------------------- */
-
-struct wait {
-	struct place *p;
-	uint64_t ended_ns;
-};
-
-static int wait_main(struct fiber *f, void *arg)
-{
-	struct wait *wait = arg;
-	int r = lease_wait_out(f, wait->p->store, &holder, NULL, NULL);
-
-	wait->ended_ns = io_now(fiber_io(f));
-	return r;
-}
 
 /* LE2: the waiter goes on after the holder has stopped, however they interleave. */
 static int outwaited(struct fiber *f, struct place *p)
@@ -298,6 +336,7 @@ int main(void)
 		cmocka_unit_test(it_ends_with_the_store_and_begins_a_new_term),
 		cmocka_unit_test(time_runs_from_the_question),
 		cmocka_unit_test(an_unknown_outcome_is_settled_by_reading),
+		cmocka_unit_test(late_news_of_a_renewal_do_not_make_it_younger),
 		cmocka_unit_test(whose_record_was_written_by_another_is_out),
 		cmocka_unit_test(a_dead_one_is_waited_out_after_it_stopped_serving),
 		cmocka_unit_test(a_silent_store_ends_no_lease),
