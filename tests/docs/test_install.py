@@ -24,9 +24,9 @@ def names(folder):
 
 
 def expected():
-    files = {f"share/man/man1/mayastor-{n}.1" for n in names("commands")}
+    files = {f"share/man/man1/mayastor-{n}.1".replace("mayastor-mayactl", "mayactl") for n in names("commands")}
     files |= {f"share/man/man7/mayastor-bdev-{n}.7" for n in names("drivers")}
-    return files | {"bin/mayastor", "lib/systemd/system/mayastor.service", "lib/sysusers.d/mayastor.conf"}
+    return files | {"bin/mayastor", "bin/mayactl", "share/mayastor/mayastor.protoset", "lib/systemd/system/mayastor.service", "lib/sysusers.d/mayastor.conf"}
 
 
 def installed(dest):
