@@ -68,7 +68,8 @@ class Nemesis:
         self.args = args
         self.random = random.Random(args.seed)
         fast = [] if args.long else ["--retry-ms", "300", "--child-timeout-ms", "1500"]
-        self.cluster = c.Cluster(args.mayastor, serve_options=["--lease-ms", "10000" if args.long else "3000", *fast])
+        self.cluster = c.Cluster(args.mayastor, uri_options="" if args.long else "?timeout_ms=1500&wait_ms=1000",
+                                 serve_options=["--lease-ms", "10000" if args.long else "3000", *fast])
         self.nexus = c.Nexus(self.cluster, "n1")
         self.nexus.ready()
         self.nexus.settle()
@@ -137,6 +138,16 @@ class Nemesis:
         self.take_over("killed")
         self.fio = Fio(self.nexus.socket)
 
+    def nexus_is_killed_and_a_cable_cut(self, node):
+        """Who cannot be fenced leaves the volume, and what the dead one was promised is waited for."""
+        self.fio.abandon()
+        node.link(False)
+        self.nexus.process.kill()
+        self.take_over("killed, and a replica not to be had")
+        self.suffer(0)
+        node.link(True)
+        self.fio = Fio(self.nexus.socket)
+
     def nexus_is_stopped(self, _):
         """It wakes up when another one owns the volume, with requests that nobody has answered yet."""
         self.fio.abandon()
@@ -167,14 +178,16 @@ class Nemesis:
     # ---- the play -----------------------------------------------------------------------------------
 
     KINDS = [node_is_killed, nexus_is_killed, bytes_are_held, cable_is_cut, nexus_is_stopped, node_is_stopped,
-             nothing_comes_back, nothing_arrives, connections_are_cut, wire_is_slow]
+             nexus_is_killed_and_a_cable_cut, nothing_comes_back, nothing_arrives, connections_are_cut,
+             wire_is_slow]
 
     def suffer(self, seconds):
         """The fault is there; requests go on nevertheless (a member may have its time-out first)."""
         start = time.monotonic()
         if not self.load.goes_on(1, 60):
             raise c.Failure(f"no request ends: {json.dumps(self.nexus.state())}")
-        self.fio.check()
+        if self.fio.child.returncode is None:
+            self.fio.check()
         time.sleep(max(0, start + seconds - time.monotonic()))
 
     def fault(self, kind):
@@ -221,7 +234,7 @@ def main():
     args = parser.parse_args()
     args.mayastor = os.path.abspath(args.mayastor)
     c.enter()
-    count = args.faults or (100 if args.long else 6)
+    count = args.faults or (100 if args.long else 7)
     kinds = [kind for kind in Nemesis.KINDS if not args.only or args.only in kind.__name__]
     print(f"1..{count + 1}", flush=True)
     bad = False
