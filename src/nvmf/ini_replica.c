@@ -214,7 +214,8 @@ static int ini_extents_take(struct fiber *f, const struct bdev_chan *chan, const
 	for (unsigned i = 0; i < count; i++) {
 		struct nvme_extent extent;
 
-		if (nvme_extent_decode(data + (size_t)i * NVME_EXTENT_BYTES, &extent) < 0 ||
+		if (nvme_extent_decode(data + (size_t)i * NVME_EXTENT_BYTES, NVME_EXTENT_BYTES,
+				       &extent) < 0 ||
 		    extent.blocks > left)
 			return fiber_fail(f, -EPROTO, "%s: block status that makes no sense",
 					  chan->bdev->name);

@@ -107,10 +107,13 @@ void nvme_extent_encode(const struct nvme_extent *extent, uint8_t ret[NVME_EXTEN
 	le32_put(ret + 12, 0);
 }
 
-int nvme_extent_decode(const uint8_t data[NVME_EXTENT_BYTES], struct nvme_extent *ret)
+int nvme_extent_decode(const uint8_t *data, size_t size, struct nvme_extent *ret)
 {
-	struct nvme_extent extent = { .blocks = le64_get(data), .flags = le32_get(data + 8) };
+	struct nvme_extent extent;
 
+	if (size < NVME_EXTENT_BYTES)
+		return -EBADMSG;
+	extent = (struct nvme_extent){ .blocks = le64_get(data), .flags = le32_get(data + 8) };
 	if (extent.blocks == 0 || extent.flags & ~(uint32_t)NVME_EXTENT_MASK)
 		return -EBADMSG;
 	*ret = extent;

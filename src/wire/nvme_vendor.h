@@ -109,8 +109,8 @@ struct nvme_extent {
 };
 
 void nvme_extent_encode(const struct nvme_extent *extent, uint8_t ret[NVME_EXTENT_BYTES]);
-/* -EBADMSG: no blocks, or flags that there are not. */
-MUST_USE int nvme_extent_decode(const uint8_t data[NVME_EXTENT_BYTES], struct nvme_extent *ret);
+/* -EBADMSG: cut, no blocks, or flags that there are not. */
+MUST_USE int nvme_extent_decode(const uint8_t *data, size_t size, struct nvme_extent *ret);
 
 /* Data of Snap Prepare, Commit and Abort: the last two have the identifier only. */
 #define NVME_SNAP_BYTES	   256u

@@ -122,6 +122,7 @@ static void try_pages(const uint8_t *data, size_t size)
 	TRY_STABLE(nvme_replica, NVME_REPLICA_BYTES);
 	TRY_STABLE(nvme_miss_open, NVME_MISS_OPEN_BYTES);
 	TRY_STABLE(nvme_snap, NVME_SNAP_BYTES);
+	TRY_STABLE(nvme_extent, NVME_EXTENT_BYTES);
 	TRY_STABLE(nvme_timestamp, NVME_TIMESTAMP_BYTES);
 	TRY_STABLE(nvme_host_behavior, NVME_HOST_BEHAVIOR_BYTES);
 	for (unsigned id = 0; id < 256; id += 51) {

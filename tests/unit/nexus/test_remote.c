@@ -6,6 +6,7 @@
 #include "nexus_rig.h"
 
 #include "nexus/nexus_priv.h"
+#include "nvmf/ini_priv.h"
 #include "nvmf/tgt.h"
 
 /* However slow the machine is. */
@@ -327,13 +328,26 @@ RIG_TEST(a_remote_member_may_leave_and_join_again)
 	far_stop(f, &far);
 }
 
+/* From now on its session waits no longer than this for an answer, and then for the connection. */
+static void far_hurry(struct far *far, unsigned member)
+{
+	struct ini_chan *ic = ini_chan_of(far->nr.nexus->child[member].chan);
+
+	ic->q->timeout_ns = ic->session->admin->timeout_ns = ic->session->opts.timeout_ns =
+		100000000;
+	ic->session->opts.wait_ns = 100000000;
+	timer_stop(&ic->q->timer); /* of the next command then */
+	timer_stop(&ic->session->admin->timer);
+}
+
 /* B.10: it holds what it was given, and says nothing. */
 RIG_TEST(a_member_that_hangs_is_retired)
 {
 	struct far far;
 
-	far_start(f, rig, &far, "timeout_ms=300&wait_ms=200&kato_ms=0");
+	far_start(f, rig, &far, PATIENT);
 	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	far_hurry(&far, 2);
 	tgt_ns_pause(f, far.ns[2]);
 	while (far_state(&far, 2) == VOLUME_IN_SYNC)
 		assert_int_equal(far_write(f, &far, 5, 2), 0);

@@ -167,6 +167,8 @@ static void fake_id_ctrl(struct fake *fake, uint8_t *data)
 	};
 
 	nvme_id_ctrl_encode(&id, data);
+	if (fake->vendor)
+		nvme_vendor_advertise(data);
 }
 
 static void fake_id_ns(struct fake *fake, uint8_t *data)
@@ -263,7 +265,37 @@ static void fake_fabrics(struct fake_conn *conn, const struct nvme_sqe *sqe, con
 	fake_respond(conn, sqe->cid, NVME_SUCCESS, value);
 }
 
-static void fake_admin(struct fake_conn *conn, const struct nvme_sqe *sqe)
+static void fake_vendor(struct fake_conn *conn, const struct nvme_sqe *sqe, const uint8_t *data,
+			uint32_t bytes)
+{
+	struct fake *fake = conn->fake;
+	uint8_t info[NVME_REPLICA_BYTES];
+	struct nvme_sgl sgl;
+
+	fake->vendor_cmd = nvme_vendor_decode(sqe);
+	if (bytes)
+		memcpy(fake->vendor_sent, data, min_size(bytes, sizeof(fake->vendor_sent)));
+	fake->vendor_waiting += fake->vendor_hangs;
+	if (fake->vendor_hangs)
+		return;
+	if (fake->vendor_refused) {
+		fake->vendor_refused--;
+		fake_respond(conn, sqe->cid, fake->vendor_status, 0);
+		return;
+	}
+	if (sqe->opcode != NVME_VENDOR_RECV) {
+		fake_respond(conn, sqe->cid, NVME_SUCCESS, fake->vendor_result);
+		return;
+	}
+	must(nvme_sgl_decode(sqe, 0, &sgl) == NVME_SUCCESS);
+	nvme_replica_encode(&fake->replica, info);
+	data = fake->vendor_cmd.function == NVME_VENDOR_INFO ? info : fake->vendor_data;
+	fake_c2h(conn, sqe->cid, 0, data, sgl.length, NVMETCP_LAST, false);
+	fake_respond(conn, sqe->cid, NVME_SUCCESS, fake->vendor_result);
+}
+
+static void fake_admin(struct fake_conn *conn, const struct nvme_sqe *sqe, const uint8_t *data,
+		       uint32_t bytes)
 {
 	struct fake *fake = conn->fake;
 	uint8_t page[NVME_LIST_BYTES] = {1};
@@ -287,12 +319,17 @@ static void fake_admin(struct fake_conn *conn, const struct nvme_sqe *sqe)
 		return;
 	case NVME_ADMIN_SET_FEATURES:
 		must(nvme_feature_decode(sqe, &feature) == NVME_SUCCESS);
+		fake->vendor_negotiated += feature.fid == NVME_VENDOR_FID;
 		fake_respond(conn, sqe->cid, NVME_SUCCESS,
 			     feature.fid == NVME_FID_QUEUES ?
 				     nvme_queues_encode(fake->queues, fake->queues) : 0);
 		return;
 	default:
-		fake_respond(conn, sqe->cid, NVME_INVALID_OPCODE | NVME_DNR, 0);
+		if (fake->vendor && sqe->opcode >= NVME_VENDOR_CALL &&
+		    sqe->opcode <= NVME_VENDOR_RECV)
+			fake_vendor(conn, sqe, data, bytes);
+		else
+			fake_respond(conn, sqe->cid, NVME_INVALID_OPCODE | NVME_DNR, 0);
 	}
 }
 
@@ -381,7 +418,7 @@ static void fake_execute(struct fake_conn *conn, const struct nvme_sqe *sqe, con
 		return;
 	}
 	if (conn->qid == 0) {
-		fake_admin(conn, sqe);
+		fake_admin(conn, sqe, data, bytes);
 		return;
 	}
 	switch (sqe->opcode) {

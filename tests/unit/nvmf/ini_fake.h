@@ -12,6 +12,7 @@
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 #include "wire/nvme.h"
+#include "wire/nvme_vendor.h"
 #include "wire/nvmetcp_parser.h"
 
 #define FAKE_NQN "nqn.2026-11.test:fake"
@@ -76,6 +77,13 @@ struct fake {
 	uint32_t c2h_chunk;	/* data of one C2HData */
 	bool success;		/* SUCCESS instead of a response, where flow control is off */
 	uint8_t uuid[16];
+	bool vendor;		 /* offers replica control */
+	struct nvme_replica replica;
+	uint8_t vendor_data[4096]; /* of receive commands but Info */
+	uint64_t vendor_result;
+	bool vendor_hangs;	 /* answers none of them */
+	uint16_t vendor_status;	 /* of the next `vendor_refused` of them */
+	unsigned vendor_refused;
 	uint16_t connect_status; /* of the next admin Connects */
 	bool refuse;		/* new connections are closed at once */
 	bool no_keep_alive;	/* does not answer them */
@@ -88,6 +96,9 @@ struct fake {
 	unsigned connects, io_connects, commands[256], keep_alives, writes, shutdowns, disconnects;
 	struct nvmetcp_term term; /* the last H2CTermReq */
 	unsigned terms;
+	struct nvme_vendor_cmd vendor_cmd; /* the last one */
+	uint8_t vendor_sent[8192];	   /* its data */
+	unsigned vendor_waiting, vendor_negotiated;
 	uint8_t host_id[16];
 	char hostnqn[NVME_NQN_MAX + 1];
 	uint64_t key;		  /* registered last */

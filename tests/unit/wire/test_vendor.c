@@ -124,12 +124,14 @@ static void an_extent_has_blocks_and_known_flags(void **state)
 	memset(bytes, 0xff, sizeof(bytes));
 	nvme_extent_encode(&extent, bytes);
 	assert_memory_equal(bytes, golden, sizeof(golden));
-	assert_int_equal(nvme_extent_decode(bytes, &back), 0);
+	assert_int_equal(nvme_extent_decode(bytes, sizeof(bytes), &back), 0);
 	assert_true(back.blocks == extent.blocks && back.flags == extent.flags);
 	bytes[8] = 8;
-	assert_int_equal(nvme_extent_decode(bytes, &back), -EBADMSG);
+	assert_int_equal(nvme_extent_decode(bytes, sizeof(bytes), &back), -EBADMSG);
+	bytes[8] = 0;
+	assert_int_equal(nvme_extent_decode(bytes, NVME_EXTENT_BYTES - 1, &back), -EBADMSG);
 	memset(bytes, 0, sizeof(bytes));
-	assert_int_equal(nvme_extent_decode(bytes, &back), -EBADMSG);
+	assert_int_equal(nvme_extent_decode(bytes, sizeof(bytes), &back), -EBADMSG);
 }
 
 int main(void)
