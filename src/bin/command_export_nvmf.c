@@ -97,6 +97,14 @@ static int take_digest(struct export_command *cmd, const char *value)
 	return 1;
 }
 
+static int take_paths(struct export_command *cmd, const char *value)
+{
+	cmd->is_one_path = strcmp(value, "one") == 0;
+	if (!cmd->is_one_path && strcmp(value, "many") != 0)
+		return option_wrong("--paths one or many, not ", value);
+	return 1;
+}
+
 static int nvmf_option(struct export_command *cmd, const char *name, const char *value)
 {
 	if (strcmp(name, "--nqn") == 0)
@@ -111,6 +119,8 @@ static int nvmf_option(struct export_command *cmd, const char *name, const char 
 		return take_listen(cmd, value);
 	if (strcmp(name, "--digest") == 0)
 		return take_digest(cmd, value);
+	if (strcmp(name, "--paths") == 0)
+		return take_paths(cmd, value);
 	return 0;
 }
 
@@ -143,7 +153,7 @@ static int fill_subsystems(struct fiber *f, const struct export_command *cmd, st
 		const struct tgt_subsys_args args = {
 			.nqn = cmd->nqns[i],
 			.allow_any_host = !has_hosts(cmd, i),
-			.multipath = cmd->addr_count > 1,
+			.multipath = cmd->addr_count > 1 && !cmd->is_one_path,
 			.fence = cmd->is_replica[i],
 			.vendor = cmd->is_replica[i],
 		};
@@ -288,6 +298,7 @@ const struct export_door export_nvmf = {
 		"  --allow-host NQN     only this host may connect; again for more; none: all may\n"
 		"Where:\n"
 		"  --listen ADDR:PORT   numeric; again for more ports; port 4420 is usual, 0 is any free\n"
+		"  --paths WHAT         with several ports a host may use: many at a time (default), one\n"
 		"  --digest WHAT        allow (as hosts ask; default), off, require\n",
 	.option = nvmf_option,
 	.check = nvmf_check,

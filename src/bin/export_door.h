@@ -48,6 +48,7 @@ struct export_command {
 	bool is_replica[EXPORT_NQNS_MAX];
 	struct export_host hosts[EXPORT_HOSTS_MAX];
 	const char *digest;
+	bool is_one_path; /* a host is connected by one address at a time */
 };
 
 struct export_door {

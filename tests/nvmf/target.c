@@ -53,16 +53,24 @@ static int target_exec(const char *const *first, const char *const *second, int 
 	_exit(127);
 }
 
-/* The line to type: "nvme connect -t tcp -a ADDRESS -s PORT -n NQN". */
-static bool target_read_line(struct target *target, const char *text)
+/* The port of a line "nvme connect -t tcp -a ADDRESS -s PORT -n NQN"; 0: it is none. */
+static uint16_t target_read_port(const char *line)
+{
+	const char *port = line ? strstr(line, " -s ") : NULL;
+
+	return port ? (uint16_t)strtoul(port + 4, NULL, 10) : 0;
+}
+
+/* The lines to type, one a port, and then "ready". */
+static bool target_read_lines(struct target *target, const char *text)
 {
 	const char *line = strstr(text, "nvme connect");
-	const char *port = line ? strstr(line, " -s ") : NULL;
 	const char *nqn = line ? strstr(line, " -n ") : NULL;
 
-	if (!port || !nqn || !strchr(line, '\n'))
+	if (!nqn || !strstr(line, "\nready\n"))
 		return false;
-	target->port = (uint16_t)strtoul(port + 4, NULL, 10);
+	target->port = target_read_port(line);
+	target->second_port = target_read_port(strstr(line + 1, "nvme connect"));
 	snprintf(target->nqn, sizeof(target->nqn), "%.*s", (int)strcspn(nqn + 4, " \t\r\n'"),
 		 nqn + 4);
 	return target->port != 0;
@@ -91,7 +99,7 @@ static int target_wait_ready(struct target *target)
 			break;
 		have += (size_t)n;
 		text[have] = '\0';
-		if (target_read_line(target, text))
+		if (target_read_lines(target, text))
 			return 0;
 	}
 	return -ETIMEDOUT;

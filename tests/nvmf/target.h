@@ -24,6 +24,7 @@
 struct target {
 	pid_t pid; /* 0: not ours */
 	uint16_t port;
+	uint16_t second_port; /* 0: there is none, or it is not ours */
 	char nqn[224];
 	int out; /* pipe from its standard output */
 	int in;	 /* and to its standard input */

@@ -81,6 +81,13 @@ static uint16_t set_feature(struct host *host, uint8_t fid, uint32_t value)
 	return raw_status(&command);
 }
 
+static void wait_ms(long ms)
+{
+	struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&time, NULL);
+}
+
 static void a_second_admin_queue_of_a_host_ends_the_first(void **state)
 {
 	struct target *target = *state;
@@ -98,6 +105,75 @@ static void a_second_admin_queue_of_a_host_ends_the_first(void **state)
 	host_close(&first);
 	host_close(&second);
 	host_close(&other);
+}
+
+static void two_ports(struct target *target, const char *paths)
+{
+	const char *const args[] = { "--listen", "127.0.0.1:0", "--paths", paths, NULL };
+
+	start_with(target, args);
+	assert_true(target->second_port && target->second_port != target->port);
+}
+
+static uint16_t connect_second(const struct target *target, const struct host *host)
+{
+	struct target second = *target;
+
+	second.port = target->second_port;
+	return try_connect(&second, &host->join);
+}
+
+/* B.5: through the same port a host takes its own place; through another it is refused ... */
+static void another_port_is_refused_while_the_host_is_connected(void **state)
+{
+	uint8_t block[TARGET_NS1_BLOCK];
+	struct host first, other;
+	struct target target;
+
+	(void)state;
+	two_ports(&target, "one");
+	open_host(&target, &first, 1, 1);
+	assert_int_equal(connect_second(&target, &first), NVME_CONNECT_BUSY);
+	assert_int_equal(host_read(&first, 0, 1, 0, 1, TARGET_NS1_BLOCK, block), 0);
+	first.join.subnqn = NVME_DISCOVERY_NQN; /* discovery is exempt */
+	assert_int_equal(connect_second(&target, &first), 0);
+	first.join.subnqn = target.nqn;
+	open_host(&target, &other, 1, 1);
+	assert_int_equal(raw_wait_closed(&first.admin), 0);
+	host_close(&other);
+	for (unsigned i = 0; i < 100 && connect_second(&target, &first); i++)
+		wait_ms(50); /* its end is seen */
+	assert_int_equal(connect_second(&target, &first), 0);
+	host_close(&first);
+	assert_int_equal(target_stop(&target), 0);
+}
+
+/* ... unless the subsystem is multipath. */
+static void several_paths_live_together(void **state)
+{
+	uint8_t block[TARGET_NS1_BLOCK];
+	struct host first, again;
+	struct host_opts opts;
+	struct target target;
+	struct host second;
+
+	(void)state;
+	two_ports(&target, "many");
+	open_host(&target, &first, 1, 1);
+	opts = opts_of(&target, 1, 1);
+	opts.port = target.second_port;
+	if (host_open(&second, &opts) < 0)
+		fail_msg("%s", second.why);
+	assert_int_not_equal(first.admin.cntlid, second.admin.cntlid);
+	assert_int_equal(host_read(&first, 0, 1, 0, 1, TARGET_NS1_BLOCK, block), 0);
+	assert_int_equal(host_read(&second, 0, 1, 0, 1, TARGET_NS1_BLOCK, block), 0);
+	open_host(&target, &again, 1, 1); /* takes the place of the first, and of no other */
+	assert_int_equal(raw_wait_closed(&first.admin), 0);
+	assert_int_equal(host_read(&second, 0, 1, 0, 1, TARGET_NS1_BLOCK, block), 0);
+	host_close(&first);
+	host_close(&second);
+	host_close(&again);
+	assert_int_equal(target_stop(&target), 0);
 }
 
 /* Bytes of the old association never land after the new one is there. */
@@ -166,13 +242,6 @@ static void shutdown_is_told_when_it_is_done(void **state)
 	}
 	assert_int_equal(value & NVME_CSTS_SHUTDOWN_MASK, NVME_CSTS_SHUTDOWN_DONE);
 	host_close(&host);
-}
-
-static void wait_ms(long ms)
-{
-	struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
-
-	nanosleep(&time, NULL);
 }
 
 static void a_silent_host_is_given_up(void **state)
@@ -559,6 +628,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_second_admin_queue_of_a_host_ends_the_first),
+		cmocka_unit_test(another_port_is_refused_while_the_host_is_connected),
+		cmocka_unit_test(several_paths_live_together),
 		cmocka_unit_test(data_of_a_past_association_do_not_land),
 		cmocka_unit_test(disabling_ends_queues_and_enabling_begins_anew),
 		cmocka_unit_test(shutdown_is_told_when_it_is_done),
