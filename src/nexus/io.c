@@ -218,6 +218,7 @@ static void io_write_ended(struct nexus_req *req)
 
 	range_write_ended(req);
 	list_del(&req->link);
+	order_end(req);
 	if (!list_empty(&n->split_reads))
 		io_run_all(&n->split_reads);
 	if (n->state == NEXUS_DEPOSED ||
@@ -294,6 +295,7 @@ static void io_fan_out(struct nexus_req *req)
 	req->open = (uint8_t)count;
 	req->serial = ++n->serial;
 	list_add_tail(&n->writes, &req->link);
+	order_begin(req);
 	for (unsigned i = 0; i < count; i++)
 		io_send(ios[i]);
 }
@@ -315,7 +317,7 @@ static void io_write(struct nexus_req *req)
 		io_finish(req, 0); /* a hint: members would not stay equal */
 		return;
 	}
-	if (!range_parks(req) && missed_enter(req) && active_enter(req))
+	if (!range_parks(req) && !order_parks(req) && missed_enter(req) && active_enter(req))
 		io_fan_out(req);
 }
 
@@ -369,7 +371,7 @@ void nexus_submit(struct bio *bio)
 	req->nexus = n;
 	req->open = 0;
 	req->sent = req->failed = 0;
-	req->is_counted = false;
+	req->is_counted = req->is_ordered = false;
 	if (bio->op == BIO_ZEROES && (bio->flags & BIO_FAST) && !n->can_zeroes) {
 		bio_complete(bio, -ENOTSUP);
 		return;

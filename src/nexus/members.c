@@ -122,13 +122,14 @@ static int members_out(struct fiber *f, struct nexus *n, struct nexus_child *chi
 	if (r < 0)
 		return r;
 	rebuild_stop(f, child);
-	if (child->state == NEXUS_CHILD_OUT)
-		return 0;
+	r = members_ready(f, n);
+	if (r < 0 || child->state == NEXUS_CHILD_OUT)
+		return r;
 	if ((n->needed & (nexus_mask)~nexus_bit(child)) == 0) /* ME2 */
 		return fiber_fail(f, -EBUSY, "child '%s' is the last one in sync of volume '%s'",
 				  child_member(child)->uri, n->rec.name);
 	retire(child, -ECANCELED);
-	while (child->bdev && n->state != NEXUS_DEPOSED && n->state != NEXUS_STOPPED)
+	while (child->bdev && (n->state == NEXUS_SERVING || n->state == NEXUS_FROZEN))
 		if (fiber_sleep(f, NEXUS_RETRY_NS / 100) < 0)
 			return -ECANCELED;
 	return child->bdev ? fiber_fail(f, -EBUSY, "volume '%s' is %s", n->rec.name,

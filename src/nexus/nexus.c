@@ -110,6 +110,7 @@ static void nexus_lists(struct nexus *n)
 	list_init(&n->held);
 	list_init(&n->writes);
 	list_init(&n->ranges);
+	list_init(&n->order.waiting);
 	list_init(&n->bdevs);
 	list_init(&n->split_reads);
 	timer_init(&n->hang_clock);

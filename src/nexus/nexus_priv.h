@@ -7,6 +7,7 @@
  *	driver.c    the bdev              io.c       requests: fan-out, reads and their retries
  *	active.c    activity log          retire.c   a member failed: PERSIST
  *	range.c     ranges held for a copy     rebuild.c  a member comes back
+ *	order.c     writes that overlap
  *	copy.c      from one member to others  mend.c     a write that failed everywhere
  *	members.c   children come and go       resize.c   the volume grows
  *	create.c    the record made and gone   state.c    lifecycles
@@ -52,6 +53,7 @@
 #define NEXUS_AL_BATCH	    64u /* regions cleared at once */
 #define NEXUS_COPY_BYTES    (256u << 10)
 #define NEXUS_REBUILD_DEPTH 8u			/* segments of a rebuild in flight */
+#define NEXUS_ORDER_PIECES 1024u
 #define NEXUS_RETRY_NS	    UINT64_C(100000000) /* between tries of the record */
 #define NEXUS_SESSION_MAX   0xffffu
 
@@ -117,6 +119,12 @@ struct nexus_child {
 	bool is_stopping;
 	struct event rebuild_ended; /* it has no fiber */
 	struct nexus_rebuild rebuild;
+};
+
+/* Writes in flight, by the piece of the volume. */
+struct nexus_order {
+	uint16_t count[NEXUS_ORDER_PIECES]; /* at most NEXUS_REQS_MAX are under way */
+	struct list waiting;
 };
 
 /* A range that nobody else writes to. */
@@ -192,6 +200,7 @@ struct nexus_req {
 	uint8_t open; /* child requests under way */
 	nexus_mask sent, failed, tried;
 	bool is_counted; /* in regions and in nexus->writes */
+	bool is_ordered; /* in nexus->order */
 	uint64_t serial; /* of a write that began */
 };
 
@@ -229,6 +238,7 @@ struct nexus {
 	struct list held;    /* writes that are done, and wait for the record */
 	struct list writes;  /* begun */
 	struct list ranges;
+	struct nexus_order order;
 	struct event range_released; /* a pulse */
 	uint64_t serial;
 	struct slab ios;
@@ -401,6 +411,13 @@ void range_release(struct nexus *n, struct nexus_range *range);
 /* True: parked. */
 bool range_parks(struct nexus_req *req);
 void range_write_ended(struct nexus_req *req);
+
+/* ---- order.c ------------------------------------------------------------------------------------ */
+
+/* True: it waits for a write that overlaps it. */
+bool order_parks(struct nexus_req *req);
+void order_begin(struct nexus_req *req);
+void order_end(struct nexus_req *req);
 
 /* ---- io.c ------------------------------------------------------------------------------------------ */
 

@@ -126,6 +126,7 @@ void cw_place_gone(struct cw_place *place)
 void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *bytes)
 {
 	uint64_t serial = 0, first = 0;
+	bool is_whole = true; /* not torn */
 	char text[160];
 
 	for (uint32_t sector = 0; sector < CW_SECTORS; sector++) {
@@ -137,13 +138,14 @@ void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *by
 			return;
 		}
 		first = sector ? first : serial;
+		is_whole = is_whole && first == serial;
 		if (!check_may_read(c->check, cell, mark, serial)) {
 			sim_fail(c->sim, "cell %" PRIu64 " reads %" PRIu64 "; it may be %s", cell,
 				 serial, check_explain(c->check, cell, text, sizeof(text)));
 			return;
 		}
 	}
-	if (first == serial &&
+	if (is_whole &&
 	    check_has_ended(c->check, cell, serial, mark)) /* as while it is idle */
 		check_saw(c->check, cell, serial);
 }
