@@ -92,7 +92,6 @@ static int channel_names(struct fiber *f, struct rpc_channel *channel, const cha
 
 static void channel_end(struct rpc_channel *channel)
 {
-	nghttp2_session_callbacks_del(channel->callbacks);
 	mem_free(channel->host);
 	mem_free(channel->authority);
 	mem_free(channel->name);
@@ -122,8 +121,6 @@ int rpc_channel_new(struct fiber *f, const char *target, const struct rpc_channe
 	io_random(channel->io, &seed, sizeof(seed));
 	prng_init(&channel->prng, seed, 0);
 	r = channel_names(f, channel, target);
-	if (r == 0)
-		r = cli_conn_callbacks(&channel->callbacks);
 	if (r < 0) {
 		channel_end(channel);
 		return fiber_fail(f, r, "no memory for a channel");

@@ -47,7 +47,7 @@ int cli_call_new(struct fiber *f, struct rpc_channel *channel, const char *path,
 
 	ask = ask ? ask : &none;
 	if (channel->asks >= channel->opts.asks_max)
-		return fiber_fail(f, -EAGAIN, "more than %u calls at a time to %s",
+		return fiber_fail(f, -ENOSPC, "more than %u calls at a time to %s",
 				  channel->opts.asks_max, channel->authority);
 	call = mem_new(channel->io, sizeof(*call));
 	if (!call)
@@ -217,8 +217,10 @@ int cli_call_send(struct cli_call *call, struct cli_conn *conn)
 		return -ENOMEM;
 	id = nghttp2_submit_request(conn->h2.session, NULL, nvs, call_nvs(call, text, nvs),
 				    &provider, call);
+	if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE)
+		cli_conn_retire(conn); /* 2^30 calls: the next one has a new connection */
 	if (id < 0)
-		return id == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EAGAIN;
+		return id == NGHTTP2_ERR_NOMEM ? -ENOMEM : -ENOTCONN;
 	call->stream_id = id;
 	call->conn = conn;
 	list_add_tail(&conn->calls, &call->link);

@@ -184,18 +184,12 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 	return 0;
 }
 
-int cli_conn_callbacks(nghttp2_session_callbacks **ret)
+static void conn_listen(nghttp2_session_callbacks *cbs)
 {
-	nghttp2_session_callbacks *cbs;
-
-	if (nghttp2_session_callbacks_new(&cbs) != 0)
-		return -ENOMEM;
 	nghttp2_session_callbacks_set_on_header_callback(cbs, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cbs, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cbs, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cbs, on_stream_close);
-	*ret = cbs;
-	return 0;
 }
 
 /* ---- what the link tells --------------------------------------------------------- */
@@ -203,7 +197,7 @@ int cli_conn_callbacks(nghttp2_session_callbacks **ret)
 static void conn_opened(struct link *link)
 {
 	struct cli_conn *conn = container_of(link, struct cli_conn, h2.link);
-	const struct h2_opts opts = { .callbacks = conn->channel->callbacks };
+	const struct h2_opts opts = { .listen = conn_listen };
 
 	if (h2_start(&conn->h2, &opts) < 0)
 		cli_conn_drop(conn, "no memory");

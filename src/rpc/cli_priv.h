@@ -38,7 +38,6 @@ struct rpc_channel {
 	struct reactor *reactor;
 	struct io *io;
 	struct rpc_channel_opts opts;
-	nghttp2_session_callbacks *callbacks; /* owned */
 	char *host, *authority, *name;	      /* owned */
 	uint16_t port;			      /* 0: host is the path of a Unix socket */
 	enum channel_state state;
@@ -140,7 +139,6 @@ struct cli_in *cli_call_pop(struct cli_call *call);
 
 /* ---- cli_conn.c ------------------------------------------------------------------ */
 
-MUST_USE int cli_conn_callbacks(nghttp2_session_callbacks **ret);
 MUST_USE int cli_conn_new(struct rpc_channel *channel, struct io_sock *take_sock,
 			  struct cli_conn **ret);
 void cli_conn_drop(struct cli_conn *conn, const char *why);

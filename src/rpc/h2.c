@@ -82,26 +82,37 @@ static int h2_submit_settings(struct h2 *h2, const struct h2_opts *opts)
 		       -ENOMEM;
 }
 
-static int h2_session_new(struct h2 *h2, const struct h2_opts *opts)
+static int h2_session_make(struct h2 *h2, const struct h2_opts *opts, nghttp2_option *option,
+			   nghttp2_session_callbacks *callbacks)
 {
 	nghttp2_mem mem = { &h2->mem, block_new, block_free, block_new_array, block_resize };
-	nghttp2_option *option;
 	int r;
 
-	if (nghttp2_option_new(&option) != 0)
-		return -ENOMEM;
 	nghttp2_option_set_no_http_messaging(option, 1); /* H3 */
 	nghttp2_option_set_no_closed_streams(option, 1);
 	nghttp2_option_set_no_auto_window_update(option, opts->is_server ? 0 : 1);
 	nghttp2_option_set_max_settings(option, H2_SETTINGS_MAX);
 	nghttp2_option_set_max_outbound_ack(option, H2_QUEUE_MAX);
-	nghttp2_option_set_peer_max_concurrent_streams(option, opts->is_server ? 0 : 100);
+	opts->listen(callbacks);
 	if (opts->is_server)
-		r = nghttp2_session_server_new3(&h2->session, opts->callbacks, h2, option, &mem);
+		r = nghttp2_session_server_new3(&h2->session, callbacks, h2, option, &mem);
 	else
-		r = nghttp2_session_client_new3(&h2->session, opts->callbacks, h2, option, &mem);
-	nghttp2_option_del(option);
+		r = nghttp2_session_client_new3(&h2->session, callbacks, h2, option, &mem);
 	return r == 0 ? 0 : -ENOMEM;
+}
+
+/* These two are not of our memory (nghttp2 has no way for that), hence short-lived. */
+static int h2_session_new(struct h2 *h2, const struct h2_opts *opts)
+{
+	nghttp2_session_callbacks *callbacks = NULL;
+	nghttp2_option *option = NULL;
+	int r = -ENOMEM;
+
+	if (nghttp2_option_new(&option) == 0 && nghttp2_session_callbacks_new(&callbacks) == 0)
+		r = h2_session_make(h2, opts, option, callbacks);
+	nghttp2_session_callbacks_del(callbacks);
+	nghttp2_option_del(option);
+	return r;
 }
 
 int h2_start(struct h2 *h2, const struct h2_opts *opts)

@@ -41,7 +41,8 @@ struct h2 {
 struct h2_opts {
 	bool is_server;
 	uint32_t streams_max, header_bytes_max; /* of a server; else 0 */
-	const nghttp2_session_callbacks *callbacks;
+	/* Sets what it wants to hear. nghttp2 keeps a copy. */
+	void (*listen)(nghttp2_session_callbacks *callbacks);
 };
 
 /* user_data of callbacks: h2. -ENOMEM. The link is started by the caller. */

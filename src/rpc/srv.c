@@ -124,10 +124,8 @@ int rpc_server_new(struct fiber *f, const struct rpc_server_opts *opts, struct r
 {
 	struct rpc_server *server = mem_new(fiber_io(f), sizeof(*server));
 
-	if (!server || srv_conn_callbacks(&server->callbacks) < 0) {
-		mem_free(server);
+	if (!server)
 		return fiber_fail(f, -ENOMEM, "no memory for a gRPC server");
-	}
 	server->reactor = fiber_reactor(f);
 	server->io = fiber_io(f);
 	if (opts)
@@ -246,8 +244,7 @@ void rpc_server_drain(struct fiber *f, struct rpc_server *server)
 	if (!server_wait_idle(f, server, server->opts.drain_ns)) {
 		server_end_calls(server, false);
 		list_for_each(conn, &server->conns, link)
-			if (conn->state != CONN_DEAD && conn->h2.session)
-				h2_terminate(&conn->h2, NGHTTP2_NO_ERROR);
+			srv_conn_last(conn);
 		if (!server_wait_idle(f, server, DRAIN_CANCEL_NS)) {
 			list_for_each_safe(conn, next, &server->conns, link)
 				srv_conn_drop(conn, NULL);
@@ -261,6 +258,5 @@ void rpc_server_free(struct fiber *f, struct rpc_server *server)
 	if (!server->is_draining)
 		rpc_server_drain(f, server);
 	must(server->calls_mem.bytes == 0 && server->memory_bytes == 0);
-	nghttp2_session_callbacks_del(server->callbacks);
 	mem_free(server);
 }

@@ -96,8 +96,7 @@ static uint64_t conn_due(const struct srv_conn *conn)
 
 static void conn_watch(struct srv_conn *conn);
 
-/* The second step: no call after this one. */
-static void conn_last(struct srv_conn *conn)
+void srv_conn_last(struct srv_conn *conn)
 {
 	nghttp2_session *session = conn->h2.session;
 
@@ -128,7 +127,7 @@ static void conn_timer_fired(struct timer *timer)
 		 conn->begun_ns + opts->age_ns <= now_ns)
 		srv_conn_drain(conn);
 	else if (conn->state == CONN_NOTICED && conn->noticed_ns + NOTICE_NS <= now_ns)
-		conn_last(conn);
+		srv_conn_last(conn);
 	else if (!h2->ping_ns && h2->link.recv_ns + opts->ping_ns <= now_ns)
 		h2_ping(h2);
 	conn_watch(conn);
@@ -223,7 +222,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	if (frame->hd.type == NGHTTP2_SETTINGS)
 		conn->has_preface = true;
 	else if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK)
-		conn_last(conn);
+		srv_conn_last(conn);
 	else if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)
 		conn_stream_frame(conn, frame);
 	return 0;
@@ -268,12 +267,8 @@ static int on_bad_frame(nghttp2_session *session, const nghttp2_frame *frame, in
 	return 0;
 }
 
-int srv_conn_callbacks(nghttp2_session_callbacks **ret)
+static void conn_listen(nghttp2_session_callbacks *cbs)
 {
-	nghttp2_session_callbacks *cbs;
-
-	if (nghttp2_session_callbacks_new(&cbs) != 0)
-		return -ENOMEM;
 	nghttp2_session_callbacks_set_on_begin_headers_callback(cbs, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(cbs, on_header);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cbs, on_frame);
@@ -281,8 +276,6 @@ int srv_conn_callbacks(nghttp2_session_callbacks **ret)
 	nghttp2_session_callbacks_set_on_stream_close_callback(cbs, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cbs, on_sent);
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cbs, on_bad_frame);
-	*ret = cbs;
-	return 0;
 }
 
 /* ---- what the link tells --------------------------------------------------------- */
@@ -294,7 +287,7 @@ static void conn_opened(struct link *link)
 		.is_server = true,
 		.streams_max = conn->server->opts.streams_max,
 		.header_bytes_max = conn->server->opts.header_bytes_max,
-		.callbacks = conn->server->callbacks,
+		.listen = conn_listen,
 	};
 
 	if (h2_start(&conn->h2, &opts) < 0)

@@ -49,7 +49,6 @@ struct rpc_server {
 	struct reactor *reactor;
 	struct io *io;
 	struct rpc_server_opts opts;
-	nghttp2_session_callbacks *callbacks; /* owned */
 	struct srv_service services[RPC_SERVICES_MAX];
 	unsigned service_count;
 	struct srv_listener listeners[RPC_LISTENERS_MAX];
@@ -174,10 +173,11 @@ ssize_t srv_answer_read(nghttp2_session *session, int32_t stream_id, uint8_t *bu
 
 /* ---- srv_conn.c ------------------------------------------------------------------ */
 
-MUST_USE int srv_conn_callbacks(nghttp2_session_callbacks **ret);
 /* Takes the socket. */
 void srv_conn_start(struct rpc_server *server, struct io_sock *take_sock, bool is_unix);
 void srv_conn_drain(struct srv_conn *conn);
+/* The second step of it: no call after this one. */
+void srv_conn_last(struct srv_conn *conn);
 void srv_conn_drop(struct srv_conn *conn, const char *why);
 void srv_conn_reset(struct srv_conn *conn, int32_t stream_id, uint32_t error);
 
