@@ -115,6 +115,8 @@ static int bench_main(struct fiber *f, void *arg)
 	int r = pool_bed_open(f, &o->bed);
 
 	if (r == 0)
+		r = nexus_bed_open(f, &o->nexus);
+	if (r == 0)
 		r = load_open(f, &o->load);
 	if (r == 0)
 		r = io_signal_watch(fiber_io(f), SIGTERM, on_signal, &o->load, &term);
@@ -132,6 +134,7 @@ static int bench_main(struct fiber *f, void *arg)
 	if (term)
 		io_signal_free(term);
 	load_close(f, &o->load);
+	nexus_bed_close(f, &o->nexus);
 	pool_bed_close(f, &o->bed);
 	return r;
 }

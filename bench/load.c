@@ -252,6 +252,7 @@ static void slot_submit(struct load_slot *slot, uint64_t now_ns)
 	else
 		bio_prep(bio, job->chan, slot->op, lba, job->disk->unit_blocks,
 			 data ? &slot->iov : NULL, data, slot_done);
+	bio->token = job->opts->token;
 	if (slot->op == BIO_WRITE) {
 		job->unflushed++;
 		if (job->opts->fua)

@@ -45,6 +45,7 @@ struct load_opts {
 	uint64_t ios;	     /* of a job; 0: until stopped */
 	uint64_t errors_max; /* of a job: it stops after more */
 	uint64_t seed;
+	uint64_t token; /* of every request (bdev/replica.h) */
 };
 
 struct load_disk {

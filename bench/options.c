@@ -46,6 +46,11 @@ static const char usage[] =
 	"  --refill          write all of the replica again after that: nothing is shared any more\n"
 	"  --turns N         N rounds of slices of --ios I/Os in turns with the disk beneath, in\n"
 	"                    one process; the ratio of both is told           [none]\n"
+	"Nexus, instead of a URI:\n"
+	"  --nexus URI       make a pool on this disk, and a volume of its replica; again for more\n"
+	"                    children, each in a pool of its own. WHAT THEY BEAR IS LOST\n"
+	"  --member URI      a child of the volume as it is, as nvmf://...; again for more\n"
+	"  --against WHAT    with --turns: disk, or the volume's replica      [disk]\n"
 	"Length:\n"
 	"  --runtime SEC     measured time                                  [5]\n"
 	"  --ios N           instead: this many I/Os of each job\n"
@@ -97,6 +102,9 @@ enum {
 	OPT_SNAPSHOTS,
 	OPT_REFILL,
 	OPT_TURNS,
+	OPT_NEXUS,
+	OPT_MEMBER,
+	OPT_AGAINST,
 	OPT_HELP
 };
 
@@ -131,6 +139,9 @@ static const struct option long_options[] = {
 	{ "snapshots", required_argument, NULL, OPT_SNAPSHOTS },
 	{ "refill", no_argument, NULL, OPT_REFILL },
 	{ "turns", required_argument, NULL, OPT_TURNS },
+	{ "nexus", required_argument, NULL, OPT_NEXUS },
+	{ "member", required_argument, NULL, OPT_MEMBER },
+	{ "against", required_argument, NULL, OPT_AGAINST },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -232,6 +243,23 @@ static bool parse_pool_disk(struct pool_bed *bed, const char *uri)
 	return true;
 }
 
+static bool parse_child(const char *name, const char **list, unsigned *count, const char *uri)
+{
+	if (*count == NEXUS_CHILDREN_MAX) {
+		fprintf(stderr, "bdev: --%s: at most %u children\n", name, NEXUS_CHILDREN_MAX);
+		return false;
+	}
+	list[(*count)++] = uri;
+	return true;
+}
+
+static bool parse_against(struct options *o, const char *text)
+{
+	o->against_replica = strcmp(text, "replica") == 0;
+	return o->against_replica || strcmp(text, "disk") == 0 ||
+	       wrong("against", text, "disk or replica");
+}
+
 static bool parse_one(struct options *o, int code, const char *text, unsigned *ret_mix)
 {
 	struct load_opts *load = &o->load.opts;
@@ -313,6 +341,12 @@ static bool parse_one(struct options *o, int code, const char *text, unsigned *r
 	case OPT_REFILL:
 		o->refill = true;
 		break;
+	case OPT_NEXUS:
+		return parse_child("nexus", o->nexus.disks, &o->nexus.disk_count, text);
+	case OPT_MEMBER:
+		return parse_child("member", o->nexus.members, &o->nexus.member_count, text);
+	case OPT_AGAINST:
+		return parse_against(o, text);
 	case OPT_TURNS:
 		return parse_unsigned("turns", text, 1, 1000000, &o->turns);
 	default:
@@ -323,11 +357,14 @@ static bool parse_one(struct options *o, int code, const char *text, unsigned *r
 
 static bool take_uris(struct options *o, int count, char **uris)
 {
-	if (o->bed.disk_count) {
-		o->load.disks[o->load.disk_count++].uri = POOL_BED_URI;
-		if (count == 0)
+	bool has_nexus = o->nexus.disk_count + o->nexus.member_count > 0;
+
+	if (o->bed.disk_count || has_nexus) {
+		o->load.disks[o->load.disk_count++].uri = has_nexus ? NEXUS_BED_URI : POOL_BED_URI;
+		if (count == 0 && !(has_nexus && o->bed.disk_count))
 			return true;
-		fprintf(stderr, "bdev: --pool and '%s': one or the other\n", uris[0]);
+		fprintf(stderr, "bdev: --pool, --nexus and '%s': one of them\n",
+			count ? uris[0] : "URI");
 		return false;
 	}
 	if (count == 0) {
@@ -359,8 +396,10 @@ static bool check_together(struct options *o, unsigned mix)
 		fprintf(stderr, "bdev: --ramp: not with --ios\n");
 		return false;
 	}
-	if (o->turns && (o->bed.disk_count != 1 || !load->ios || load->verify)) {
-		fprintf(stderr, "bdev: --turns: with one --pool and --ios, without --verify\n");
+	if (o->turns &&
+	    (o->bed.disk_count + o->nexus.disk_count != 1 || !load->ios || load->verify)) {
+		fprintf(stderr, "bdev: --turns: with one --pool or --nexus and --ios, without "
+				"--verify\n");
 		return false;
 	}
 	if (load->verify && load->read_pct == 100)
@@ -390,5 +429,7 @@ bool options_parse(struct options *o, int argc, char **argv, int *ret_status)
 			return false;
 	}
 	o->world.reactors = o->load.reactors;
+	o->nexus.replica_bytes = o->bed.replica_bytes;
+	o->nexus.env = &o->world.env;
 	return check_together(o, mix) && take_uris(o, argc - optind, argv + optind);
 }

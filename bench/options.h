@@ -4,6 +4,7 @@
 #define BENCH_OPTIONS_H
 
 #include "load.h"
+#include "nexus_bed.h"
 #include "pool_bed.h"
 #include "world.h"
 
@@ -11,9 +12,11 @@ struct options {
 	struct load load; /* opts, disks' URIs, reactors */
 	struct world world;
 	struct pool_bed bed;
+	struct nexus_bed nexus;
 	uint64_t run_ns, ramp_ns;
 	bool fill, refill, json;
-	unsigned turns; /* rounds against the disk beneath the pool; 0: none */
+	unsigned turns;	      /* rounds against what is beneath; 0: none */
+	bool against_replica; /* of the nexus, not the disk beneath it */
 	const char *rw;
 };
 

@@ -129,6 +129,7 @@ static void json_print(const struct options *o, const struct report *report, str
 	json_counts(c, all, o, report);
 	json_checks(load, NULL);
 	pool_bed_json(&o->bed, counts_ios(c));
+	nexus_bed_json(&o->nexus);
 	json_io(load);
 	printf(",\"devices\":[");
 	for (unsigned i = 0; i < load->disk_count; i++) {

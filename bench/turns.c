@@ -14,16 +14,22 @@
 int turns_open(struct fiber *f, const struct options *o, struct turns *turns)
 {
 	struct load *load = &turns->beneath;
-	struct bdev *bdev = o->bed.kept[0];
+	bool has_nexus = o->nexus.disk_count > 0;
+	struct bdev *bdev = has_nexus ? o->nexus.kept[0] : o->bed.kept[0];
 	uint64_t bytes = bdev->blocks * bdev->block_size;
 	int r;
 
 	load->opts = o->load.opts;
 	load->reactors = o->load.reactors;
 	load->disk_count = 1;
-	load->disks[0].uri = o->bed.disks[0];
+	load->disks[0].uri = has_nexus ? o->nexus.disks[0] : o->bed.disks[0];
 	load->opts.size_bytes = o->bed.replica_bytes;
 	load->opts.offset_bytes = POOL_DATA_START;
+	if (o->against_replica) {
+		load->disks[0].uri = o->nexus.uris[0];
+		load->opts.token = nexus_bed_token(f, &o->nexus);
+		load->opts.offset_bytes = 0;
+	}
 	if (bytes < POOL_DATA_START + load->opts.size_bytes)
 		return fiber_fail(f, -EINVAL, "--turns: the disk is smaller than the replica");
 	for (unsigned i = 0; i < 2; i++)
