@@ -98,11 +98,10 @@ static void explain(struct world *w, uint64_t cell, const char *what, uint64_t s
 		return;
 	}
 	w->explained++;
-	for (unsigned i = 0; i < SIM_FAULTS; i++)
-		if (taints >> i & 1)
-			sim_trace(w->sim, "block %llu: %s %llu, explained by %s",
-				  (unsigned long long)cell, what, (unsigned long long)serial,
-				  sim_fault_name(i));
+	for (; taints; taints &= taints - 1)
+		sim_trace(w->sim, "block %llu: %s %llu, explained by %s", (unsigned long long)cell,
+			  what, (unsigned long long)serial,
+			  sim_fault_name((enum sim_fault)__builtin_ctz(taints)));
 }
 
 struct seen {
