@@ -6,6 +6,8 @@
  * Y2. What changes a replica bears the token of the association, which registration bound
  *     (X3): without one it is a reservation conflict.
  * Y3. A call is made while the namespace is held: its disk does not go meanwhile.
+ * Y4. A disk that hangs can make it last: it does not count among the commands that run, so that
+ *     other namespaces and hosts go on. Hosts bound how many there are by their queues.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "base/le.h"
 #include "bdev/replica.h"
 #include "bdev/status.h"
+#include "nvmf/tgt_fabrics_priv.h"
 #include "nvmf/tgt_page_priv.h"
 #include "nvmf/tgt_vendor_priv.h"
 #include "reactor/fiber.h"
@@ -321,6 +324,18 @@ static uint16_t call_run(struct fiber *f, struct vendor_call *call)
 	return BAD;
 }
 
+static uint16_t call_hold(struct fiber *f, struct vendor_call *call)
+{
+	uint16_t status = NVME_INVALID_NAMESPACE | NVME_DNR;
+
+	if (!tgt_ns_hold(f, call->ns))
+		return status;
+	call->token = call->cmd->ctrl->token; /* the one of now: the fiber may have waited */
+	status = call_run(f, call);
+	tgt_ns_drop(f, call->ns);
+	return status;
+}
+
 uint16_t tgt_vendor_execute(struct fiber *f, struct tgt_cmd *cmd)
 {
 	struct tgt_ctrl *ctrl = cmd->ctrl;
@@ -334,10 +349,10 @@ uint16_t tgt_vendor_execute(struct fiber *f, struct tgt_cmd *cmd)
 
 	if (!ctrl->admin.vendor_negotiated) /* Y1 */
 		return NO_OPCODE;
-	if (!ns || !tgt_ns_hold(f, ns))
+	if (!ns)
 		return NVME_INVALID_NAMESPACE | NVME_DNR;
-	call.token = ctrl->token; /* the one of now: the fiber may have waited */
-	status = call_run(f, &call);
-	tgt_ns_drop(f, ns);
+	tgt_cmd_wait_begin(ctrl->subsys->tgt); /* Y4 */
+	status = call_hold(f, &call);
+	tgt_cmd_wait_end(ctrl->subsys->tgt);
 	return status;
 }

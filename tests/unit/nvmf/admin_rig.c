@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/must.h"
+#include "nvmf/tgt_fabrics_priv.h"
 #include "unit/nvmf/admin_rig.h"
 #include "wire/nvme_feature.h"
 
@@ -109,6 +110,16 @@ void tgt_ctrl_close_all(struct fiber *f, struct tgt_subsys *subsys,
 	list_for_each(ctrl, &subsys->ctrls, link)
 		if (!match || match(ctrl, arg))
 			rig_of(subsys->tgt)->counts.ctrls_closed++;
+}
+
+void tgt_cmd_wait_begin(struct tgt *tgt)
+{
+	rig_of(tgt)->counts.waits++;
+}
+
+void tgt_cmd_wait_end(struct tgt *tgt)
+{
+	rig_of(tgt)->counts.waits--;
 }
 
 void tgt_ctrl_close(struct tgt_ctrl *ctrl, const char *why)

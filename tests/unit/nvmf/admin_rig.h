@@ -18,7 +18,7 @@
 
 /* What the data side was asked for. */
 struct admin_counts {
-	unsigned opened, closed, published, drained, keep_alives, aborts, ctrls_closed;
+	unsigned opened, closed, published, drained, keep_alives, aborts, ctrls_closed, waits;
 	uint64_t token; /* the last one bound */
 	uint32_t kato_ms;
 	bool views_fail; /* tgt_view_open() does, after a while */

@@ -13,6 +13,7 @@
 #include "bdev/status.h"
 #include "nvmf/ini.h"
 #include "nvmf/tgt.h"
+#include "nvmf/tgt_page_priv.h"
 #include "unit/pool/pool_rig.h"
 
 #define NQN	 "nqn.2024-01.io.test:replica"
@@ -718,6 +719,77 @@ RIG_TEST(a_replica_that_goes_and_comes_ends_its_associations)
 	far_stop(f, &far);
 }
 
+/* ---- a replica that hangs -------------------------------------------------------------------- */
+
+struct looker {
+	struct way *way;
+	int result;
+};
+
+static int looker_run(struct fiber *f, void *arg)
+{
+	struct looker *looker = arg;
+	struct replica_info *info = mem_new(fiber_io(f), sizeof(*info));
+
+	looker->result = looker->way->ops->info(f, looker->way->chan, info);
+	fiber_clear(f);
+	mem_free(info);
+	return 0;
+}
+
+/* Y4: more calls than the target has fibers for commands, and another replica's host is served. */
+RIG_TEST(a_replica_that_hangs_holds_up_no_other)
+{
+	enum { HOSTS = 5, CALLS = 16 };
+	const struct tgt_subsys_args args = {
+		.nqn = NQN "2", .allow_any_host = true, .fence = true, .vendor = true
+	};
+	const struct tgt_ns_args ns_args = { .uri = "pool:///p/r2" };
+	const struct replica_create_args replica = { .name = "r2", .size_bytes = 32 << 20 };
+	struct looker lookers[HOSTS * CALLS];
+	struct fiber *fibers[HOSTS * CALLS];
+	struct way ways[HOSTS], other;
+	struct tgt_subsys *subsys;
+	struct tgt_ns *ns;
+	struct far far;
+	char name[8], uri[256];
+
+	far_start(f, rig, &far);
+	pool_ok(f, replica_create(f, far.pr.pool, &replica));
+	pool_ok(f, tgt_subsys_add(f, far.tgt, &args, &subsys));
+	pool_ok(f, tgt_ns_add(f, subsys, &ns_args, &ns));
+	for (unsigned i = 0; i < HOSTS; i++) {
+		snprintf(name, sizeof(name), i ? "/1" : "");
+		way_open(f, &far, name, PATIENT, &ways[i]);
+		pool_ok(f, ways[i].ops->fence(f, ways[i].chan, 5 + i)); /* a host of its own */
+	}
+	assert_true(tgt_ns_hold(f, far.ns)); /* as a call does that does not end */
+	for (unsigned i = 0; i < HOSTS * CALLS; i++) {
+		lookers[i] = (struct looker){ .way = &ways[i / CALLS], .result = 1 };
+		pool_ok(f, fiber_start(fiber_reactor(f), "look", looker_run, &lookers[i],
+				       &fibers[i]));
+	}
+	for (unsigned i = 0; i < 500; i++)
+		fiber_yield(f);
+	snprintf(uri, sizeof(uri), "nvmf://127.0.0.1:%u/" NQN "2?connect_ms=86400000", far.port);
+	pool_ok(f, bdev_open(f, uri, &other.bdev));
+	pool_ok(f, bdev_chan_open(f, other.bdev, &other.chan));
+	other.ops = bdev_replica_ops(other.chan);
+	pool_ok(f, other.ops->fence(f, other.chan, 9));
+	assert_int_equal(way_write(f, &other, 9, 1), 0);
+	way_close(f, &other);
+	for (unsigned i = 0; i < HOSTS * CALLS; i++)
+		assert_int_equal(lookers[i].result, 1);
+	tgt_ns_drop(f, far.ns);
+	for (unsigned i = 0; i < HOSTS * CALLS; i++) {
+		assert_int_equal(fiber_join(f, fibers[i]), 0);
+		assert_int_equal(lookers[i].result, 0);
+	}
+	for (unsigned i = 0; i < HOSTS; i++)
+		way_close(f, &ways[i]);
+	far_stop(f, &far);
+}
+
 /* Somebody newer came while the connection was down. */
 RIG_TEST(a_session_that_was_fenced_meanwhile_is_stale)
 {
@@ -767,6 +839,7 @@ int main(void)
 		cmocka_unit_test(a_replica_that_started_anew_ends_the_session),
 		cmocka_unit_test(a_replica_that_goes_and_comes_ends_its_associations),
 		cmocka_unit_test(a_session_that_was_fenced_meanwhile_is_stale),
+		cmocka_unit_test(a_replica_that_hangs_holds_up_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
