@@ -63,16 +63,18 @@ struct lease *nexus_table_lease(struct nexus_table *table);
 struct nexus_create_args {
 	const char *name;
 	struct uuid volume;	 /* nil: a new one */
-	uint64_t size_bytes;	 /* 0: of the smallest child */
+	uint64_t size_bytes;	 /* 0: that of the children, which is the same */
 	const char *const *uris; /* of the children: they hold nothing, or the same */
 	unsigned count;
 	bool force; /* take a child whatever it bears, but not one of a volume of this store */
 };
 
 /*
- * Write the volume's record with these members, all in sync, and say whose they are on those
- * that are replicas. Nothing is written to any child if something is wrong: -EINVAL sizes,
- * names, a device twice; -EBUSY claimed, or of another volume; -EEXIST the volume.
+ * Write the volume's record with these members, then tell them whose they are: replicas in their
+ * metadata, others by a label. Nothing is written to any child if something is wrong, each with a
+ * line that names it: -EINVAL sizes, names, a device twice; -EBUSY claimed, or of another volume;
+ * -EMEDIUMTYPE a disk that bears something; -EEXIST the volume; or what a child's driver or the
+ * store say. If a child fails later the members are given back and the record goes.
  */
 MUST_USE int nexus_create(struct fiber *f, struct nexus_table *table,
 			  const struct nexus_create_args *args, struct uuid *ret_volume);
@@ -94,7 +96,10 @@ void nexus_abandon(struct fiber *f, struct nexus *nexus);
  * disk open and must wait for requests before nexus_close(). It will not be left clean.
  */
 void nexus_refuse(struct nexus *nexus);
-/* The record goes; members are let go. It is closed. */
+/*
+ * Members are given back, to be used anew; then the record goes. It is closed. Who cannot be reached is
+ * logged, and can be taken by force. After a failure the same call goes on.
+ */
 MUST_USE int nexus_destroy(struct fiber *f, struct nexus_table *table, const struct uuid *volume);
 
 /*

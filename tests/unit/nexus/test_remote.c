@@ -396,6 +396,33 @@ RIG_TEST(the_member_of_our_own_target_is_local)
 	rig->env.target = NULL;
 }
 
+/* BG3, over the wire: who tells a replica anything has to be its latest session. */
+RIG_TEST(remote_members_are_given_back_and_used_anew)
+{
+	const char *uris[NR_CHILDREN];
+	const struct nexus_create_args args = { .name = "w", .uris = uris, .count = NR_CHILDREN };
+	struct nexus_info info;
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	for (unsigned i = 0; i < NR_CHILDREN; i++)
+		uris[i] = far.uri[i];
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	far_let_go(f, &far);
+	nexus_close(f, far.nr.nexus);
+	nr_ok(f, nexus_destroy(f, far.nr.table, &far.nr.volume));
+	assert_null(strstr(rig->log_text, "does not know of it"));
+	nr_ok(f, nexus_create(f, far.nr.table, &args, &far.nr.volume));
+	nr_open(f, &far.nr);
+	nr_ok(f, nexus_settle(f, far.nr.nexus));
+	nexus_info(far.nr.nexus, &info);
+	for (unsigned i = 0; i < NR_CHILDREN; i++)
+		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
+	nexus_close(f, far.nr.nexus);
+	far.nr.nexus = NULL;
+	far_stop(f, &far);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +436,7 @@ int main(void)
 		cmocka_unit_test(a_member_that_hangs_is_retired),
 		cmocka_unit_test(a_volume_of_remote_members_grows),
 		cmocka_unit_test(the_member_of_our_own_target_is_local),
+		cmocka_unit_test(remote_members_are_given_back_and_used_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
