@@ -23,6 +23,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "bdev/bdev.h"
+#include "bdev/lend.h"
 #include "export/nbd.h"
 #include "io/io.h"
 #include "reactor/reactor.h"
@@ -37,8 +38,8 @@ struct nbd_side;
 
 /* ---- memory ------------------------------------------------------------------------ */
 
-#define NBD_BUF_MIN	 4096u
-#define NBD_BUF_CLASSES	 9u /* 4 KiB .. 1 MiB are kept for the next; larger ones go back */
+#define NBD_BUF_MIN	4096u
+#define NBD_BUF_CLASSES 9u /* 4 KiB .. 1 MiB are kept for the next; larger ones go back */
 
 struct nbd_bufs {
 	struct io *io;
@@ -64,7 +65,7 @@ struct nbd_share {
 	char description[NBD_DESCRIPTION_MAX + 1];
 };
 
-#define NBD_REGION_SHIFT 22    /* 4 MiB, of which is known whether they are all data */
+#define NBD_REGION_SHIFT 22 /* 4 MiB, of which is known whether they are all data */
 #define NBD_REGIONS	 256u
 
 struct nbd_view {
@@ -81,9 +82,9 @@ struct nbd_view {
 
 /* ---- a request ---------------------------------------------------------------------------- */
 
-#define NBD_SPARSE_MIN	    65536u /* reads of less are not asked for holes */
-#define NBD_SPARSE_PARTS    16u	   /* of one read; what is behind is data */
-#define NBD_STATUS_EXTENTS  511u   /* of an answer: with its head a buffer of NBD_BUF_MIN */
+#define NBD_SPARSE_MIN	   65536u /* reads of less are not asked for holes */
+#define NBD_SPARSE_PARTS   16u	  /* of one read; what is behind is data */
+#define NBD_STATUS_EXTENTS 511u	  /* of an answer: with its head a buffer of NBD_BUF_MIN */
 
 struct nbd_part {
 	uint32_t at, length; /* of the request */
@@ -101,6 +102,7 @@ struct nbd_req {
 	uint8_t *buf;		/* owned; NULL: none */
 	struct nbd_part *parts; /* owned; a read with holes */
 	unsigned part_count;
+	struct bdev_loan loan; /* of a read: instead of buf */
 	struct iovec iov;
 	struct bio bio; /* last */
 };
@@ -108,6 +110,8 @@ struct nbd_req {
 /* nbd_req.c. NULL: blocked, and on the side's list of those who wait. */
 struct nbd_req *nbd_req_new(struct nbd_conn *conn, const struct nbd_request *ask, uint32_t bytes);
 void nbd_req_free(struct nbd_req *req);
+/* A write whose payload is here, from where it lies; false: nothing was done. */
+bool nbd_req_put(struct nbd_conn *conn, const struct nbd_request *ask, const uint8_t *payload);
 /* All of it is here: do it. */
 void nbd_req_go(struct nbd_req *req);
 /* A read as it is, of all that was asked for. */

@@ -3,7 +3,8 @@
  * nbd_recv - transmission: requests out of the stream.
  *
  * A head is decoded where it lies, if it lies whole. A payload is copied into the request's buffer,
- * which is aligned for the disk; what has not come yet of a long one is received there.
+ * which is aligned for the disk; what has not come yet of a long one is received there. If it is
+ * all there, and the disk is memory, it goes to the disk from where it lies.
  *
  * NV1. A request that is refused is answered after its payload was read (Q1 of wire/nbd_io.h).
  */
@@ -56,12 +57,24 @@ static bool request_begin(struct nbd_conn *conn, const struct nbd_request *ask)
 	return true;
 }
 
+/* A write whose payload has come with it goes to a disk in memory at once: how much was taken. */
+static size_t request_put(struct nbd_conn *conn, const struct nbd_request *ask,
+			  const uint8_t *behind, size_t len)
+{
+	if (ask->type != NBD_CMD_WRITE || len < ask->length ||
+	    nbd_request_check(ask, &conn->rules) || !nbd_req_put(conn, ask, behind))
+		return 0;
+	conn->message_ns = 0;
+	return ask->length;
+}
+
 size_t nbd_recv_request(struct nbd_conn *conn, const uint8_t *data, size_t len)
 {
 	struct nbd_request ask;
 	const uint8_t *head = data;
 	size_t taken = NBD_REQUEST_BYTES;
 	bool collected = conn->head_have || len < NBD_REQUEST_BYTES;
+	size_t put;
 
 	if (collected) {
 		taken = nbd_conn_collect(conn, data, len, NBD_REQUEST_BYTES);
@@ -73,6 +86,8 @@ size_t nbd_recv_request(struct nbd_conn *conn, const uint8_t *data, size_t len)
 		nbd_conn_drop(conn, NBD_DROP_PROTOCOL);
 	} else if (ask.type == NBD_CMD_DISC) {
 		nbd_conn_drain(conn, NBD_DROP_BYE);
+	} else if ((put = request_put(conn, &ask, data + taken, len - taken))) {
+		taken += put;
 	} else if (!request_begin(conn, &ask)) {
 		return collected ? taken : 0;
 	}

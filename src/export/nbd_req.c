@@ -8,6 +8,7 @@
  * NR2. Whoever waits for memory is served first come, first served: nobody overtakes.
  */
 #include "base/must.h"
+#include "bdev/bdev_driver.h"
 #include "export/nbd_priv.h"
 
 static struct nbd_req *req_of(struct bio *bio)
@@ -65,6 +66,7 @@ void nbd_req_free(struct nbd_req *req)
 	if (req->buf)
 		nbd_buf_put(&side->bufs, req->buf, req->buf_bytes);
 	mem_free(req->parts);
+	bdev_give_back(&req->loan);
 	slab_put(&conn->view->reqs, req);
 	conn->inflight--;
 	if (conn->full && conn->inflight <= conn->server->opts.inflight_max / 2) {
@@ -136,9 +138,39 @@ static void req_write_zeroes(struct nbd_req *req, uint16_t fua)
 	req_submit(req, BIO_ZEROES, flags, req_bio_done);
 }
 
+static uint64_t req_blocks(const struct nbd_conn *conn, uint64_t bytes)
+{
+	return bytes >> __builtin_ctz(conn->view->chan->bdev->block_size);
+}
+
+/* What is lent is sent from where it lies. */
 void nbd_req_read(struct nbd_req *req)
 {
-	req_submit(req, BIO_READ, 0, req_bio_done);
+	struct nbd_conn *conn = req->conn;
+
+	if (!req->parts && bdev_lend(conn->view->chan, req_blocks(conn, req->ask.offset),
+				     req_blocks(conn, req->ask.length), &req->loan))
+		nbd_req_done(req, NBD_OK);
+	else
+		req_submit(req, BIO_READ, 0, req_bio_done);
+}
+
+bool nbd_req_put(struct nbd_conn *conn, const struct nbd_request *ask, const uint8_t *payload)
+{
+	struct bdev_chan *chan = conn->view->chan;
+	struct nbd_req *req;
+	int status;
+
+	if (!chan->bdev->driver->lend || !(req = nbd_req_new(conn, ask, 0)))
+		return false;
+	if (!bdev_put(chan, req_blocks(conn, ask->offset), req_blocks(conn, ask->length), payload,
+		      &status)) {
+		nbd_req_free(req);
+		return false;
+	}
+	conn->side->stats.written_bytes += ask->length;
+	nbd_req_done(req, nbd_error_of(status));
+	return true;
 }
 
 void nbd_req_go(struct nbd_req *req)

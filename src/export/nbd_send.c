@@ -47,13 +47,25 @@ static uint8_t *gather_head(struct nbd_gather *gather, uint32_t bytes)
 	return head;
 }
 
+/* Of a read, from its memory or from where the disk has lent it: then it is whole. */
+static void gather_data(struct nbd_gather *gather, const struct nbd_req *req, uint32_t at,
+			uint32_t length)
+{
+	const struct bdev_loan *loan = &req->loan;
+
+	if (!loan->count)
+		gather_iov(gather, req->buf + at, length);
+	for (uint32_t i = 0; i < loan->count; i++)
+		gather_iov(gather, loan->piece[i].iov.iov_base, loan->piece[i].iov.iov_len);
+}
+
 static void gather_simple(struct nbd_gather *gather, const struct nbd_req *req)
 {
 	const struct nbd_simple reply = { .error = req->error, .cookie = req->ask.cookie };
 
 	nbd_simple_encode(&reply, gather_head(gather, NBD_SIMPLE_BYTES));
 	if (req->ask.type == NBD_CMD_READ && req->error == NBD_OK)
-		gather_iov(gather, req->buf, req->ask.length);
+		gather_data(gather, req, 0, req->ask.length);
 }
 
 static void gather_error(struct nbd_gather *gather, const struct nbd_req *req)
@@ -95,7 +107,7 @@ static void gather_part(struct nbd_gather *gather, const struct nbd_req *req,
 		return;
 	}
 	nbd_data_encode(range.offset, head + NBD_CHUNK_BYTES);
-	gather_iov(gather, req->buf + part->at, part->length);
+	gather_data(gather, req, part->at, part->length);
 }
 
 static void gather_read(struct nbd_gather *gather, const struct nbd_req *req)
@@ -142,7 +154,7 @@ static bool gather_fits(const struct nbd_gather *gather, const struct nbd_req *r
 	unsigned parts = req->parts ? req->part_count : 1;
 	uint32_t heads = parts > 1 ? parts * (NBD_CHUNK_BYTES + NBD_HOLE_BYTES) : HEAD_MAX;
 
-	return gather->iov_count + 2 * parts <= NBD_SEND_IOVS &&
+	return gather->iov_count + max_u32(2 * parts, 1 + BDEV_LOAN_PIECES) <= NBD_SEND_IOVS &&
 	       gather->head_bytes + heads <= NBD_SEND_HEADS;
 }
 

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/be.h"
+
 #define MIB (1u << 20)
 
 static const char *const ram[] = { "ram=malloc:///a?size_mb=8", NULL };
@@ -176,6 +178,55 @@ static void data_are_right(struct fiber *f, struct rig *rig, bool structured)
 	free(buf);
 }
 
+#define PIECES 40u
+
+/* Heads and payloads behind one another, so that many come whole and some are cut. */
+RIG_TEST(writes_that_come_in_one_piece_are_right)
+{
+	uint8_t *model = calloc(1, MIB), *bytes = malloc(2 * MIB), *buf = malloc(MIB);
+	struct nbd_request asks[PIECES];
+	struct bench bench;
+	struct prng prng;
+	size_t have = 0;
+
+	prng_init(&prng, 1, 2);
+	bench_start(f, rig, &bench, &defaults, ram);
+	struct peer peer = peer_go(&bench, "ram", true, false);
+	for (unsigned i = 0; i < PIECES; i++) {
+		struct nbd_request *ask = &asks[i];
+		uint64_t lba = prng_below(&prng, 1024);
+
+		*ask = (struct nbd_request){ .type = NBD_CMD_WRITE, .cookie = 1000 + i };
+		ask->flags = prng_below(&prng, 2) ? NBD_CMD_FUA : 0;
+		ask->length = 512 * (1 + (uint32_t)prng_below(&prng, 16));
+		ask->offset = i % 8 == 7 ? UINT32_MAX / 512 * 512 : lba * 512; /* refused */
+		nbd_request_encode(ask, bytes + have);
+		have += NBD_REQUEST_BYTES;
+		rig_fill(bytes + have, ask->length, prng_u64(&prng));
+		if (i % 8 != 7)
+			memcpy(model + ask->offset, bytes + have, ask->length);
+		have += ask->length;
+	}
+	peer_send(&peer, bytes, have);
+	for (unsigned i = 0; i < PIECES; i++) { /* in any order */
+		uint8_t head[NBD_SIMPLE_BYTES];
+		uint64_t cookie;
+
+		peer_recv(&peer, head, sizeof(head));
+		cookie = be64_get(head + 8);
+		assert_in_range(cookie, 1000, 1000 + PIECES - 1);
+		assert_int_equal(be32_get(head + 4),
+				 (cookie - 1000) % 8 == 7 ? NBD_ENOSPC : NBD_OK);
+	}
+	assert_int_equal(peer_do(&peer, NBD_CMD_READ, 0, 0, MIB, buf), NBD_OK);
+	assert_memory_equal(buf, model, MIB);
+	peer_close(&peer);
+	bench_stop(&bench);
+	free(model);
+	free(bytes);
+	free(buf);
+}
+
 RIG_TEST(data_are_right_in_simple_replies)
 {
 	data_are_right(f, rig, false);
@@ -302,6 +353,7 @@ int main(void)
 		cmocka_unit_test(each_command_with_each_flag_has_one_answer),
 		cmocka_unit_test(too_long_payloads_are_read_and_refused_longer_ones_end_it),
 		cmocka_unit_test(what_is_no_request_ends_it),
+		cmocka_unit_test(writes_that_come_in_one_piece_are_right),
 		cmocka_unit_test(data_are_right_in_simple_replies),
 		cmocka_unit_test(data_and_holes_are_right_in_structured_replies),
 		cmocka_unit_test(holes_are_told_and_not_sent),
