@@ -306,8 +306,8 @@ static int belong_let_go_open(struct fiber *f, struct nexus_table *table,
 	return r;
 }
 
-void belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
-		   const struct volume_member *member)
+int belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
+		  const struct volume_member *member)
 {
 	struct bdev *bdev;
 	int r = bdev_open(f, member->uri, &bdev);
@@ -316,9 +316,12 @@ void belong_let_go(struct fiber *f, struct nexus_table *table, const struct volu
 		r = belong_let_go_open(f, table, rec, member, bdev);
 		bdev_close(f, bdev);
 	}
+	if (r == -ENOMEM)
+		return r;
 	if (r < 0)
 		log_warn(reactor_log(table->home), "a child was let go, and does not know of it",
 			 LOG_STR("volume", rec->name), LOG_STR("child", member->uri),
 			 LOG_STR("words", fiber_words(f)));
 	fiber_clear(f);
+	return 0;
 }

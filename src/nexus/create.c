@@ -411,7 +411,7 @@ int nexus_destroy(struct fiber *f, struct nexus_table *table, const struct uuid 
 		r = destroy_seal(f, table, rec, &revision);
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < rec->member_count; i++)
-		belong_let_go(f, table, rec, &rec->members[i]);
-	return destroy_record(f, table, rec, revision);
+	for (unsigned i = 0; r == 0 && i < rec->member_count; i++)
+		r = belong_let_go(f, table, rec, &rec->members[i]);
+	return r < 0 ? r : destroy_record(f, table, rec, revision);
 }

@@ -207,8 +207,8 @@ int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 		r = owner_put_surely(f, n);
 	}
 	latch_unlock(f, &n->admin);
-	if (r == 0)
-		belong_let_go(f, n->table, &n->rec, &was);
+	if (r == 0 && belong_let_go(f, n->table, &n->rec, &was) < 0)
+		fiber_clear(f); /* it is out; it can be taken by force */
 	return r;
 }
 

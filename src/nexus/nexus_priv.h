@@ -376,9 +376,9 @@ MUST_USE int belong_take(struct fiber *f, const struct volume_record *rec, struc
 			 struct belong *belong);
 /* It is nobody's from now on, and as good as new. */
 MUST_USE int belong_give_back(struct fiber *f, struct bdev_chan *chan, struct belong *belong);
-/* The same for a member that is not open; who cannot be reached is only logged. */
-void belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
-		   const struct volume_member *member);
+/* The same for a member that is not open; who cannot be reached is only logged. -ENOMEM: try again. */
+MUST_USE int belong_let_go(struct fiber *f, struct nexus_table *table,
+			   const struct volume_record *rec, const struct volume_member *member);
 struct uuid belong_new_uuid(struct io *io);
 
 /* ---- takeover.c ----------------------------------------------------------------------------- */

@@ -217,6 +217,65 @@ RIG_TEST(a_child_that_is_removed_is_given_back)
 	nr_stop(f, &nr);
 }
 
+/* ---- without memory ------------------------------------------------------------------------------ */
+
+/* A volume's whole life; the first error, and what is left is put right. */
+static int live(struct fiber *f, struct nexus_rig *nr, const char *const *uris)
+{
+	const struct nexus_create_args args = {
+		.name = "w", .uris = uris, .count = 1, .size_bytes = 8 << 20
+	};
+	int r = nexus_create(f, nr->table, &args, &nr->volume);
+
+	if (r == 0)
+		r = nexus_open(f, nr->table, &nr->volume, false, &nr->nexus);
+	if (r == 0)
+		r = nexus_resize(f, nr->nexus, 12 << 20);
+	if (nr->nexus)
+		nexus_close(f, nr->nexus);
+	nr->nexus = NULL;
+	return r < 0 ? r : nexus_destroy(f, nr->table, &nr->volume);
+}
+
+static void put_right(struct fiber *f, struct nexus_rig *nr)
+{
+	fiber_clear(f);
+	if (records(nr) == 0 || nexus_destroy(f, nr->table, &nr->volume) == 0)
+		return;
+	/* a volume that was not closed: opened once more, it can be */
+	fiber_clear(f);
+	nr_open(f, nr);
+	nexus_close(f, nr->nexus);
+	nr->nexus = NULL;
+	nr_ok(f, nexus_destroy(f, nr->table, &nr->volume));
+}
+
+RIG_TEST(each_allocation_may_fail)
+{
+	const char *uris[] = { PLAIN };
+	struct bdev *keep = rig_open(f, PLAIN);
+	uint64_t failures, n = 0;
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 0);
+	do {
+		failures = rig->heap.failures;
+		rig->heap.fail_at = rig->heap.allocs + ++n;
+		int r = live(f, &nr, uris);
+		rig->heap.fail_at = 0;
+		if (rig->heap.failures == failures) {
+			nr_ok(f, r);
+			break;
+		}
+		put_right(f, &nr);
+		assert_int_equal(records(&nr), 0);
+		assert_true(is_blank(f, PLAIN));
+	} while (n < 2000);
+	assert_in_range(n, 100, 1999);
+	nr_stop(f, &nr);
+	bdev_close(f, keep);
+}
+
 /* ---- the lease, and states -------------------------------------------------------------------- */
 
 struct reader {
@@ -298,6 +357,7 @@ int main(void)
 		cmocka_unit_test(what_is_destroyed_can_be_used_anew),
 		cmocka_unit_test(who_cannot_be_reached_when_it_goes_is_taken_by_force),
 		cmocka_unit_test(a_child_that_is_removed_is_given_back),
+		cmocka_unit_test(each_allocation_may_fail),
 		cmocka_unit_test(a_lease_that_ended_within_a_turn_of_the_loop_is_seen),
 		cmocka_unit_test(lives_go_by_the_tables),
 	};

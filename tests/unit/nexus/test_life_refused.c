@@ -323,6 +323,33 @@ RIG_TEST(there_are_at_most_so_many_children)
 	nr_stop(f, &nr);
 }
 
+RIG_TEST(a_full_volume_takes_no_more)
+{
+	const char *uris[NEXUS_CHILDREN_MAX + 1];
+	char text[NEXUS_CHILDREN_MAX + 1][64];
+	struct bdev *keep[NEXUS_CHILDREN_MAX + 1];
+	struct nexus_create_args args = { .name = "w", .uris = uris, .count = NEXUS_CHILDREN_MAX };
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 0);
+	for (unsigned i = 0; i <= NEXUS_CHILDREN_MAX; i++) {
+		snprintf(text[i], sizeof(text[i]), "malloc:///f%u?size_mb=4", i);
+		uris[i] = text[i];
+		keep[i] = rig_open(f, uris[i]);
+	}
+	nr_ok(f, nexus_create(f, nr.table, &args, &nr.volume));
+	nr_open(f, &nr);
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	nr_refused(f, nexus_add_child(f, nr.nexus, uris[NEXUS_CHILDREN_MAX]), -ENOSPC,
+		   "volume 'w' has 8 children already");
+	nr_ok(f, nexus_remove_child(f, nr.nexus, uris[3]));
+	nr_ok(f, nexus_add_child(f, nr.nexus, uris[NEXUS_CHILDREN_MAX]));
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	nr_stop(f, &nr);
+	for (unsigned i = 0; i <= NEXUS_CHILDREN_MAX; i++)
+		bdev_close(f, keep[i]);
+}
+
 /* ---- force ---------------------------------------------------------------------------------------- */
 
 RIG_TEST(force_takes_what_nobody_claims)
@@ -449,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_cannot_be_created_is_named_and_nothing_is_written),
 		cmocka_unit_test(there_are_at_most_so_many_children),
+		cmocka_unit_test(a_full_volume_takes_no_more),
 		cmocka_unit_test(force_takes_what_nobody_claims),
 		cmocka_unit_test(what_cannot_be_added_is_named_and_nothing_is_written),
 		cmocka_unit_test(a_record_older_than_its_members_is_not_served),
