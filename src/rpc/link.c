@@ -128,14 +128,11 @@ void link_pause(struct link *link)
 	io_recv_stop(link->sock);
 }
 
-static void in_tls(struct link *link, const uint8_t *data, size_t len)
+/* The handshake goes on, or plain bytes come out. */
+static void in_plain(struct link *link)
 {
-	int64_t got = tls_feed(link->tls, data, len);
+	int64_t got;
 
-	if (got < 0) {
-		link_lost(link, -ENOMEM);
-		return;
-	}
 	do {
 		got = tls_read(link->tls, link->plain, LINK_PLAIN_BYTES, &link->err);
 		if (!link->is_open && tls_is_open(link->tls)) {
@@ -152,6 +149,14 @@ static void in_tls(struct link *link, const uint8_t *data, size_t len)
 		link->is_refused = true; /* the alert that says why goes out first */
 		link_pause(link);
 	}
+}
+
+static void in_tls(struct link *link, const uint8_t *data, size_t len)
+{
+	if (tls_feed(link->tls, data, len) < 0)
+		link_lost(link, -ENOMEM);
+	else
+		in_plain(link);
 }
 
 static void link_received(void *ctx, const uint8_t *data, ssize_t len)
@@ -207,5 +212,7 @@ int link_start(struct link *link, const struct link_ops *ops, struct reactor *r,
 	}
 	if (!link->is_closed)
 		io_recv_start(link->sock, link_received, link);
+	if (tls)
+		in_plain(link); /* a client speaks first */
 	return 0;
 }
