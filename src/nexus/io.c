@@ -185,6 +185,10 @@ static void io_read(struct nexus_req *req)
 		return;
 	}
 
+	if (!child && !req->tried && req->nexus->state == NEXUS_FROZEN) {
+		io_park(req, &req->nexus->gated); /* the next one is being admitted */
+		return;
+	}
 	if (!child) {
 		io_finish(req, req->status < 0 ? req->status : -EIO); /* IO4 */
 		return;

@@ -50,6 +50,10 @@ static int rebuild_record(struct fiber *f, struct nexus_child *child,
 
 	if (r < 0)
 		return r;
+	if (state == VOLUME_IN_SYNC && child->state != NEXUS_CHILD_IN_SYNC) {
+		latch_unlock(f, &n->admin);
+		return -EIO; /* it failed meanwhile, and may be recorded as out already (N1) */
+	}
 	member->state = state;
 	member->reason[0] = 0;
 	if (reason < 0)
@@ -60,6 +64,7 @@ static int rebuild_record(struct fiber *f, struct nexus_child *child,
 	}
 	r = owner_put_surely(f, n);
 	latch_unlock(f, &n->admin);
+	event_set(&n->retire_needed); /* N3: perhaps somebody waits for this one */
 	return r;
 }
 
@@ -130,8 +135,8 @@ static int rebuild_prepare(struct fiber *f, struct nexus_child *child)
 
 /*
  * FINAL. From the end of the drain on acknowledgements need it; it is read from when the record
- * says that it is in sync. If it fails in between it is retired like any member, when the
- * latch is free: after the record.
+ * says that it is in sync. If it fails in between it is retired like any member, before or after
+ * the record: who has the latch first.
  */
 static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 {

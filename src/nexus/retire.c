@@ -92,6 +92,16 @@ static void retire_let_go(struct nexus *n, nexus_mask dropped)
 			rebuild_later(child);
 }
 
+/* N3, of the record. */
+static bool retire_leaves_one(struct nexus *n, nexus_mask dropped)
+{
+	nexus_each_child(n, child)
+		if (nexus_has(n->needed & (nexus_mask)~dropped, child->index) &&
+		    child_member(child)->state == VOLUME_IN_SYNC)
+			return true;
+	return false;
+}
+
 /* One round: those that are dropping now. True: recorded, or nothing to record. */
 static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 {
@@ -99,6 +109,8 @@ static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 		nexus_become(n, NEXUS_STOPPED);
 		return false;
 	}
+	if (!retire_leaves_one(n, dropped))
+		return false; /* one is being admitted: again when that is recorded */
 	retire_in_record(n, dropped);
 	if (owner_put_surely(f, n) < 0) /* N1 */
 		return false;
