@@ -29,6 +29,8 @@ struct sim_store {
 	struct sim_host *host; /* NULL: everywhere */
 	struct prng prng;
 	uint64_t timeout_ns, counter, down_until_ns;
+	void (*changed)(void *ctx, const char *key); /* or NULL */
+	void *changed_ctx;
 	struct store_record *records[SIM_STORE_RECORDS_MAX]; /* NULL: free */
 	unsigned caller_count;
 	struct sim_store_caller callers[SIM_STORE_CALLERS_MAX];
@@ -201,6 +203,9 @@ static void op_arrives(struct sim *sim, struct sim_event *event)
 		sim_trace(sim, "store: %s %s %s @%llu: %d%s", op->caller->name, names[op->kind],
 			  op->key, (unsigned long long)(op->result ? op->expected : op->revision),
 			  op->result, op->is_left ? " (late)" : "");
+		if (ss->changed && op->result == 0 &&
+		    (op->kind == SIM_STORE_PUT || op->kind == SIM_STORE_DEL))
+			ss->changed(ss->changed_ctx, op->key);
 	}
 	op->is_done = true;
 	if (op->is_left)
@@ -399,6 +404,12 @@ void sim_store_heal(struct sim_store *ss)
 	ss->down_until_ns = 0;
 	for (unsigned i = 0; i < ss->caller_count; i++)
 		ss->callers[i].requests_cut = ss->callers[i].answers_cut = false;
+}
+
+void sim_store_on_change(struct sim_store *ss, void (*fn)(void *ctx, const char *key), void *ctx)
+{
+	ss->changed = fn;
+	ss->changed_ctx = ctx;
 }
 
 const struct store_record *sim_store_look(const struct sim_store *ss, const char *key)

@@ -37,6 +37,9 @@ struct sim_store *sim_store_add(struct sim *sim, struct sim_host *host, uint64_t
 void sim_store_cut(struct sim_store *ss, const char *name, bool requests, bool answers);
 void sim_store_heal(struct sim_store *ss);
 
+/* Called after each change of a record. */
+void sim_store_on_change(struct sim_store *ss, void (*fn)(void *ctx, const char *key), void *ctx);
+
 /* What is there now, beyond time and faults; NULL: nothing. */
 const struct store_record *sim_store_look(const struct sim_store *ss, const char *key);
 

@@ -313,6 +313,12 @@ static struct cw_place *build_place(struct cluster *c, const char *name)
 	return place;
 }
 
+static void record_changed(void *ctx, const char *key)
+{
+	if (strncmp(key, "volume/", 7) == 0)
+		cw_trace_record(ctx);
+}
+
 static struct cluster *build(struct sim *sim)
 {
 	struct prng *prng = sim_prng(sim);
@@ -328,6 +334,7 @@ static struct cluster *build(struct sim *sim)
 	c->lease_ms = (uint32_t)prng_range(prng, 500, 3000);
 	timeout_ns = prng_range(prng, 100, 1000) * SIM_MS;
 	c->ss = sim_store_add(sim, NULL, timeout_ns);
+	sim_store_on_change(c->ss, record_changed, c);
 	c->cand_count = 2;
 	struct cw_place *place = build_place(c, "a");
 	for (unsigned i = 0; i < CW_NODES; i++)

@@ -69,6 +69,8 @@ static int cand_write(struct fiber *f, struct cw_cand *cand, struct bdev_chan *c
 		pattern_fill(buf + i * CW_CELL, CW_CELL, sim_seed(c->sim), cell + i, value);
 		op->writes[i] = check_write_begin(c->check, cell + i, value);
 	}
+	sim_trace(c->sim, "cand %u: writes %" PRIu64 " to %" PRIu64 "+%" PRIu64, cand->number,
+		  c->serial - count + 1, cell, count);
 	int r = bdev_write(f, chan, cw_lba(cell) / per, count * CW_CELL_LBAS / per, buf, 0);
 	request_ended(f, cand, "write", cell, count, r);
 	cw_op_end(c, op, r == 0);

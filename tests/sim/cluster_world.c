@@ -47,6 +47,26 @@ bool cw_record(const struct cluster *c, struct volume_record *ret)
 	return true;
 }
 
+void cw_trace_record(const struct cluster *c)
+{
+	struct volume_record *rec = mem_alloc(sim_mem(c->sim), sizeof(*rec));
+	char line[300];
+	size_t at = 0;
+
+	must(rec);
+	if (cw_record(c, rec)) {
+		for (unsigned i = 0; i < rec->member_count && at < sizeof(line); i++)
+			at += (size_t)snprintf(line + at, sizeof(line) - at, " %s %s%s",
+					       rec->members[i].uri,
+					       volume_member_state_name(rec->members[i].state),
+					       rec->members[i].is_offline ? "*" : "");
+		sim_trace(c->sim, "record: epoch %" PRIu64 " gen %" PRIu64 ".%" PRIu64 "%s:%s",
+			  rec->epoch, rec->gen_epoch, rec->gen_n, rec->clean ? " clean" : "",
+			  at ? line : "");
+	}
+	mem_free(rec);
+}
+
 /* ---- operations ----------------------------------------------------------------------------- */
 
 struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op_state state,
@@ -145,7 +165,6 @@ void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *by
 			return;
 		}
 	}
-	if (is_whole &&
-	    check_has_ended(c->check, cell, serial, mark)) /* as while it is idle */
+	if (is_whole && check_has_ended(c->check, cell, serial, mark)) /* as while it is idle */
 		check_saw(c->check, cell, serial);
 }

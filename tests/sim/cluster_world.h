@@ -125,6 +125,7 @@ struct cluster {
 const char *cw_uri(unsigned member); /* of 0 .. CW_MEMBERS - 1 */
 int cw_member(const char *uri);	     /* -1: none of ours */
 uint64_t cw_lba(uint64_t cell);
+void cw_trace_record(const struct cluster *c);
 /* As the store has it now; false: not yet. */
 bool cw_record(const struct cluster *c, struct volume_record *ret);
 
