@@ -180,7 +180,7 @@ class Nexus:
 
 
 class Cluster:
-    def __init__(self, mayastor, size=64 * MIB, uri_options="", serve_options=()):
+    def __init__(self, mayastor, size=64 * MIB, volume=None, uri_options="", serve_options=()):
         self.mayastor, self.size, self.uri_options, self.serve_options = mayastor, size, uri_options, serve_options
         memory = "/dev/shm"
         self.dir = tempfile.mkdtemp(prefix="nemesis.", dir=memory if os.access(memory, os.W_OK) else None)
@@ -196,7 +196,7 @@ class Cluster:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.proxy.stdout.readline() == "ready\n"
         done = subprocess.run([mayastor, "nexus", "create", "v", *(node.child_uri for node in self.storage), "--store",
-                               self.store], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+                               self.store, *(["--uuid", volume] if volume else [])], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             raise Failure(done.stdout)
 

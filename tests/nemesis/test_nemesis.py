@@ -64,19 +64,34 @@ class Fio:
 
 
 class Nemesis:
-    def __init__(self, args):
+    def __init__(self, args, volume=None):
         self.args = args
         self.random = random.Random(args.seed)
         fast = [] if args.long else ["--retry-ms", "300", "--child-timeout-ms", "1500"]
-        self.cluster = c.Cluster(args.mayastor, uri_options="" if args.long else "?timeout_ms=1500&wait_ms=1000",
+        self.cluster = c.Cluster(args.mayastor, volume=volume, uri_options="" if args.long else "?timeout_ms=1500&wait_ms=1000",
                                  serve_options=["--lease-ms", "10000" if args.long else "3000", *fast])
-        self.nexus = c.Nexus(self.cluster, "n1")
+        self.nexus = self.serve("n1")
         self.nexus.ready()
         self.nexus.settle()
-        self.load = Load(self.nexus.socket, "v", 0, LOAD_BLOCKS, seed=args.seed, pause=0.002)
+        self.takeovers = []
+        self.fio_runs = 0
+        self.begin()
+
+    def serve(self, where):
+        return c.Nexus(self.cluster, where)
+
+    def begin(self):
+        self.load = Load(self.nexus.socket, "v", 0, LOAD_BLOCKS, seed=self.args.seed, pause=0.002)
         self.load.start()
         self.fio = Fio(self.nexus.socket)
-        self.takeovers = []
+
+    def fio_goes(self):
+        """It cannot follow to another server."""
+        self.fio_runs += self.fio.runs
+        self.fio.abandon()
+
+    def fio_comes(self):
+        self.fio = Fio(self.nexus.socket)
 
     # ---- faults of storage nodes: do, then undo ------------------------------------------------
 
@@ -124,7 +139,7 @@ class Nemesis:
         """Another process, on the other node, owns the volume."""
         where = "n2" if self.nexus.where == "n1" else "n1"
         start = time.monotonic()
-        new = c.Nexus(self.cluster, where)
+        new = self.serve(where)
         told = new.ready()
         self.takeovers.append(f"{what}: {time.monotonic() - start:.2f} s from the command, {told['seconds']:.2f} s its own,"
                               f" resync {told['resync_bytes'] / MIB:.0f} MiB")
@@ -133,24 +148,24 @@ class Nemesis:
         return old
 
     def nexus_is_killed(self, _):
-        self.fio.abandon()
+        self.fio_goes()
         self.nexus.process.kill()
         self.take_over("killed")
-        self.fio = Fio(self.nexus.socket)
+        self.fio_comes()
 
     def nexus_is_killed_and_a_cable_cut(self, node):
         """Who cannot be fenced leaves the volume, and what the dead one was promised is waited for."""
-        self.fio.abandon()
+        self.fio_goes()
         node.link(False)
         self.nexus.process.kill()
         self.take_over("killed, and a replica not to be had")
+        self.fio_comes()
         self.suffer(0)
         node.link(True)
-        self.fio = Fio(self.nexus.socket)
 
     def nexus_is_stopped(self, _):
         """It wakes up when another one owns the volume, with requests that nobody has answered yet."""
-        self.fio.abandon()
+        self.fio_goes()
         writer, reader = (Nbd(self.nexus.socket, "v", 20) for _ in range(2))
         writer.do(WRITE, PROBE_BLOCK * BLOCK, BLOCK, pack(PROBE_BLOCK, 1))
         self.nexus.process.signal(STOP)
@@ -173,7 +188,7 @@ class Nemesis:
         old.until(lambda o: o.get("event") == "nexus" and o["state"] == "deposed")
         if old.process.end():
             raise c.Failure(f"the deposed nexus: {old.process.said[-3:]}")
-        self.fio = Fio(self.nexus.socket)
+        self.fio_comes()
 
     # ---- the play -----------------------------------------------------------------------------------
 
@@ -186,8 +201,7 @@ class Nemesis:
         start = time.monotonic()
         if not self.load.goes_on(1, 60):
             raise c.Failure(f"no request ends: {json.dumps(self.nexus.state())}")
-        if self.fio.child.returncode is None:
-            self.fio.check()
+        self.fio.check()
         time.sleep(max(0, start + seconds - time.monotonic()))
 
     def fault(self, kind):
@@ -208,6 +222,7 @@ class Nemesis:
     def end(self):
         self.load.stop()
         self.fio.check(wait=True)
+        self.fio_runs += self.fio.runs
         if self.load.problems:
             raise c.Failure("; ".join(self.load.problems[:5]))
         self.nexus.settle()
@@ -220,8 +235,31 @@ class Nemesis:
         for line in self.takeovers:
             print(f"# takeover, {line}")
         print(f"# {self.load.done()} requests of clients, {sum(t.unknown for t in self.load.threads)} without outcome,"
-              f" longest {max(t.longest for t in self.load.threads):.1f} s; {self.fio.runs} runs of fio with verify in the"
-              f" end; {self.load.errors} I/O errors", flush=True)
+              f" longest {max(t.longest for t in self.load.threads):.1f} s; {self.fio_runs} runs of fio with verify;"
+              f" {self.load.errors} I/O errors", flush=True)
+
+
+def play(nemesis, count, kinds):
+    """TAP; the exit status."""
+    bad = False
+    number = 0
+    try:
+        for number in range(count):
+            kind = kinds[number % len(kinds)]
+            nemesis.fault(kind)
+            print(f"ok {number + 1} - {kind.__name__}", flush=True)
+        number = count
+        nemesis.end()
+        print(f"ok {count + 1} - all that was written is there, and replicas are equal", flush=True)
+    except (c.Failure, AssertionError, Lost, Refused) as why:
+        print(f"not ok {number + 1} - {why}", flush=True)
+        for line in traceback.format_exc().splitlines() + [json.dumps(o) for o in nemesis.nexus.events[-30:]]:
+            print(f"# {line}")
+        bad = True
+    nemesis.figures()
+    sys.stdout.flush()
+    nemesis.cluster.close()
+    return bad
 
 
 def main():
@@ -237,24 +275,7 @@ def main():
     count = args.faults or (100 if args.long else 7)
     kinds = [kind for kind in Nemesis.KINDS if not args.only or args.only in kind.__name__]
     print(f"1..{count + 1}", flush=True)
-    bad = False
-    nemesis = Nemesis(args)
-    try:
-        for number in range(count):
-            kind = kinds[number % len(kinds)]
-            nemesis.fault(kind)
-            print(f"ok {number + 1} - {kind.__name__}", flush=True)
-        nemesis.end()
-        print(f"ok {count + 1} - all that was written is there, and replicas are equal", flush=True)
-    except (c.Failure, AssertionError, Lost, Refused) as why:
-        print(f"not ok {number + 1} - {why}", flush=True)
-        for line in traceback.format_exc().splitlines() + [json.dumps(o) for o in nemesis.nexus.events[-30:]]:
-            print(f"# {line}")
-        bad = True
-    nemesis.figures()
-    sys.stdout.flush()
-    nemesis.cluster.close()
-    os._exit(bad)
+    os._exit(play(Nemesis(args), count, kinds))  # whoever still waits for something
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# guest.sh - run in the guest by test_guest.py: Linux's own NVMe/TCP host with multipath, fio with verify.
+#
+# /io/env: ADDRS (of the nexuses) NQN HOSTNQN HOSTID. The host makes /io/enough when it is over; we leave
+# /io/stat (writes done so far) twice a second and, in the end, /io/dmesg.
+. /io/env
+exec 2>&1
+modprobe nvme-tcp || exit 1
+ip route add default via 10.0.2.2 # the nexuses are behind the machine that runs us
+
+# A path to each nexus, when it is there; one that is lost for good is made anew.
+keep_connected() {
+	while [ ! -e /io/enough ]; do
+		for addr in $ADDRS; do
+			grep -qs "traddr=$addr," /sys/class/nvme/*/address ||
+				timeout 20 nvme connect -t tcp -a "$addr" -s 4421 -n "$NQN" -q "$HOSTNQN" -I "$HOSTID" -i 1 \
+					--reconnect-delay=1 --ctrl-loss-tmo=3600 --keep-alive-tmo=5 >>/tmp/connect.out 2>&1
+		done
+		sleep 1
+	done
+}
+
+disk() {
+	local path
+	for path in /sys/block/nvme*n1; do
+		[[ $path =~ /nvme[0-9]+n1$ ]] && [ -e "$path" ] && basename "$path" && return 0
+	done
+	return 1
+}
+
+tell_stat() {
+	while [ ! -e /tmp/done ]; do
+		awk '{ print $1 + $5 }' "/sys/block/$1/stat" >/io/stat.new && mv /io/stat.new /io/stat
+		sleep 0.5
+	done
+}
+
+keep_connected &
+for _ in $(seq 600); do
+	name=$(disk) && [ -b "/dev/$name" ] && break
+	sleep 0.2
+done
+if [ -z "$name" ]; then
+	echo "not ok - the volume appears"
+	cat /tmp/connect.out
+	exit 1
+fi
+echo "ok - the volume appears"
+tell_stat "$name" &
+runs=0
+while [ ! -e /io/enough ]; do
+	fio --name=verify --filename="/dev/$name" --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --size=8m \
+		--iodepth=4 --verify=crc32c --verify_fatal=1 --verify_state_save=0 --randseed=$runs --rate_iops=150 \
+		--output-format=terse >/tmp/fio.out 2>&1
+	status=$?
+	if [ $status != 0 ]; then
+		echo "not ok - fio with verify, run $runs"
+		sed 's/^/# /' /tmp/fio.out | tail -20
+		touch /io/failed
+		break
+	fi
+	runs=$((runs + 1))
+done
+touch /tmp/done
+[ $status = 0 ] && echo "ok - $runs runs of fio with verify"
+for path in /sys/class/nvme/nvme*; do
+	echo "# $(cat "$path/address") $(cat "$path/state")"
+done
+dmesg >/io/dmesg
+timeout 30 nvme disconnect-all >/dev/null 2>&1
+wait
+exit $status
