@@ -14,7 +14,7 @@ keep_connected() {
 		for addr in $ADDRS; do
 			grep -qs "traddr=$addr," /sys/class/nvme/*/address ||
 				timeout 20 nvme connect -t tcp -a "$addr" -s 4421 -n "$NQN" -q "$HOSTNQN" -I "$HOSTID" -i 1 \
-					--reconnect-delay=1 --ctrl-loss-tmo=3600 --keep-alive-tmo=5 >>/tmp/connect.out 2>&1
+					--reconnect-delay=1 --ctrl-loss-tmo=3600 --keep-alive-tmo=15 >>/tmp/connect.out 2>&1
 		done
 		sleep 1
 	done
