@@ -72,6 +72,7 @@ static void far_start(struct fiber *f, struct rig *rig, struct far *far, const c
 
 	*far = (struct far){ 0 };
 	nr_start(f, rig, &far->nr, 0);
+	far->nr.table->retry_ms = 10;
 	for (unsigned i = 0; i < MEMBERS; i++) {
 		far_serve(f, far, i);
 		far_nqn(i, nqn);
@@ -296,6 +297,21 @@ RIG_TEST(a_member_that_lost_power_is_retired_and_rebuilt)
 	far_stop(f, &far);
 }
 
+static void far_check_equal(struct fiber *f, struct far *far)
+{
+	enum { STEP = 2048 };
+	uint8_t *buf = mem_new(fiber_io(f), 2 * STEP * 512);
+
+	for (uint64_t lba = 0; lba < NR_BLOCKS; lba += STEP) {
+		nr_read_member(f, &far->nr, 0, lba, STEP, buf);
+		for (unsigned m = 1; m < NR_CHILDREN; m++) {
+			nr_read_member(f, &far->nr, m, lba, STEP, buf + STEP * 512);
+			assert_memory_equal(buf, buf + STEP * 512, STEP * 512);
+		}
+	}
+	mem_free(buf);
+}
+
 /* Let go, and taken again: by the same volume, and by another one. */
 RIG_TEST(a_remote_member_may_leave_and_join_again)
 {
@@ -357,6 +373,75 @@ RIG_TEST(a_member_that_hangs_is_retired)
 	far_settle(f, &far, 2);
 	assert_int_equal(far_holds(f, &far, 2, 5), 2);
 	far_stop(f, &far);
+}
+
+/* ---- data, whatever happens to their nodes --------------------------------------------------- */
+
+struct breaker {
+	struct far *far;
+	bool crashes; /* else only the connections end */
+	bool stop, done;
+	unsigned times;
+};
+
+static bool far_all_in_sync(struct far *far)
+{
+	for (unsigned m = 0; m < NR_CHILDREN; m++)
+		if (far_state(far, m) != VOLUME_IN_SYNC)
+			return false;
+	return true;
+}
+
+/* One after the other: in the next round every member is in sync again. */
+static int breaker_main(struct fiber *f, void *arg)
+{
+	struct breaker *b = arg;
+
+	while (!b->stop) {
+		unsigned m = b->times++ % NR_CHILDREN;
+		uint64_t token = b->far->nr.nexus->child[m].token;
+
+		tgt_close(f, b->far->tgt[m]);
+		if (b->crashes)
+			nr_repair(f, &b->far->nr, m);
+		far_serve(f, b->far, m);
+		do {
+			nr_ok(f, fiber_sleep(f, b->crashes ? 2000000 : 60000000));
+		} while (!far_all_in_sync(b->far) ||
+			 (b->crashes && b->far->nr.nexus->child[m].token == token));
+	}
+	b->done = true;
+	return 0;
+}
+
+static void far_breaks(struct fiber *f, struct rig *rig, bool crashes)
+{
+	struct fiber *fiber;
+	struct far far;
+	struct breaker b = { .far = &far, .crashes = crashes };
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(fiber_start(fiber_reactor(f), "breaker", breaker_main, &b, &fiber), 0);
+	for (unsigned seed = 0; b.times < 3; seed++)
+		rig_integrity(f, rig, "nexus:///v", 10, seed);
+	b.stop = true;
+	while (!b.done) /* who is not there is noticed by requests */
+		assert_int_equal(far_write(f, &far, 5, 7), 0);
+	assert_int_equal(fiber_join(f, fiber), 0);
+	for (unsigned m = 0; m < NR_CHILDREN; m++)
+		far_settle(f, &far, m);
+	far_check_equal(f, &far);
+	far_stop(f, &far);
+}
+
+RIG_TEST(data_survive_connections_that_end)
+{
+	far_breaks(f, rig, false);
+}
+
+RIG_TEST(data_survive_members_that_crash_one_after_the_other)
+{
+	far_breaks(f, rig, true);
 }
 
 /* A volume grows: members over the wire first. */
@@ -434,6 +519,8 @@ int main(void)
 		cmocka_unit_test(a_member_that_lost_power_is_retired_and_rebuilt),
 		cmocka_unit_test(a_remote_member_may_leave_and_join_again),
 		cmocka_unit_test(a_member_that_hangs_is_retired),
+		cmocka_unit_test(data_survive_connections_that_end),
+		cmocka_unit_test(data_survive_members_that_crash_one_after_the_other),
 		cmocka_unit_test(a_volume_of_remote_members_grows),
 		cmocka_unit_test(the_member_of_our_own_target_is_local),
 		cmocka_unit_test(remote_members_are_given_back_and_used_anew),
