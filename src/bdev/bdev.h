@@ -197,11 +197,12 @@ int bdev_each(struct fiber *f, int (*fn)(void *ctx, struct bdev *bdev), void *ct
 
 /*
  * Claims, of a disk or of some of its blocks. WRITE: I alone write, and others may read only
- * through me. READ: others may read too. -EBUSY names who has it, and what, if that is not all.
+ * through me. READ: others may read too. DOOR: I write for clients who see to their order
+ * themselves; other doors may as well. -EBUSY names who has it, and what, if that is not all.
  * Opening without a claim is for looking (stat, check). That requests keep to the blocks
  * claimed is the claimant's business.
  */
-enum bdev_claim_kind { BDEV_CLAIM_READ, BDEV_CLAIM_WRITE };
+enum bdev_claim_kind { BDEV_CLAIM_READ, BDEV_CLAIM_WRITE, BDEV_CLAIM_DOOR };
 
 struct bdev_claim {
 	struct list_link link;

@@ -2,7 +2,8 @@
 /*
  * claim - who may write to a disk, and who relies on it not changing.
  *
- * CL1. A WRITE claim is the only claim of its blocks; READ claims stand beside each other.
+ * CL1. A WRITE claim is the only claim of its blocks; READ claims stand beside each other, and so do
+ *	DOOR claims.
  * CL2. Claims live at home; the claim's memory is the claimant's until bdev_unclaim().
  */
 #include <errno.h>
@@ -28,8 +29,8 @@ static uint64_t claim_end(const struct bdev_claim *claim)
 /* CL1. */
 static bool claims_clash(const struct bdev_claim *a, const struct bdev_claim *b)
 {
-	return (a->kind == BDEV_CLAIM_WRITE || b->kind == BDEV_CLAIM_WRITE) &&
-	       a->first < claim_end(b) && b->first < claim_end(a);
+	return (a->kind != b->kind || a->kind == BDEV_CLAIM_WRITE) && a->first < claim_end(b) &&
+	       b->first < claim_end(a);
 }
 
 static void claim_home(void *arg)
@@ -50,7 +51,7 @@ static void claim_home(void *arg)
 
 static int claim_failed(struct fiber *f, const struct bdev *bdev, const struct bdev_claim *other)
 {
-	const char *what = other->kind == BDEV_CLAIM_WRITE ? "writing" : "reading";
+	const char *what = other->kind == BDEV_CLAIM_READ ? "reading" : "writing";
 	uint64_t end = claim_end(other);
 
 	if (other->first == 0 && end == UINT64_MAX)

@@ -224,7 +224,9 @@ static int start_nvmf(struct fiber *f, struct publish *p, const struct publish_a
 		.no_reservations = true,	  /* PB4 */
 		.ana_count = p->info.epoch << 16, /* PB2 */
 	};
-	const struct tgt_ns_args ns = { .uri = uri, .uuid = p->info.volume, .ana_group = GROUP };
+	const struct tgt_ns_args ns = {
+		.uri = uri, .uuid = p->info.volume, .ana_group = GROUP, .is_door = true
+	};
 	int r;
 
 	publish_ids(p->info.epoch, &subsys.cntlid_min, &subsys.cntlid_max);
@@ -245,7 +247,7 @@ static int start_nvmf(struct fiber *f, struct publish *p, const struct publish_a
 
 static int start_nbd(struct fiber *f, struct publish *p, const char *uri)
 {
-	const struct nbd_share_args share = { .name = p->nqn, .uri = uri };
+	const struct nbd_share_args share = { .name = p->nqn, .uri = uri, .is_door = true };
 
 	p->now = TGT_ANA_OPTIMIZED;
 	return nbd_server_add(f, p->nbd, &share);

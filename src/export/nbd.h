@@ -76,6 +76,7 @@ struct nbd_share_args {
 	const char *uri;
 	const char *description; /* NULL: none */
 	bool read_only;		 /* also if the disk is */
+	bool is_door;		 /* other doors may write to the disk as well (BDEV_CLAIM_DOOR) */
 };
 
 /*

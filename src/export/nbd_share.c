@@ -39,14 +39,15 @@ static int share_check(struct fiber *f, const struct nbd_share_args *args)
 	return 0;
 }
 
-static int share_claim(struct fiber *f, struct nbd_share *share, bool read_only)
+static int share_claim(struct fiber *f, struct nbd_share *share, const struct nbd_share_args *args)
 {
+	enum bdev_claim_kind kind = args->is_door ? BDEV_CLAIM_DOOR : BDEV_CLAIM_WRITE;
 	char who[sizeof(share->claim.who)];
 
 	snprintf(who, sizeof(who), "nbd %.*s", (int)sizeof(who) - 8, share->name);
-	share->read_only = read_only || share->bdev->read_only;
-	return bdev_claim(f, share->bdev, share->read_only ? BDEV_CLAIM_READ : BDEV_CLAIM_WRITE,
-			  who, &share->claim);
+	share->read_only = args->read_only || share->bdev->read_only;
+	return bdev_claim(f, share->bdev, share->read_only ? BDEV_CLAIM_READ : kind, who,
+			  &share->claim);
 }
 
 int nbd_share_new(struct fiber *f, struct nbd_server *server, const struct nbd_share_args *args,
@@ -66,7 +67,7 @@ int nbd_share_new(struct fiber *f, struct nbd_server *server, const struct nbd_s
 	share->id = ++server->next_id;
 	r = bdev_open(f, args->uri, &share->bdev);
 	if (r == 0) {
-		r = share_claim(f, share, args->read_only);
+		r = share_claim(f, share, args);
 		if (r < 0)
 			bdev_close(f, share->bdev);
 	}

@@ -172,11 +172,12 @@ MUST_USE int tgt_host_deny(struct fiber *f, struct tgt_subsys *subsys, const cha
 /* ---- namespaces ------------------------------------------------------------- */
 
 struct tgt_ns_args {
-	uint32_t nsid;	  /* 0: the lowest free */
+	uint32_t nsid; /* 0: the lowest free */
 	/* opened; claimed for writing, or for reading: if it is read-only, or a replica behind `fence` */
 	const char *uri;
 	struct uuid uuid; /* nil: the bdev's; else made from NQN and URI, stable */
 	bool read_only;
+	bool is_door;	    /* other doors may write to the disk as well (BDEV_CLAIM_DOOR) */
 	uint32_t ana_group; /* 0: 1 */
 };
 

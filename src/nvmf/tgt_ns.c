@@ -173,8 +173,9 @@ static int disk_enter(struct fiber *f, struct tgt_ns *ns, const struct tgt_ns_ar
 
 	if (r < 0)
 		return r;
-	kind = args->read_only || ns->bdev->read_only || ns_is_fenced(ns) ? BDEV_CLAIM_READ :
-									    BDEV_CLAIM_WRITE;
+	kind = args->is_door ? BDEV_CLAIM_DOOR : BDEV_CLAIM_WRITE;
+	if (args->read_only || ns->bdev->read_only || ns_is_fenced(ns))
+		kind = BDEV_CLAIM_READ;
 	r = bdev_claim(f, ns->bdev, kind, ns->subsys->nqn, &ns->claim);
 	if (r < 0)
 		goto no_claim;

@@ -56,6 +56,34 @@ static void writers_are_alone_and_readers_together(void **state)
 	rig_fini(&rig);
 }
 
+static void doors_stand_beside_each_other_only(void **state)
+{
+	struct rig rig;
+	struct rig_disk d;
+	struct claiming one = { &d, BDEV_CLAIM_DOOR, "nbd", { { 0 } } };
+	struct claiming two = { &d, BDEV_CLAIM_DOOR, "nvmf", { { 0 } } };
+	struct claiming reader = { &d, BDEV_CLAIM_READ, "check", { { 0 } } };
+	struct claiming writer = { &d, BDEV_CLAIM_WRITE, "pool p1", { { 0 } } };
+	char words[ERR_WORDS_SIZE];
+
+	(void)state;
+	rig_init(&rig, 2);
+	rig_disk_open(&rig, &d, "ram:///a");
+	assert_int_equal(rig_fiber(&rig, 1, claim_fn, &one, NULL), 0);
+	assert_int_equal(rig_fiber(&rig, 0, claim_fn, &two, NULL), 0);
+	assert_int_equal(rig_fiber(&rig, 0, claim_fn, &reader, words), -EBUSY);
+	assert_string_equal(words, "ram:///a is claimed for writing by nbd");
+	assert_int_equal(rig_fiber(&rig, 0, claim_fn, &writer, NULL), -EBUSY);
+	rig_fiber(&rig, 1, unclaim_fn, &one, NULL);
+	assert_int_equal(rig_fiber(&rig, 0, claim_fn, &writer, NULL), -EBUSY);
+	rig_fiber(&rig, 0, unclaim_fn, &two, NULL);
+	assert_int_equal(rig_fiber(&rig, 0, claim_fn, &reader, NULL), 0);
+	assert_int_equal(rig_fiber(&rig, 0, claim_fn, &one, NULL), -EBUSY);
+	rig_fiber(&rig, 0, unclaim_fn, &reader, NULL);
+	rig_disk_close(&d);
+	rig_fini(&rig);
+}
+
 struct ranged {
 	struct rig_disk *d;
 	enum bdev_claim_kind kind;
@@ -154,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writers_are_alone_and_readers_together),
+		cmocka_unit_test(doors_stand_beside_each_other_only),
 		cmocka_unit_test(ranges_clash_where_they_share_a_block),
 		cmocka_unit_test(a_long_claimant_is_cut),
 	};
