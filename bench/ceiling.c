@@ -3,9 +3,10 @@
  * ceiling - what the kernel and the loopback allow one core: an NVMe/TCP responder without a
  * block layer, without validation, for well-behaved hosts without digests only.
  *
- *	ceiling [--spin] [--size BYTES]		prints "nvme connect ... -s PORT ..."
+ *	ceiling [--spin] [--ram] [--size BYTES]		prints "nvme connect ... -s PORT ..."
  *
- * A read is answered with bytes of whatever buffer, a write is taken and forgotten. One ring, a
+ * A read is answered with bytes of whatever buffer, a write is taken and forgotten; with --ram
+ * they are sent from, and copied to, where they belong in memory of that size. One ring, a
  * multishot receive into shared buffers per connection, parsing in place, all answers of a
  * turn in one send. The measure for the target, never a target.
  */
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <liburing.h>
@@ -36,12 +38,15 @@
 #define CIDS	      4096
 #define H2C_MAX	      (1u << 20)
 #define CAPSULE_BYTES 16384u
+#define IOVS_MAX      1024u
 
 enum { OP_ACCEPT, OP_RECV, OP_SEND };
 
 struct out {
 	uint8_t *bytes;
 	size_t size;
+	struct msghdr msg;
+	struct iovec *iov; /* IOVS_MAX */
 };
 
 struct conn {
@@ -54,6 +59,8 @@ struct conn {
 	uint16_t skip_cid; /* what is done when they are here */
 	bool skip_done;
 	uint32_t left[CIDS]; /* of writes by R2T */
+	uint64_t to[CIDS];   /* where they belong */
+	uint8_t *put;	     /* where `skip` belongs; NULL: nowhere */
 	struct out out[2];   /* [0] is being filled, [1] on its way */
 	uint64_t cc;
 	uint16_t sqhd, entries;
@@ -65,7 +72,23 @@ struct ceiling {
 	uint8_t *buffers;
 	struct conn *conns[CONNS_MAX];
 	uint64_t size;
+	uint8_t *ram; /* NULL: none */
 };
+
+static void out_iov(struct out *out, void *base, size_t len)
+{
+	struct iovec *last = &out->iov[out->msg.msg_iovlen - 1];
+
+	if (out->msg.msg_iovlen && (uint8_t *)last->iov_base + last->iov_len == base) {
+		last->iov_len += len;
+		return;
+	}
+	if (out->msg.msg_iovlen == IOVS_MAX) {
+		fprintf(stderr, "ceiling: too many at once\n");
+		exit(1);
+	}
+	out->iov[out->msg.msg_iovlen++] = (struct iovec){ base, len };
+}
 
 static uint8_t *out_take(struct conn *conn, size_t size)
 {
@@ -76,6 +99,7 @@ static uint8_t *out_take(struct conn *conn, size_t size)
 		exit(1);
 	}
 	out->size += size;
+	out_iov(out, out->bytes + out->size - size, size);
 	return out->bytes + out->size - size;
 }
 
@@ -95,10 +119,10 @@ static void put_resp(struct conn *conn, uint16_t cid, uint64_t result, uint16_t 
 	le16_put(pdu + 22, (uint16_t)(status << 1));
 }
 
-/* Data to the host and the completion; returns where the data go. */
-static uint8_t *put_data(struct conn *conn, uint16_t cid, uint32_t bytes)
+/* Data to the host and the completion; returns where the data go, if they do not come from `from`. */
+static uint8_t *put_data(struct conn *conn, uint16_t cid, uint32_t bytes, uint8_t *from)
 {
-	uint8_t *pdu = out_take(conn, NVMETCP_DATA_BYTES + bytes);
+	uint8_t *pdu = out_take(conn, NVMETCP_DATA_BYTES + (from ? 0 : bytes));
 
 	memset(pdu, 0, NVMETCP_DATA_BYTES);
 	pdu[0] = NVMETCP_C2H_DATA;
@@ -108,6 +132,8 @@ static uint8_t *put_data(struct conn *conn, uint16_t cid, uint32_t bytes)
 	le32_put(pdu + 4, NVMETCP_DATA_BYTES + bytes);
 	le16_put(pdu + 8, cid);
 	le32_put(pdu + 16, bytes);
+	if (from)
+		out_iov(&conn->out[0], from, bytes);
 	if (!conn->by_flag)
 		put_resp(conn, cid, 0, 0);
 	return pdu + NVMETCP_DATA_BYTES;
@@ -210,9 +236,9 @@ static void admin(struct ceiling *c, struct conn *conn, const struct nvme_sqe *s
 	if (sqe->opcode == NVME_FABRICS)
 		fabrics(conn, sqe);
 	else if (sqe->opcode == NVME_ADMIN_IDENTIFY)
-		identify(c, conn, sqe, put_data(conn, sqe->cid, NVME_IDENTIFY_BYTES));
+		identify(c, conn, sqe, put_data(conn, sqe->cid, NVME_IDENTIFY_BYTES, NULL));
 	else if (nvme_sqe_dir(sqe) == NVME_DIR_TO_HOST && bytes)
-		memset(put_data(conn, sqe->cid, bytes), 0, bytes);
+		memset(put_data(conn, sqe->cid, bytes, NULL), 0, bytes);
 	else
 		put_resp(conn, sqe->cid, (uint8_t)sqe->cdw10 == NVME_FID_QUEUES ? sqe->cdw11 : 0,
 			 0);
@@ -228,6 +254,14 @@ static void connected(struct conn *conn, const uint8_t *sqe)
 
 /* ---- PDUs ---- */
 
+/* Of an I/O command in its memory; NULL: it has none. */
+static uint8_t *place(const struct ceiling *c, const uint8_t *sqe)
+{
+	uint64_t at = le64_get(sqe + 40) << BLOCK_SHIFT;
+
+	return c->ram ? c->ram + at % c->size : NULL;
+}
+
 static void command(struct ceiling *c, struct conn *conn, const uint8_t *pdu)
 {
 	const uint8_t *bytes = pdu + NVMETCP_AT_SQE;
@@ -239,13 +273,15 @@ static void command(struct ceiling *c, struct conn *conn, const uint8_t *pdu)
 		conn->skip = plen - NVMETCP_CMD_BYTES;
 		conn->skip_cid = cid;
 		conn->skip_done = bytes[0] != NVME_FABRICS;
+		conn->put = conn->qid && bytes[0] == NVME_IO_WRITE ? place(c, bytes) : NULL;
 		if (bytes[0] == NVME_FABRICS)
 			connected(conn, bytes); /* its names are all right */
 		return;
 	}
 	if (conn->qid && bytes[0] == NVME_IO_READ) {
-		put_data(conn, cid, (le16_get(bytes + 48) + 1u) << BLOCK_SHIFT);
+		put_data(conn, cid, (le16_get(bytes + 48) + 1u) << BLOCK_SHIFT, place(c, bytes));
 	} else if (conn->qid && bytes[0] == NVME_IO_WRITE) {
+		conn->to[cid % CIDS] = le64_get(bytes + 40) << BLOCK_SHIFT;
 		put_r2t(conn, cid, (le16_get(bytes + 48) + 1u) << BLOCK_SHIFT);
 	} else if (conn->qid && bytes[0] != NVME_FABRICS) {
 		put_resp(conn, cid, 0, 0);
@@ -270,6 +306,9 @@ static void pdu_head(struct ceiling *c, struct conn *conn, const uint8_t *pdu)
 	case NVMETCP_H2C_DATA:
 		cid = le16_get(pdu + 8);
 		conn->skip = le32_get(pdu + 4) - NVMETCP_DATA_BYTES;
+		conn->put = c->ram ?
+				    c->ram + (conn->to[cid % CIDS] + le32_get(pdu + 12)) % c->size :
+				    NULL;
 		conn->left[cid % CIDS] -= conn->skip;
 		conn->skip_cid = cid;
 		conn->skip_done = conn->left[cid % CIDS] == 0;
@@ -287,6 +326,10 @@ static void feed(struct ceiling *c, struct conn *conn, const uint8_t *at, size_t
 		if (conn->skip) {
 			uint32_t used = (uint32_t)min_size(conn->skip, size);
 
+			if (conn->put) {
+				memcpy(conn->put, at, used);
+				conn->put += used;
+			}
 			conn->skip -= used;
 			at += used;
 			size -= used;
@@ -346,9 +389,14 @@ static void arm_send(struct ceiling *c, unsigned i)
 	conn->out[0] = conn->out[1];
 	conn->out[1] = out;
 	conn->out[0].size = 0;
+	conn->out[0].msg.msg_iovlen = 0;
 	conn->sending = true;
 	sqe = sqe_get(c);
-	io_uring_prep_send(sqe, conn->fd, out.bytes, out.size, MSG_WAITALL | MSG_NOSIGNAL);
+	conn->out[1].msg.msg_iov = out.iov;
+	if (out.msg.msg_iovlen == 1)
+		io_uring_prep_send(sqe, conn->fd, out.bytes, out.size, MSG_WAITALL | MSG_NOSIGNAL);
+	else
+		io_uring_prep_sendmsg(sqe, conn->fd, &conn->out[1].msg, MSG_WAITALL | MSG_NOSIGNAL);
 	io_uring_sqe_set_data64(sqe, (uint64_t)i << 8 | OP_SEND);
 }
 
@@ -367,7 +415,8 @@ static void accepted(struct ceiling *c, int fd)
 		conn->fd = fd;
 		for (unsigned o = 0; o < 2; o++) {
 			conn->out[o].bytes = malloc(OUT_BYTES);
-			if (!conn->out[o].bytes)
+			conn->out[o].iov = calloc(IOVS_MAX, sizeof(struct iovec));
+			if (!conn->out[o].bytes || !conn->out[o].iov)
 				exit(1);
 			memset(conn->out[o].bytes, 0xa5, OUT_BYTES); /* pages of their own */
 		}
@@ -398,6 +447,8 @@ static void drop(struct ceiling *c, unsigned i)
 	close(conn->fd);
 	free(conn->out[0].bytes);
 	free(conn->out[1].bytes);
+	free(conn->out[0].iov);
+	free(conn->out[1].iov);
 	free(conn);
 	c->conns[i] = NULL;
 }
@@ -505,15 +556,23 @@ int main(int argc, char **argv)
 {
 	static struct ceiling c = { .size = UINT64_C(1) << 30 };
 	struct io_uring_sqe *sqe;
-	bool spin = false;
+	bool spin = false, ram = false;
 	uint16_t port = 0;
 	int fd, r;
 
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--spin") == 0)
 			spin = true;
+		else if (strcmp(argv[i], "--ram") == 0)
+			ram = true;
 		else if (strcmp(argv[i], "--size") == 0 && i + 1 < argc)
 			c.size = strtoull(argv[++i], NULL, 0);
+	}
+	if (ram) {
+		c.ram = malloc(c.size + H2C_MAX);
+		if (!c.ram)
+			return 2;
+		memset(c.ram, 0xa5, c.size + H2C_MAX);
 	}
 	fd = listen_anywhere(&port);
 	r = fd < 0 ? fd : start_ring(&c);
