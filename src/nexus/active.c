@@ -263,12 +263,15 @@ int active_main(struct fiber *f, void *arg)
 
 	while (event_wait(f, &a->needed) == 0) {
 		event_clear(&a->needed);
+		event_clear(&a->rests);
 		if (list_empty(&a->free) && !list_empty(&a->waiting))
 			(void)active_clear(f, n, NEXUS_AL_BATCH);
 		while (!list_empty(&a->wanted))
 			active_mark(f, n);
+		event_set(&a->rests);
 		io_run_all(&a->waiting);
 	}
+	event_set(&a->rests);
 	return 0;
 }
 
@@ -333,6 +336,8 @@ int active_init(struct nexus *n)
 	list_init(&a->wanted);
 	list_init(&a->waiting);
 	event_init(&a->needed);
+	event_init(&a->rests);
+	event_set(&a->rests);
 	a->region = mem_alloc_array(n->mem, NEXUS_AL_MAX, sizeof(*a->region));
 	a->bucket = mem_alloc_array(n->mem, NEXUS_AL_MAX, sizeof(struct nexus_region *));
 	if (!a->region || !a->bucket)
@@ -341,6 +346,23 @@ int active_init(struct nexus *n)
 		list_link_init(&a->region[i].link);
 		list_add_tail(&a->free, &a->region[i].link);
 	}
+	return 0;
+}
+
+int active_reset(struct fiber *f, struct nexus *n)
+{
+	struct nexus_active *a = &n->active;
+
+	while (!list_empty(&a->wanted) || !a->rests.is_set) { /* nobody is asked: it ends soon */
+		int r = fiber_sleep(f, NEXUS_RETRY_NS / 100);
+
+		if (r < 0)
+			return r;
+	}
+	for (unsigned i = 0; i < NEXUS_AL_MAX; i++)
+		if (a->region[i].is_marked)
+			region_free(a, &a->region[i]);
+	a->marked = 0;
 	return 0;
 }
 

@@ -162,6 +162,7 @@ int child_open(struct fiber *f, struct nexus_child *child, bool in_sync)
 
 	must(!child->bdev);
 	child_become(child, NEXUS_CHILD_OPENING);
+	child->failed_write = false;
 	r = bdev_open(f, child_member(child)->uri, &child->bdev);
 	if (r < 0)
 		belong_word(f, child_member(child)->uri, r);

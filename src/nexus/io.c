@@ -13,7 +13,8 @@
  *      such reads do not see new data, then old. When readable children change, the lowest may be
  *      another one, which does not have the write yet: until writes that began before have ended,
  *      reads that overlap them wait.
- * IO4. A read that fails everywhere fails; the last member stays (N3).
+ * IO4. A read that fails everywhere fails; the last member stays (N3). If that does not answer at
+ *	all, it waits.
  * IO5. A request is answered when all its child requests are back: its memory is theirs (hang.c).
  */
 #include <errno.h>
@@ -115,6 +116,14 @@ static void io_back(struct nexus_io *io)
 
 /* ---- reads ---------------------------------------------------------------------------- */
 
+/* No answer of a disk, but none at all, or nobody was asked: another time there may be one. */
+static bool is_gone(int status)
+{
+	return status == 0 || status == -ENODEV || status == -ETIMEDOUT || status == -ECANCELED ||
+	       status == -ENOTCONN || status == -ECONNRESET || status == -ESHUTDOWN ||
+	       status == -EHOSTDOWN || status == -EHOSTUNREACH || status == -ENETUNREACH;
+}
+
 static struct nexus_child *io_pick(const struct nexus_req *req)
 {
 	struct nexus *n = req->nexus;
@@ -144,7 +153,7 @@ static void io_read_done(struct bio *bio)
 	if (status < 0 && status != -ESTALE) {
 		req->tried |= nexus_bit(child);
 		req->status = status;
-		if (n->readable & (nexus_mask)~nexus_bit(child))
+		if (n->readable & (nexus_mask)~nexus_bit(child) || is_gone(status))
 			retire(child, status);
 	}
 	io_free(io);
@@ -177,16 +186,18 @@ static bool io_is_split(const struct nexus_req *req)
 
 static void io_read(struct nexus_req *req)
 {
+	struct nexus *n = req->nexus;
 	struct nexus_child *child = io_pick(req);
 	struct nexus_io *io;
 
 	if (io_is_split(req)) {
-		io_park(req, &req->nexus->split_reads);
+		io_park(req, &n->split_reads);
 		return;
 	}
 
-	if (!child && !req->tried && req->nexus->state == NEXUS_FROZEN) {
-		io_park(req, &req->nexus->gated); /* the next one is being admitted */
+	if (!child && is_gone(req->status) && n->state != NEXUS_DEPOSED &&
+	    n->state != NEXUS_CLOSING) {
+		io_park(req, &n->gated); /* for the last one, or one that is being admitted */
 		return;
 	}
 	if (!child) {
@@ -216,6 +227,22 @@ static bool io_fails_alike(const struct nexus_req *req)
 	       (is_refusal(req->status) || req->status == -ENOSPC);
 }
 
+/* It is done again, when somebody can. */
+static void io_unhold(struct nexus_req *req)
+{
+	if (req->is_counted)
+		active_leave(req);
+	io_park(req, &req->nexus->gated);
+}
+
+void io_unhold_all(struct nexus *n)
+{
+	struct nexus_req *req;
+
+	while ((req = list_pop_front(&n->held, struct nexus_req, link)))
+		io_unhold(req);
+}
+
 static void io_write_ended(struct nexus_req *req)
 {
 	struct nexus *n = req->nexus;
@@ -239,6 +266,8 @@ static void io_write_ended(struct nexus_req *req)
 			retire(child, req->status);
 	if (n->state == NEXUS_SERVING && !(req->failed & n->needed))
 		io_finish(req, 0); /* IO2 */
+	else if (n->state == NEXUS_STOPPED)
+		io_unhold(req);
 	else
 		list_add_tail(&n->held, &req->link);
 }

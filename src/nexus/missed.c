@@ -573,6 +573,18 @@ int missed_grow(struct fiber *f, struct nexus *n, uint64_t size_bytes)
 	return r;
 }
 
+int missed_reset(struct fiber *f, struct nexus *n)
+{
+	int r = latch_lock(f, &n->missed.latch);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
+		peer_end(n, &n->missed.peer[i]);
+	latch_unlock(f, &n->missed.latch);
+	return 0;
+}
+
 void missed_init(struct nexus *n)
 {
 	latch_init(&n->missed.latch);

@@ -121,6 +121,7 @@ static void nexus_lists(struct nexus *n)
 	event_set(&n->idle);
 	event_init(&n->range_released);
 	event_init(&n->retire_needed);
+	event_init(&n->stopped);
 	event_init(&n->rebuilt);
 	event_set(&n->rebuilt);
 	event_init(&n->resumed);
@@ -219,11 +220,13 @@ static int nexus_fibers(struct fiber *f, struct nexus *n)
 	if (r == 0)
 		r = fiber_start(n->home, "nexus-active", active_main, n, &n->active.fiber);
 	if (r == 0)
+		r = fiber_start(n->home, "nexus-revive", revive_main, n, &n->reviver);
+	if (r == 0)
 		r = fiber_start(n->home, "nexus-missed", missed_main, n, &n->missed.fiber);
 	return r < 0 ? fiber_fail(f, r, "volume '%s': no fibers left", n->rec.name) : 0;
 }
 
-static void nexus_serve(struct fiber *f, struct nexus *n)
+void nexus_serve(struct fiber *f, struct nexus *n)
 {
 	nexus_each_child(n, child) {
 		if (!child->bdev)
@@ -243,7 +246,8 @@ static void nexus_serve(struct fiber *f, struct nexus *n)
 
 static void nexus_stop_fibers(struct fiber *f, struct nexus *n)
 {
-	struct fiber *const fibers[] = { n->retirer, n->active.fiber, n->missed.fiber };
+	struct fiber *const fibers[] = { n->reviver, n->retirer, n->active.fiber,
+					 n->missed.fiber };
 
 	for (unsigned i = 0; i < ARRAY_LEN(fibers); i++) {
 		if (!fibers[i])

@@ -15,7 +15,7 @@
  *	belong.c    whose a disk is            label.c, label_disk.c, gpt.c, foreign.c
  *	missed.c    what members missed        missed_load.c  found in their metadata
  *	history.c   rebuilds that ended        ask.c      all members at once
- *	hang.c      those that do not answer
+ *	hang.c      those that do not answer   revive.c   the last one came back
  *
  *	OPENING -> SERVING <-> FROZEN -> STOPPED        any -> DEPOSED, CLOSING
  *
@@ -164,6 +164,7 @@ struct nexus_active {
 	struct list free, idle, wanted;
 	struct list waiting; /* requests: for marks or for a free region */
 	struct event needed; /* of its fiber */
+	struct event rests;  /* it waits for that */
 	struct fiber *fiber;
 	unsigned marked;
 	uint64_t updates;
@@ -250,6 +251,8 @@ struct nexus {
 	struct list split_reads;    /* those that do */
 	struct event retire_needed; /* of the fiber of retire.c */
 	struct fiber *retirer;
+	struct event stopped; /* of the fiber of revive.c */
+	struct fiber *reviver;
 	uint64_t term; /* of the lease, in which the record was seen to be ours */
 	bool is_resuming;
 	struct event resumed;
@@ -399,6 +402,8 @@ void active_leave(struct nexus_req *req);
 void active_of_lost(const struct nexus_child *child, uint64_t *words, uint64_t regions);
 bool active_is_busy(struct nexus *n, uint64_t lba, uint64_t blocks);
 MUST_USE int active_copy_to(struct fiber *f, struct nexus_child *child);
+/* With no write begun: nothing is known of any region. -ECANCELED. */
+MUST_USE int active_reset(struct fiber *f, struct nexus *n);
 /* With no write in flight: nothing is marked any more. */
 void active_clear_all(struct fiber *f, struct nexus *n);
 
@@ -426,6 +431,8 @@ void io_run(struct nexus_req *req); /* from the beginning */
 void io_run_all(struct list *list);
 void io_park(struct nexus_req *req, struct list *where);
 void io_finish(struct nexus_req *req, int status);
+/* STOPPED: what is held has to be done again. */
+void io_unhold_all(struct nexus *n);
 void io_gate_close(struct fiber *f, struct nexus *n); /* and drained */
 void io_gate_open(struct nexus *n);
 
@@ -469,6 +476,8 @@ static inline void hang_end(struct nexus_pending *pending)
 void missed_init(struct nexus *n);
 void missed_fini(struct nexus *n);
 int missed_main(struct fiber *f, void *arg);
+/* No maps in memory. -ECANCELED. */
+MUST_USE int missed_reset(struct fiber *f, struct nexus *n);
 /* Hot: true: the request may go on; else it waits and is run again. */
 bool missed_enter(struct nexus_req *req);
 /*
@@ -502,6 +511,10 @@ static inline uint64_t nexus_regions(uint64_t size_bytes)
 {
 	return (size_bytes + NEXUS_REGION_BYTES - 1) / NEXUS_REGION_BYTES;
 }
+
+/* ---- revive.c ----------------------------------------------------------------------------------------- */
+
+int revive_main(struct fiber *f, void *arg);
 
 /* ---- mend.c ------------------------------------------------------------------------------------------ */
 
@@ -559,5 +572,7 @@ MUST_USE int members_ready(struct fiber *f, struct nexus *n);
 /* Closing: what waits ends with -ENODEV, and what comes. */
 void nexus_refuse_all(struct nexus *n);
 void nexus_tell_members(struct fiber *f, struct nexus *n);
+/* After a takeover. */
+void nexus_serve(struct fiber *f, struct nexus *n);
 
 #endif

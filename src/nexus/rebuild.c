@@ -341,7 +341,7 @@ static bool rebuild_is_wanted(const struct nexus_child *child)
 	const struct nexus *n = child->nexus;
 
 	return !child->is_stopping && !child->rebuild.is_stopped && !child->rebuild.is_let_go &&
-	       !child->bdev && n->state != NEXUS_CLOSING && n->state != NEXUS_DEPOSED &&
+	       !child->bdev && (n->state == NEXUS_SERVING || n->state == NEXUS_FROZEN) &&
 	       !n->rec.members[child->member].is_offline;
 }
 

@@ -5,7 +5,7 @@
  *	retire()                              hot: not read from, not written to any more; FROZEN
  *	fiber: record without it, a map of what it misses -> SERVING   what was held is acknowledged
  *	       deposed                        nothing is
- *	       it was the last                STOPPED: requests wait, the record keeps its members
+ *	       it was the last                STOPPED: requests wait, the record keeps its members (revive.c)
  *
  * RT1. Failures that come together are recorded together.
  * RT2. What is held has reached every member that is left, or one of those failed too and the
@@ -107,6 +107,8 @@ static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 {
 	if ((n->needed & (nexus_mask)~dropped) == 0) { /* N3 */
 		nexus_become(n, NEXUS_STOPPED);
+		io_unhold_all(n);
+		event_set(&n->stopped);
 		return false;
 	}
 	if (!retire_leaves_one(n, dropped))
@@ -127,15 +129,15 @@ static void retire_all(struct fiber *f, struct nexus *n)
 
 	while ((now = retire_dropping(n)) && n->state == NEXUS_FROZEN) { /* RT1 */
 		if (!retire_record(f, n, now))
-			return;
+			break;
 		missed_begin(f, n, now); /* MS1: before anything is acknowledged */
 		all |= now;
 	}
-	if (n->state != NEXUS_FROZEN)
-		return;
-	nexus_become(n, NEXUS_SERVING);
-	retire_thaw(n);
-	nexus_tell_members(f, n);
+	if (n->state == NEXUS_FROZEN && retire_dropping(n) == 0) {
+		nexus_become(n, NEXUS_SERVING);
+		retire_thaw(n);
+		nexus_tell_members(f, n);
+	}
 	retire_let_go(n, all);
 }
 

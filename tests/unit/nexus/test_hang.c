@@ -211,7 +211,7 @@ RIG_TEST(a_child_that_is_slow_is_left_in)
 	struct hang h;
 
 	hang_start_plain(f, rig, &h, GOOD, "delay:///slow?ns=5000000&on=malloc:///m1?size_mb=96");
-	nr_ok(f, nexus_set_child_timeout(f, h.nr.nexus, 1000));
+	nr_ok(f, nexus_set_child_timeout(f, h.nr.nexus, NEXUS_CHILD_TIMEOUT_MS_MAX));
 	for (unsigned i = 0; i < 5; i++)
 		put(f, &h, i, 1);
 	assert_int_equal(state_of(&h, 1), NEXUS_CHILD_IN_SYNC);

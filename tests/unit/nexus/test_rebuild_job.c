@@ -83,7 +83,8 @@ RIG_TEST(it_is_paused_and_goes_on)
 	nr_ok(f, nexus_rebuild_pause(f, nr.nexus, nr_uris[2]));
 	nr_refused(f, nexus_rebuild_pause(f, nr.nexus, nr_uris[2]), -EALREADY, "runs");
 	nexus_rebuild_limit(nr.nexus, 0);
-	nr_ok(f, fiber_sleep(f, 30 * MS)); /* segments in flight */
+	while (!list_empty(&nr.nexus->ranges)) /* segments in flight */
+		nr_ok(f, fiber_sleep(f, MS));
 	done = job(&nr, 2).recovered_bytes;
 	assert_int_equal(job(&nr, 2).state, NEXUS_REBUILD_PAUSED);
 	assert_true(job(&nr, 2).remaining_bytes > 0);
@@ -143,10 +144,9 @@ RIG_TEST(tries_are_further_and_further_apart)
 	nr.table->retry_ms = 10;
 	nr_break(&nr, 1);
 	put(f, 0, 8, 1);
-	while (job(&nr, 1).tries < 3)
+	while (job(&nr, 1).tries < 3 || job(&nr, 1).state != NEXUS_REBUILD_WAITING)
 		nr_ok(f, fiber_sleep(f, MS));
-	assert_int_equal(job(&nr, 1).state, NEXUS_REBUILD_WAITING);
-	assert_in_range(job(&nr, 1).retry_ns, 20 * MS, 80 * MS);
+	assert_in_range(nr.nexus->child[1].rebuild.delay_ns, 80 * MS, 10 * MS << job(&nr, 1).tries);
 	assert_int_equal(nexus_history(nr.nexus, &(struct nexus_rebuild_record){ 0 }, 1), 0);
 	nr_ok(f, nexus_rebuild_stop(f, nr.nexus, nr_uris[1]));
 	nr_repair(f, &nr, 1);
@@ -366,6 +366,79 @@ RIG_TEST(a_read_after_a_member_failed_is_not_older_than_one_before)
 	faulty_stop(f, &x);
 }
 
+/* ---- the last one fails, and comes back ------------------------------------------------------- */
+
+RIG_TEST(a_volume_that_stopped_goes_on_by_itself)
+{
+	const struct fault_rule bad[] = { { .last = UINT64_MAX, .status = -ENODEV } };
+	struct fiber *writing, *reading;
+	struct nexus_info info;
+	struct faulty x;
+	uint8_t buf[512];
+
+	faulty_start(f, rig, &x);
+	x.nr.table->retry_ms = 10;
+	put(f, 500, 1, 1);
+	put(f, 9000, 1, 4);
+	struct bdev *bdev = rig_open(f, "nexus:///v");
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	struct writer w = { .chan = chan };
+	struct reader r = { .chan = chan };
+	for (unsigned i = 0; i < 3; i++)
+		nr_ok(f, fault_set_rules(f, x.disk[i], bad, 1));
+	assert_int_equal(fiber_start(fiber_reactor(f), "writer", writer_main, &w, &writing), 0);
+	while (x.nr.nexus->state != NEXUS_STOPPED)
+		nr_ok(f, fiber_sleep(f, MS));
+	assert_int_equal(fiber_start(fiber_reactor(f), "reader", reader_main, &r, &reading), 0);
+	nr_ok(f, fiber_sleep(f, 50 * MS)); /* it is tried, and nobody can be had */
+	assert_false(w.is_done);
+	assert_false(r.is_done);
+	for (unsigned i = 0; i < 3; i++)
+		nr_ok(f, fault_set_rules(f, x.disk[i], NULL, 0));
+	assert_int_equal(fiber_join(f, writing), 0);
+	assert_int_equal(fiber_join(f, reading), 0);
+	nexus_info(x.nr.nexus, &info);
+	assert_int_equal(info.state, NEXUS_SERVING);
+	assert_int_equal(info.epoch, 2);
+	nr_ok(f, nexus_settle(f, x.nr.nexus));
+	nr_ok(f, bdev_read(f, chan, 500, 1, buf));
+	assert_int_equal(buf[0], 2);
+	nr_ok(f, bdev_read(f, chan, 9000, 1, buf));
+	assert_int_equal(buf[0], 4);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	faulty_stop(f, &x);
+}
+
+/* The same in the middle of a read, of the last member that is left. */
+RIG_TEST(a_read_waits_for_the_last_member)
+{
+	const struct fault_rule bad[] = {
+		{ .ops = 1u << BIO_READ, .first = 500, .last = 5000, .status = -ENOTCONN }
+	};
+	struct fiber *reading;
+	struct faulty x;
+
+	faulty_start(f, rig, &x);
+	x.nr.table->retry_ms = 10;
+	put(f, 500, 1, 6);
+	nr_ok(f, nexus_offline_child(f, x.nr.nexus, faulty[1]));
+	nr_ok(f, nexus_offline_child(f, x.nr.nexus, faulty[2]));
+	nr_ok(f, fault_set_rules(f, x.disk[0], bad, 1));
+	struct bdev *bdev = rig_open(f, "nexus:///v");
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	struct reader r = { .chan = chan };
+	assert_int_equal(fiber_start(fiber_reactor(f), "reader", reader_main, &r, &reading), 0);
+	nr_ok(f, fiber_sleep(f, 30 * MS));
+	assert_false(r.is_done);
+	nr_ok(f, fault_set_rules(f, x.disk[0], NULL, 0));
+	assert_int_equal(fiber_join(f, reading), 0);
+	assert_int_equal(r.byte, 6);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	faulty_stop(f, &x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +452,8 @@ int main(void)
 		cmocka_unit_test(a_target_that_fails_is_tried_again),
 		cmocka_unit_test(a_copy_that_differs_is_not_admitted),
 		cmocka_unit_test(a_read_after_a_member_failed_is_not_older_than_one_before),
+		cmocka_unit_test(a_volume_that_stopped_goes_on_by_itself),
+		cmocka_unit_test(a_read_waits_for_the_last_member),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
