@@ -171,6 +171,7 @@ static void call_again(struct cli_call *call)
 	call->request_at = 0;
 	call->is_ended = false;
 	call->is_unprocessed = false;
+	call->was_again = true;
 	call->is_trailer = false;
 	call->has_status = false;
 	call->code = RPC_UNKNOWN;
@@ -193,15 +194,13 @@ static int call_go(struct fiber *f, struct cli_call *call)
 /* Until a message is there, or the end. */
 static int call_wait(struct fiber *f, struct cli_call *call)
 {
-	bool again = false;
 	int r = 0;
 
 	while (r == 0 && queue_empty(&call->in)) {
-		if (call->is_ended && (!call->is_unprocessed || again))
+		if (call->is_ended && (!call->is_unprocessed || call->was_again))
 			return 0;
 		if (call->is_ended) {
 			call_again(call);
-			again = true;
 			r = call_go(f, call);
 			continue;
 		}

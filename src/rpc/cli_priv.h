@@ -27,7 +27,7 @@
 #define CLI_ADDRS_MAX  8u
 #define CLI_HOST_MAX   256u
 #define CLI_WORDS      512u	   /* of a status */
-#define CLI_HEADER_MAX (64u << 10) /* bytes of an answer's header lists */
+#define CLI_HEADER_MAX (32u << 10) /* bytes of an answer's header lists */
 
 struct cli_conn;
 struct cli_call;
@@ -38,8 +38,8 @@ struct rpc_channel {
 	struct reactor *reactor;
 	struct io *io;
 	struct rpc_channel_opts opts;
-	char *host, *authority, *name;	      /* owned */
-	uint16_t port;			      /* 0: host is the path of a Unix socket */
+	char *host, *authority, *name; /* owned */
+	uint16_t port;		       /* 0: host is the path of a Unix socket */
 	enum channel_state state;
 	struct cli_conn *conn; /* READY, or CONNECTING: the one that shakes hands */
 	struct list conns;     /* all, those that go away too */
@@ -99,7 +99,8 @@ struct cli_call {
 
 	/* the answer */
 	unsigned http;
-	bool has_type, has_status, is_trailer, is_ended, is_unprocessed;
+	bool has_type, has_status, is_trailer, is_ended;
+	bool is_unprocessed, was_again; /* CL2 */
 	uint64_t header_bytes;
 	enum rpc_code code;
 	struct meta meta;

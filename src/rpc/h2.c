@@ -15,17 +15,34 @@
 /* Before each block: nghttp2 frees and grows without saying a size. */
 struct h2_block {
 	size_t size;
-	size_t pad;
+	size_t is_reserved;
 };
+
+/* H5: the session will not go on, but must not notice. */
+static struct h2_block *block_from_reserve(struct h2 *h2, size_t bytes)
+{
+	struct h2_block *block;
+
+	h2->is_starved = true;
+	bytes = align_up_u64(bytes, sizeof(*block));
+	if (bytes > H2_RESERVE - h2->reserve_used)
+		return NULL;
+	block = (void *)(h2->reserve + h2->reserve_used);
+	h2->reserve_used += (uint32_t)bytes;
+	block->is_reserved = true;
+	return block;
+}
 
 static void *block_new(size_t size, void *ctx)
 {
-	struct rpc_bound *bound = ctx;
+	struct h2 *h2 = ctx;
 	struct h2_block *block;
 
 	if (size > H2_MEMORY_MAX)
 		return NULL;
-	block = mem_alloc(&bound->mem, sizeof(*block) + size);
+	block = mem_alloc(&h2->mem.mem, sizeof(*block) + size);
+	if (!block)
+		block = block_from_reserve(h2, sizeof(*block) + size);
 	if (!block)
 		return NULL;
 	block->size = size;
@@ -34,8 +51,10 @@ static void *block_new(size_t size, void *ctx)
 
 static void block_free(void *p, void *ctx)
 {
-	if (p)
-		mem_free((struct h2_block *)p - 1);
+	struct h2_block *block = p;
+
+	if (block && !block[-1].is_reserved)
+		mem_free(block - 1);
 }
 
 static void *block_new_array(size_t count, size_t size, void *ctx)
@@ -85,7 +104,7 @@ static int h2_submit_settings(struct h2 *h2, const struct h2_opts *opts)
 static int h2_session_make(struct h2 *h2, const struct h2_opts *opts, nghttp2_option *option,
 			   nghttp2_session_callbacks *callbacks)
 {
-	nghttp2_mem mem = { &h2->mem, block_new, block_free, block_new_array, block_resize };
+	nghttp2_mem mem = { h2, block_new, block_free, block_new_array, block_resize };
 	int r;
 
 	nghttp2_option_set_no_http_messaging(option, 1); /* H3 */
@@ -123,27 +142,31 @@ int h2_start(struct h2 *h2, const struct h2_opts *opts)
 	h2->chunk_len = 0;
 	rpc_rate_init(&h2->calm, H2_CALM_BURST, H2_CALM_PERIOD_NS);
 	rpc_rate_init(&h2->pings, H2_PING_BURST, H2_PING_PERIOD_NS);
-	r = h2_session_new(h2, opts);
-	return r < 0 ? r : h2_submit_settings(h2, opts);
+	h2->reserve = mem_alloc(h2->link.io->mem, H2_RESERVE);
+	r = h2->reserve ? h2_session_new(h2, opts) : -ENOMEM;
+	if (r == 0)
+		r = h2_submit_settings(h2, opts);
+	return r == 0 && h2->is_starved ? -ENOMEM : r;
 }
 
 void h2_fini(struct h2 *h2)
 {
-	if (!h2->session)
-		return;
-	nghttp2_session_del(steal(h2->session));
+	if (h2->session)
+		nghttp2_session_del(steal(h2->session));
 	must(h2->mem.bytes == 0);
+	mem_free(steal(h2->reserve));
 }
 
 /* ---- bytes ----------------------------------------------------------------------- */
 
 bool h2_input(struct h2 *h2, const uint8_t *data, size_t len)
 {
-	ssize_t taken = nghttp2_session_mem_recv(h2->session, data, len);
+	ssize_t taken = h2->is_starved ? NGHTTP2_ERR_NOMEM :
+					 nghttp2_session_mem_recv(h2->session, data, len);
 
-	if (taken < 0) {
-		err_fail(&h2->link.err, taken == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO,
-			 "HTTP/2: %s", nghttp2_strerror((int)taken));
+	if (taken < 0 || h2->is_starved) {
+		err_fail(&h2->link.err, h2->is_starved ? -ENOMEM : -EPROTO, "HTTP/2: %s",
+			 nghttp2_strerror(h2->is_starved ? NGHTTP2_ERR_NOMEM : (int)taken));
 		return false;
 	}
 	h2->ping_ns = 0; /* whatever came: it lives */
@@ -161,6 +184,7 @@ static bool h2_next_chunk(struct h2 *h2)
 
 	if (h2->chunk_len)
 		return true;
+	h2->is_ended = h2->is_ended || h2->is_starved;
 	if (h2->is_ended)
 		return false;
 	len = nghttp2_session_mem_send(h2->session, &h2->chunk);

@@ -8,6 +8,8 @@
  *     send); ours are in srv_head.c and cli_call.c.
  * H4. Whoever does not read what we answer is not listened to: input pauses while more than
  *     H2_QUEUE_MAX frames wait.
+ * H5. It never hears that there is no memory (1.52 frees twice then): what is missing comes out of a
+ *     reserve, and the session is not used again but to end it.
  */
 #ifndef RPC_H2_PRIV_H
 #define RPC_H2_PRIV_H
@@ -19,6 +21,7 @@
 #include "rpc/rate_priv.h"
 
 #define H2_MEMORY_MAX	  (8u << 20)
+#define H2_RESERVE	  32768u
 #define H2_QUEUE_MAX	  512u
 #define H2_WINDOW_BYTES	  (1 << 20) /* of a stream, and of a connection */
 #define H2_SETTINGS_MAX	  32u
@@ -35,7 +38,10 @@ struct h2 {
 	size_t chunk_len;
 	struct rpc_rate calm, pings;
 	uint64_t ping_ns; /* when we asked whether it lives; 0: it said so */
-	bool is_ended;	  /* nghttp2 has nothing to do any more, or was told a lie */
+	uint8_t *reserve; /* owned; H2_RESERVE bytes */
+	uint32_t reserve_used;
+	bool is_starved; /* H5 */
+	bool is_ended;	 /* nghttp2 has nothing to do any more, or was told a lie */
 };
 
 struct h2_opts {

@@ -208,12 +208,13 @@ static void run_ended(struct rpc_call *call, struct fiber *f, int r)
 	enum rpc_code code = r == 0 ? RPC_OK : rpc_code_of_errno(r);
 	const char *words = r == 0 ? "" : fiber_words(f);
 
+	must(r <= 0);
 	if (call->is_over)
 		return;
 	if (r != 0 && call->fail_code)
 		code = call->fail_code;
 	call->is_over = true;
-	srv_answer(call, code, r != 0 && !words[0] ? strerrordesc_np(r < 0 ? -r : r) : words);
+	srv_answer(call, code, r != 0 && !words[0] ? strerrordesc_np(-r) : words);
 }
 
 static int run_main(struct fiber *f, void *arg)

@@ -206,7 +206,7 @@ static void feed(struct world *w, const uint8_t *bytes, size_t len)
 		size_t n = min_size(len, w->piece);
 		uint8_t *copy = malloc(n); /* its end is watched */
 
-		for (unsigned i = 0; i < 1000 && !w->sock.fn && !w->sock.closed; i++)
+		for (unsigned i = 0; i < 20 && !w->sock.fn && !w->sock.closed; i++)
 			turn(w, STEP_NS); /* it is not listened to now */
 		if (!w->sock.fn) {
 			free(copy);

@@ -37,10 +37,12 @@ static int echo_sleep(struct fiber *f, const Test__EchoRequest *in)
 
 static int echo_end(struct fiber *f, struct rpc_call *call, const Test__EchoRequest *in)
 {
-	if (in->error)
+	if (in->error < 0 && in->error > -4096)
 		return fiber_fail(f, in->error, "%s", in->text);
 	if (in->code)
-		return rpc_fail(f, call, (enum rpc_code)in->code, "%s", in->text);
+		return rpc_fail(f, call,
+				in->code < RPC_CODES ? (enum rpc_code)in->code : RPC_UNKNOWN, "%s",
+				in->text);
 	return 0;
 }
 

@@ -95,6 +95,8 @@ static void raw_received(void *ctx, const uint8_t *data, ssize_t len)
 		raw->closed = true;
 		return;
 	}
+	if (raw->is_server)
+		return; /* it does not listen */
 	must(raw->have + (size_t)len <= sizeof(raw->in));
 	memcpy(raw->in + raw->have, data, (size_t)len);
 	raw->have += (size_t)len;
@@ -245,16 +247,33 @@ struct raw_stream *raw_same(struct raw *raw, uint32_t stream, const char *const 
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-struct raw *raw_new(struct fiber *f, struct world *w)
+static struct raw *raw_make(struct fiber *f)
 {
 	struct raw *raw = mem_new(fiber_io(f), sizeof(*raw));
-	struct io_addr addr;
 
 	raw->f = f;
 	raw->goaway = -1;
 	for (unsigned i = 0; i < RAW_STREAMS; i++)
 		raw->streams[i] = (struct raw_stream){ .http = -1, .grpc = -1, .reset = -1 };
 	assert_int_equal(nghttp2_hd_inflate_new(&raw->inflater), 0);
+	return raw;
+}
+
+struct raw *raw_of(struct fiber *f, struct io_sock *take_sock)
+{
+	struct raw *raw = raw_make(f);
+
+	raw->sock = take_sock;
+	raw->is_server = true;
+	io_recv_start(raw->sock, raw_received, raw);
+	return raw;
+}
+
+struct raw *raw_new(struct fiber *f, struct world *w)
+{
+	struct raw *raw = raw_make(f);
+	struct io_addr addr;
+
 	sim_host_addr(w->server_host, WORLD_PORT, &addr);
 	assert_int_equal(fiber_connect(f, &addr, NULL, &raw->sock), 0);
 	io_recv_start(raw->sock, raw_received, raw);

@@ -43,13 +43,15 @@ struct raw {
 	int goaway; /* its error, -1: none came */
 	unsigned goaways, pings, frames;
 	int32_t goaway_last; /* of the first */
-	bool closed;
+	bool closed, is_server;
 };
 
 /* Connects. */
 struct raw *raw_new(struct fiber *f, struct world *w);
 /* And says the preface and SETTINGS. */
 struct raw *raw_open(struct fiber *f, struct world *w);
+/* The other side: of a connection that was accepted. */
+struct raw *raw_of(struct fiber *f, struct io_sock *take_sock);
 void raw_free(struct raw *raw);
 
 void raw_send(struct raw *raw, const void *bytes, size_t len);
