@@ -12,6 +12,7 @@ struct command {
 	int (*run)(int argc, char **argv); /* exit code */
 };
 
+int command_daemon(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_nexus(int argc, char **argv);
 int command_pool(int argc, char **argv);

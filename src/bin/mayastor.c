@@ -11,6 +11,7 @@
 #include "bin/commands.h"
 
 static const struct command commands[] = {
+	{ "daemon", "a storage node, driven over gRPC", command_daemon },
 	{ "export", "offer disks to NBD clients, until interrupted", command_export },
 	{ "nexus", "volumes out of several disks: create, serve, list, show, destroy",
 	  command_nexus },
@@ -45,6 +46,8 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(name, commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);
+	if (name[0] == '-') /* as the published engine is started */
+		return command_daemon(argc, argv);
 	fprintf(stderr, "mayastor: there is no command '%s'; 'mayastor --help' lists them\n", name);
 	return EXIT_USAGE;
 }

@@ -18,16 +18,6 @@
 #include "pool/pool.h"
 
 const struct bdev_driver *const engine_drivers[] = {
-	&file_driver,
-	&malloc_driver,
-	&null_driver,
-	&part_driver,
-	&concat_driver,
-	&delay_driver,
-	&rate_driver,
-	&fault_driver,
-	&pool_driver,
-	&nexus_driver,
-	&ini_driver,
-	NULL,
+	&file_driver, &malloc_driver, &null_driver, &part_driver,  &concat_driver, &delay_driver,
+	&rate_driver, &fault_driver,  &pool_driver, &nexus_driver, &ini_driver,	   NULL,
 };

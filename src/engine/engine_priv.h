@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* engine_priv - what the files of a node's engine share. The theory is in engine.h and state.c. */
+#ifndef ENGINE_ENGINE_PRIV_H
+#define ENGINE_ENGINE_PRIV_H
+
+#include "base/cleanup.h"
+#include "base/list.h"
+#include "engine/engine.h"
+#include "engine/publish.h"
+#include "reactor/wait.h"
+
+/* A list of texts that belongs to us. */
+struct texts {
+	char **at; /* owned, and each of them */
+	unsigned count;
+};
+
+struct share {
+	struct list_link link; /* engine.shares */
+	char nqn[PUBLISH_NQN_MAX + 1];
+	struct tgt_subsys *subsys;
+	struct tgt_ns *ns;
+};
+
+/* A pool of this node, imported or away. */
+struct engine_pool {
+	struct list_link link; /* engine.pools */
+	char name[POOL_NAME_LEN_MAX + 1];
+	struct uuid uuid;
+	struct texts disks;
+	uint32_t cluster_bytes; /* as it was asked for; 0: default */
+	struct pool *pool;	/* NULL: away */
+	char why[128];		/* away: the reason */
+	unsigned pins;		/* EN3 */
+	struct event unpinned;
+};
+
+struct engine_disk {
+	struct list_link link; /* engine.disks */
+	char *uri;	       /* owned; as it was told */
+	struct bdev *bdev;     /* open; NULL: away */
+	bool is_shared;
+	struct texts hosts;
+};
+
+struct engine_nexus {
+	struct list_link link; /* engine.nexuses */
+	char *name;	       /* owned */
+	struct uuid uuid;
+	uint64_t size_bytes;
+	struct engine_nexus_keys keys;
+	char *info_key;		 /* owned; "" if none */
+	struct texts children;	 /* URIs as they were told ... */
+	struct texts opened;	 /* ... and as the volume's record has them */
+	bool is_shut, is_shared; /* what was asked for */
+	struct texts hosts;
+	struct nexus *nexus;	 /* NULL: not open */
+	struct publish *publish; /* NULL: not published */
+	char why[128];		 /* not open: the reason */
+	struct latch turn;	 /* one change at a time */
+	unsigned users;
+	bool is_gone, is_shutting, is_making;
+	struct event unused;
+};
+
+/* What is being made or taken down: undone at the start (EN1). */
+enum making_what { MAKING_POOL, MAKING_REPLICA, MAKING_NEXUS };
+
+struct making {
+	struct list_link link; /* engine.makings */
+	enum making_what what;
+	struct uuid uuid, pool; /* pool: of a replica */
+	char name[POOL_NAME_LEN_MAX + 1];
+	struct texts disks; /* of a pool */
+};
+
+struct engine {
+	struct engine_opts opts; /* its texts are ours */
+	struct uuid instance;
+	struct io *io;
+	struct log *log;
+	struct list pools, disks, nexuses, makings, shares;
+	struct latch change; /* of pools, replicas, snapshots, disks, and their shares */
+	struct latch saving;
+	uint64_t save_wanted, save_done; /* versions of the state */
+	struct tgt *tgt;
+	struct tgt_port *ports[2];
+	struct io_addr replica_addr, nexus_addr; /* with the ports that were chosen */
+	struct store *store;
+	struct nexus_table *nexus_table; /* NULL: no store */
+	struct fiber *tender;		 /* brings back what was away */
+	struct event tender_wake;
+	uint64_t busy_until_ns; /* at the start: who held our disks before may not be gone yet */
+	bool is_closing;
+};
+
+/* ---- state.c: what is kept over restarts ------------------------------------------------------ */
+
+/* It holds what the lists hold when this returns. */
+MUST_USE int state_save(struct fiber *f, struct engine *e);
+/* Fills the lists in; an absent file is an empty state. -EUCLEAN: it is damaged, or newer. */
+MUST_USE int state_load(struct fiber *f, struct engine *e);
+
+/* ---- state_json.c: its text ---------------------------------------------------------------------- */
+
+MUST_USE int state_encode(struct engine *e, char **ret_text, size_t *ret_len);
+MUST_USE int state_decode(struct fiber *f, struct engine *e, const char *text, size_t len);
+
+/* ---- texts.c --------------------------------------------------------------------------------------- */
+
+MUST_USE int texts_copy(struct mem *mem, const char *const *from, unsigned count,
+			struct texts *ret);
+MUST_USE int texts_add(struct mem *mem, struct texts *texts, const char *text);
+void texts_remove(struct texts *texts, unsigned i);
+void texts_free(struct texts *texts);
+/* In any order. */
+bool texts_are(const struct texts *texts, const char *const *other, unsigned count);
+const char *const *texts_list(const struct texts *texts);
+
+/* ---- making.c ------------------------------------------------------------------------------------------ */
+
+MUST_USE int making_start(struct fiber *f, struct engine *e, const struct making *what,
+			  struct making **ret);
+/* It is whole, or gone: the next save says so. */
+void making_end(struct making *making);
+/* It failed: undone at once, or (if even that fails) at the next start. The words stay. */
+void making_fail(struct fiber *f, struct engine *e, struct making *making);
+/* At the start: what is noted of this kind is undone. What cannot be looked at stays noted. */
+void making_undo(struct fiber *f, struct engine *e, enum making_what what);
+
+/* ---- share.c: NVMe/TCP doors ----------------------------------------------------------------------------- */
+
+struct share_args {
+	const char *name; /* of the thing: the NQN is made of it */
+	const char *uri;
+	const struct uuid *uuid; /* NULL: the disk's own */
+	const char *const *hosts;
+	unsigned host_count;
+	bool is_replica; /* offers replica control */
+};
+
+MUST_USE int share_open(struct fiber *f, struct engine *e, const struct share_args *args);
+struct share *share_find(struct engine *e, const char *name);
+void share_close(struct fiber *f, struct share *share);
+/* The disk has grown. */
+MUST_USE int share_rescan(struct fiber *f, struct share *share);
+/* Who else may come, and who not any more. */
+MUST_USE int share_hosts(struct fiber *f, struct engine *e, const struct share_args *args);
+/* nvmf://HOST:PORT/NQN[?uuid=] */
+void share_uri(const struct engine *e, const char *name, const struct uuid *uuid,
+	       char ret[ENGINE_URI_MAX]);
+MUST_USE int share_check_hosts(struct fiber *f, const char *const *hosts, unsigned count);
+
+/* ---- pools.c ------------------------------------------------------------------------------------------------ */
+
+/* The next one that is imported, pinned; prev (NULL: begin) is unpinned. */
+struct engine_pool *pools_next(struct engine *e, struct engine_pool *prev);
+/* Pinned; by name or uuid. -ENOENT, -EAGAIN if it is away. */
+MUST_USE int pools_get(struct fiber *f, struct engine *e, const char *name_or_uuid,
+		       struct engine_pool **ret);
+void pools_put(struct engine_pool *ep);
+MUST_USE int pools_restore(struct fiber *f, struct engine *e, struct engine_pool *ep);
+void pools_close(struct fiber *f, struct engine *e);
+void engine_pool_free(struct engine_pool *ep);
+/* The text of a disk as bdev_open() takes it: a path becomes file://. */
+MUST_USE char *disk_uri(struct mem *mem, const char *text);
+
+/* ---- replicas.c ------------------------------------------------------------------------------------------------ */
+
+struct replica_at {
+	struct engine_pool *ep; /* pinned: pools_put() */
+	struct pool_info pool;
+	struct replica_stat stat;
+};
+
+/* By name or uuid, in that pool or (NULL) any. -ENOENT. */
+MUST_USE int replicas_find(struct fiber *f, struct engine *e, const char *name_or_uuid,
+			   const char *pool, struct replica_at *ret);
+/* Tell fn of it, as it is now. */
+MUST_USE int replicas_show(struct fiber *f, struct engine *e, struct replica_at *at,
+			   engine_replica_fn fn, void *ctx);
+MUST_USE int replicas_share_all(struct fiber *f, struct engine *e, struct engine_pool *ep);
+void replicas_unshare_all(struct fiber *f, struct engine *e, struct engine_pool *ep);
+/* pool:///POOL/NAME */
+void replica_local_uri(const struct replica_at *at, char ret[ENGINE_URI_MAX]);
+
+/* ---- disks.c, nexuses.c ------------------------------------------------------------------------------------------ */
+
+MUST_USE int disks_restore(struct fiber *f, struct engine *e, struct engine_disk *disk);
+void disks_close(struct fiber *f, struct engine *e);
+void engine_disk_free(struct engine_disk *disk);
+
+/* Of all but what is being made. *ret is owned. */
+MUST_USE int nexuses_uuids(struct fiber *f, struct engine *e, struct uuid **ret,
+			   unsigned *ret_count);
+/* Open and publish those that are not. */
+void nexuses_tend(struct fiber *f, struct engine *e);
+void nexuses_close(struct fiber *f, struct engine *e);
+
+/* One change at a time: found, not gone, its turn held. */
+MUST_USE int nexus_begin(struct fiber *f, struct engine *e, const char *name_or_uuid,
+			 struct engine_nexus **ret);
+/* r is passed on; if it is 0, fn (or NULL) is told of it. */
+int nexus_end(struct fiber *f, struct engine *e, struct engine_nexus *en, int r, engine_nexus_fn fn,
+	      void *ctx);
+MUST_USE int nexus_is_open(struct fiber *f, const struct engine_nexus *en);
+MUST_USE int nexus_bring(struct fiber *f, struct engine *e, struct engine_nexus *en);
+/* What the disk of a child is opened by: a replica of this node by its local URI. *ret is owned. */
+MUST_USE int child_open_uri(struct fiber *f, struct engine *e, const char *uri, char **ret);
+
+/* ---- engine.c ------------------------------------------------------------------------------------------------------ */
+
+/* What failed and is gone on without: into the log, with its words; the fiber is clear again. */
+void engine_note(struct fiber *f, struct engine *e, const char *what, const char *name);
+/* At the start: r is -EBUSY, and it is worth trying again now. */
+bool engine_wait_busy(struct fiber *f, struct engine *e, int r);
+void engine_uuid_new(struct fiber *f, struct uuid *ret);
+/* -EINVAL names the field. */
+MUST_USE int engine_uuid_of(struct fiber *f, const char *what, const char *text, struct uuid *ret);
+
+#endif
