@@ -141,8 +141,6 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	struct cli_conn *conn = conn_of(ctx);
 	struct cli_call *call;
 
-	if (!h2_frame_is_fair(&conn->h2, frame))
-		return 0;
 	switch (frame->hd.type) {
 	case NGHTTP2_SETTINGS:
 		conn->is_ready = true;

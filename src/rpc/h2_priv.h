@@ -63,8 +63,8 @@ size_t h2_output(struct h2 *h2, uint8_t *buf, size_t room);
 bool h2_is_done(const struct h2 *h2);
 
 /*
- * Each frame that came goes here first: false: too often (rate); the peer is told to calm down
- * and the session ends.
+ * Each frame of a client goes here first: false: too often (rate); the peer is told to calm down
+ * and the session ends. (Servers may send as many as they like: some reset each stream at its end.)
  */
 MUST_USE bool h2_frame_is_fair(struct h2 *h2, const nghttp2_frame *frame);
 
