@@ -5,6 +5,8 @@
  * ME1. The record changes first: what it does not name is not used; what is to go is taken out of
  *	it before it is let go (N1).
  * ME2. The last member in sync stays (N3).
+ * ME3. What may take long - to reach a new member - is not done under the latch: who fails meanwhile
+ *	is to be taken out of the record.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -93,14 +95,19 @@ static int members_append(struct fiber *f, struct nexus *n, const char *uri, boo
 static int members_add(struct fiber *f, struct nexus *n, const char *uri, bool force)
 {
 	struct nexus_child *child;
-	int r = latch_lock(f, &n->admin);
+	struct bdev *bdev;
+	int r = bdev_open(f, uri, &bdev); /* ME3 */
 
 	if (r < 0)
-		return r;
-	r = members_ready(f, n);
-	if (r == 0)
-		r = members_append(f, n, uri, force, &child);
-	latch_unlock(f, &n->admin);
+		return belong_word(f, uri, r);
+	r = latch_lock(f, &n->admin);
+	if (r == 0) {
+		r = members_ready(f, n);
+		if (r == 0)
+			r = members_append(f, n, uri, force, &child);
+		latch_unlock(f, &n->admin);
+	}
+	bdev_close(f, bdev);
 	return r < 0 ? r : rebuild_start(child);
 }
 

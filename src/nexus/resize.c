@@ -11,6 +11,8 @@
  * RS2. What is new reads as zeros on all members, whatever was there.
  * RS3. A member that joins while the volume grows is grown by who lets it in, after the record
  *	names it: it is open by then (here), or sees the new size (there).
+ * RS4. Nobody waits for a member that has failed, as it does by silence (hang.c): its fiber may end at
+ *	any time, and the latch is free for those who take it out of the record.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,7 +22,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
-#define ZERO_STEP_BYTES (1u << 30)
+#define ZERO_STEP_BYTES (64u << 20)
 #define RESIZE_TELL_NS	UINT64_C(1000000) /* between users */
 
 static bool resize_concerns(const struct nexus_child *child)
@@ -28,34 +30,103 @@ static bool resize_concerns(const struct nexus_child *child)
 	return child->state == NEXUS_CHILD_IN_SYNC || child->state == NEXUS_CHILD_REBUILDING;
 }
 
-/* RS2. */
-static int resize_zero(struct fiber *f, struct nexus_child *child, uint64_t from, uint64_t to)
+/* Of one member; its fiber's and the asker's. */
+struct resize_job {
+	struct nexus_child *child;
+	uint64_t from, to; /* bytes of the volume */
+	struct nexus_pending pending;
+	unsigned users;
+	bool is_done;
+	int result;
+	struct err err;
+};
+
+static void job_put(struct resize_job *job)
 {
+	if (--job->users == 0)
+		mem_free(job);
+}
+
+/* RS2. */
+static int job_zero(struct fiber *f, struct resize_job *job)
+{
+	struct nexus_child *child = job->child;
 	uint32_t block_size = child->bdev->block_size;
 	bool unmap = child->bdev->unmap_zeroes;
 	CLEANUP(cleanup_mem) struct bio *bio = bio_new(child->chan);
 	int r = bio ? 0 : fiber_fail(f, -ENOMEM, "no memory to grow a child");
 
-	for (; r == 0 && from < to; from += ZERO_STEP_BYTES) {
-		uint64_t step = min_u64(to - from, ZERO_STEP_BYTES);
+	for (uint64_t from = job->from; r == 0 && from < job->to; from += ZERO_STEP_BYTES) {
+		uint64_t step = min_u64(job->to - from, ZERO_STEP_BYTES);
 
 		bio_prep(bio, child->chan, unmap ? BIO_UNMAP : BIO_ZEROES,
 			 child->data_lba + from / block_size, step / block_size, NULL, 0, NULL);
 		bio->token = child->token;
+		hang_begin(child, &job->pending); /* each step may take its time */
 		r = bio_wait(f, bio);
+		hang_end(&job->pending);
 	}
 	return r;
 }
 
-static int resize_child(struct fiber *f, struct nexus_child *child, uint64_t size_bytes)
+static int job_main(struct fiber *f, void *arg)
 {
+	struct resize_job *job = arg;
+	struct nexus_child *child = job->child;
+	struct nexus *n = child->nexus;
 	int r;
 
-	child_hold(child); /* a rebuild that fails lets go of it */
-	r = child_grow(f, child, size_bytes);
+	hang_begin(child, &job->pending);
+	r = child_grow(f, child, job->to);
+	hang_end(&job->pending);
 	if (r == 0)
-		r = resize_zero(f, child, child->nexus->rec.size_bytes, size_bytes);
+		r = job_zero(f, job);
+	job->result = r;
+	job->err = *fiber_err(f);
+	job->is_done = true;
+	event_set(&n->answered);
+	event_clear(&n->answered);
 	child_let_go(child);
+	fiber_clear(f);
+	job_put(job);
+	return 0;
+}
+
+/* RS4. */
+static int resize_wait(struct fiber *f, struct resize_job *job)
+{
+	struct nexus_child *child = job->child;
+
+	while (!job->is_done && !child->failed_write)
+		event_wait_always(f, &child->nexus->answered);
+	if (!job->is_done)
+		return fiber_fail(f, -ETIMEDOUT, "child '%s' did not grow: it has failed",
+				  child_member(child)->uri);
+	if (job->result < 0)
+		*fiber_err(f) = job->err;
+	return job->result;
+}
+
+static int resize_child(struct fiber *f, struct nexus_child *child, uint64_t size_bytes)
+{
+	struct nexus *n = child->nexus;
+	struct resize_job *job = mem_alloc(n->mem, sizeof(*job));
+	int r;
+
+	if (!job)
+		return fiber_fail(f, -ENOMEM, "no memory to grow a child");
+	*job = (struct resize_job){
+		.child = child, .from = n->rec.size_bytes, .to = size_bytes, .users = 1
+	};
+	child_hold(child); /* a rebuild that fails lets go of it */
+	r = fiber_start(n->home, "nexus-grow", job_main, job, NULL);
+	if (r == 0) {
+		job->users++;
+		r = resize_wait(f, job);
+	} else {
+		child_let_go(child);
+	}
+	job_put(job);
 	return r;
 }
 

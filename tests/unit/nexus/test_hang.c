@@ -279,10 +279,33 @@ RIG_TEST(a_time_out_out_of_range_is_refused)
 	nr_stop(f, &nr);
 }
 
+/* RS4: a volume that grows waits for no member that has failed, and holds nobody up. */
+RIG_TEST(a_member_that_hangs_while_the_volume_grows_has_failed)
+{
+	struct nexus_info info;
+	struct hang h;
+
+	hang_start(f, rig, &h);
+	put(f, &h, 1, 1);
+	nr_ok(f, fault_set_rules(f, h.disk, &hang_all, 1));
+	nr_refused(f, nexus_resize(f, h.nr.nexus, NR_SIZE + (8u << 20)), -ETIMEDOUT,
+		   "child 'pool:///px/r' did not grow");
+	until(f, &h, 1, NEXUS_CHILD_OUT);
+	put(f, &h, 1, 2);
+	nexus_info(h.nr.nexus, &info);
+	assert_int_equal(info.size_bytes, NR_SIZE);
+	nr_ok(f, nexus_resize(f, h.nr.nexus, NR_SIZE + (8u << 20)));
+	assert_int_equal(get(f, &h, 1), 2);
+	nr_ok(f, fault_set_rules(f, h.disk, NULL, 0));
+	nr_ok(f, nexus_settle(f, h.nr.nexus));
+	hang_stop(f, &h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_hangs_has_failed),
+		cmocka_unit_test(a_member_that_hangs_while_the_volume_grows_has_failed),
 		cmocka_unit_test(a_read_that_hangs_is_done_by_another_child),
 		cmocka_unit_test(requests_go_on_but_for_those_that_the_child_keeps),
 		cmocka_unit_test(a_log_that_hangs_is_a_child_that_hangs),

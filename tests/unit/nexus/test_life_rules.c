@@ -175,11 +175,59 @@ RIG_TEST(without_all_members_the_old_owners_lease_is_waited_out)
 	nr_stop(f, &u.nr);
 }
 
+/* OW1: another epoch is another owner, whoever it says it is. */
+RIG_TEST(another_epoch_in_the_record_deposes)
+{
+	struct volume_record *rec;
+	uint64_t revision;
+	struct user u;
+
+	user_start(f, rig, &u, 3);
+	rec = mem_new(fiber_io(f), sizeof(*rec));
+	nr_ok(f, volume_get(f, u.nr.store, &u.nr.volume, rec, &revision));
+	rec->epoch++;
+	nr_ok(f, volume_put(f, u.nr.store, rec, &revision));
+	mem_free(rec);
+	nr_break(&u.nr, 1);
+	assert_int_equal(user_write(f, &u, 7, 1), -ESTALE);
+	fiber_clear(f);
+	assert_int_equal(u.nr.nexus->state, NEXUS_DEPOSED);
+	user_let_go(f, &u);
+	nexus_close(f, u.nr.nexus);
+	u.nr.nexus = NULL;
+	nr_repair(f, &u.nr, 1);
+	nr_stop(f, &u.nr);
+}
+
+/* RB1: a write that it failed while it was copied to is not on it. */
+RIG_TEST(who_failed_a_write_while_rebuilt_is_not_admitted)
+{
+	struct nexus_child *child;
+	struct user u;
+
+	user_start(f, rig, &u, 2);
+	u.nr.table->retry_ms = 20;
+	child = &u.nr.nexus->child[1];
+	nr_ok(f, nexus_offline_child(f, u.nr.nexus, nr_uris[1]));
+	nr_ok(f, user_write(f, &u, 7, 1));
+	nr_ok(f, nexus_online_child(f, u.nr.nexus, nr_uris[1]));
+	while (child->state != NEXUS_CHILD_REBUILDING || !nexus_has(u.nr.nexus->writable, 1))
+		fiber_yield(f);
+	retire(child, -EIO);			    /* as io.c does */
+	while (child->state != NEXUS_CHILD_IN_SYNC) /* by another rebuild */
+		nr_ok(f, fiber_sleep(f, 1000000));
+	assert_true(nexus_has(u.nr.nexus->writable, 1));
+	user_let_go(f, &u);
+	nr_stop(f, &u.nr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_writes_in_a_held_range_waits_and_nobody_else),
 		cmocka_unit_test(marks_go_only_after_a_flush),
+		cmocka_unit_test(another_epoch_in_the_record_deposes),
+		cmocka_unit_test(who_failed_a_write_while_rebuilt_is_not_admitted),
 		cmocka_unit_test(who_is_admitted_was_flushed_behind_the_gate),
 		cmocka_unit_test(who_says_it_is_not_in_sync_is_not_read_from),
 		cmocka_unit_test(without_all_members_the_old_owners_lease_is_waited_out),
