@@ -28,8 +28,9 @@ struct takeover {
 	struct nexus *n;
 	struct uuid old_owner;
 	bool was_clean, lost_one;
-	nexus_mask were;	/* in sync, as the record said */
-	struct replica_gen gen; /* of those */
+	nexus_mask were;	  /* in sync, as the record said */
+	struct replica_gen gen;	  /* of those */
+	struct lease_sight sight; /* of the old owner's, before anything else */
 };
 
 /* ---- members ------------------------------------------------------------------------- */
@@ -154,7 +155,8 @@ static int takeover_settle(struct fiber *f, struct takeover *t)
 	r = owner_put_surely(f, n);
 	if (r < 0 || uuid_is_nil(&t->old_owner) || uuid_equal(&t->old_owner, &n->table->instance))
 		return r;
-	return lease_wait_out(f, n->table->store, &t->old_owner, takeover_goes_on, n);
+	return lease_wait_out_since(f, n->table->store, &t->old_owner, &t->sight, takeover_goes_on,
+				    n);
 }
 
 /* ---- resync (5) ------------------------------------------------------------------------ */
@@ -323,8 +325,11 @@ int takeover(struct fiber *f, struct nexus *n, bool force)
 			      .was_clean = n->rec.clean,
 			      .were = takeover_mask(n),
 			      .gen = { n->rec.gen_epoch, n->rec.gen_n } };
-	int r = takeover_open(f, &t, force);
+	int r;
 
+	if (!t.was_clean && !uuid_is_nil(&t.old_owner))
+		lease_see(f, n->table->store, &t.old_owner, &t.sight);
+	r = takeover_open(f, &t, force);
 	if (r == 0)
 		r = takeover_seal(f, &t);
 	if (r == 0)

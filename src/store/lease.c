@@ -149,13 +149,37 @@ static int lease_ttl_of(struct fiber *f, const struct store_record *record, uint
 	return 0;
 }
 
-int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder,
-		   int (*goes_on)(struct fiber *f, void *ctx), void *ctx)
+void lease_see(struct fiber *f, struct store *store, const struct uuid *holder,
+	       struct lease_sight *ret)
 {
 	CLEANUP(cleanup_mem)
 	struct store_record *record = mem_new(fiber_io(f), sizeof(*record));
 	char key[STORE_KEY_MAX + 1];
-	uint64_t seen = STORE_ABSENT, since_ns = 0, ttl_ns = LEASE_TTL_MS_MIN * NS_PER_MS;
+
+	*ret = (struct lease_sight){ STORE_ABSENT, 0 };
+	lease_key(holder, key);
+	if (record && store_get(f, store, key, record) == 0)
+		*ret = (struct lease_sight){ record->revision, io_now(fiber_io(f)) };
+	fiber_clear(f);
+}
+
+int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder,
+		   int (*goes_on)(struct fiber *f, void *ctx), void *ctx)
+{
+	static const struct lease_sight none = { STORE_ABSENT, 0 };
+
+	return lease_wait_out_since(f, store, holder, &none, goes_on, ctx);
+}
+
+int lease_wait_out_since(struct fiber *f, struct store *store, const struct uuid *holder,
+			 const struct lease_sight *sight,
+			 int (*goes_on)(struct fiber *f, void *ctx), void *ctx)
+{
+	CLEANUP(cleanup_mem)
+	struct store_record *record = mem_new(fiber_io(f), sizeof(*record));
+	char key[STORE_KEY_MAX + 1];
+	uint64_t seen = sight->revision, since_ns = sight->since_ns;
+	uint64_t ttl_ns = LEASE_TTL_MS_MIN * NS_PER_MS;
 	int r;
 
 	if (!record)
@@ -169,12 +193,11 @@ int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *hold
 		r = store_get(f, store, key, record);
 		if (r == -ENOENT || r == -ECANCELED)
 			break;
+		if (r == 0 && lease_ttl_of(f, record, &ttl_ns) < 0)
+			return -EUCLEAN;
 		if (r == 0 && record->revision != seen) {
 			seen = record->revision;
 			since_ns = io_now(fiber_io(f));
-			r = lease_ttl_of(f, record, &ttl_ns);
-			if (r < 0)
-				return r;
 		} else if (r == 0 && asked_ns >= since_ns + ttl_ns) {
 			return 0; /* LE2 */
 		}

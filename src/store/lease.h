@@ -55,4 +55,19 @@ static inline bool lease_holds(const struct lease *lease, uint64_t now_ns)
 MUST_USE int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder,
 			    int (*goes_on)(struct fiber *f, void *ctx), void *ctx);
 
+/*
+ * The same for who looked before: a revision that is still there has been there since (ST3). What
+ * could not be seen is no sight.
+ */
+struct lease_sight {
+	uint64_t revision; /* STORE_ABSENT: none */
+	uint64_t since_ns;
+};
+
+void lease_see(struct fiber *f, struct store *store, const struct uuid *holder,
+	       struct lease_sight *ret);
+MUST_USE int lease_wait_out_since(struct fiber *f, struct store *store, const struct uuid *holder,
+				  const struct lease_sight *sight,
+				  int (*goes_on)(struct fiber *f, void *ctx), void *ctx);
+
 #endif

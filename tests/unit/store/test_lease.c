@@ -244,6 +244,46 @@ static int outwaited(struct fiber *f, struct place *p)
 	return 0;
 }
 
+/* LE2 with an early look: as long since that, and no shorter; one renewal more, and it begins anew. */
+static int seen_before(struct fiber *f, struct place *p)
+{
+	struct lease_sight sight, none;
+	struct lease lease;
+
+	lease_see(f, p->store, &holder, &none);
+	assert_int_equal(none.revision, STORE_ABSENT);
+	for (unsigned i = 0; i < 2; i++) {
+		bool renewed = i;
+		uint64_t begin, end;
+
+		assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+		assert_int_equal(fiber_sleep(f, TTL * MS / 8), 0);
+		begin = io_now(fiber_io(f));
+		lease_see(f, p->store, &holder, &sight);
+		assert_int_equal(sight.revision, lease.revision);
+		if (renewed)
+			assert_int_equal(fiber_sleep(f, TTL * MS / 2), 0);
+		fiber_cancel(lease.keeper); /* it dies */
+		assert_int_equal(fiber_join(f, lease.keeper), 0);
+		assert_int_equal(lease.revision != sight.revision, renewed);
+		assert_int_equal(fiber_sleep(f, TTL * MS / 2), 0);
+		assert_int_equal(lease_wait_out_since(f, p->store, &holder, &sight, NULL, NULL), 0);
+		end = io_now(fiber_io(f));
+		assert_true(end > lease.good_until_ns);
+		assert_true(end >= begin + TTL * MS * (renewed ? 2 : 1));
+		if (!renewed)
+			assert_true(end <= begin + TTL * MS * 5 / 4);
+		p->ram->record[0].revision = 0;
+	}
+	return 0;
+}
+
+static void an_early_look_counts(void **state)
+{
+	(void)state;
+	place_run(seen_before);
+}
+
 static void a_dead_one_is_waited_out_after_it_stopped_serving(void **state)
 {
 	(void)state;
@@ -339,6 +379,7 @@ int main(void)
 		cmocka_unit_test(late_news_of_a_renewal_do_not_make_it_younger),
 		cmocka_unit_test(whose_record_was_written_by_another_is_out),
 		cmocka_unit_test(a_dead_one_is_waited_out_after_it_stopped_serving),
+		cmocka_unit_test(an_early_look_counts),
 		cmocka_unit_test(a_silent_store_ends_no_lease),
 		cmocka_unit_test(who_need_not_wait_any_more_does_not),
 		cmocka_unit_test(what_is_no_lease_is_refused),
