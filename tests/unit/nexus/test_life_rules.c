@@ -93,13 +93,18 @@ RIG_TEST(marks_go_only_after_a_flush)
 	nr_open(f, &u.nr);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_true(flushes(f, replicas[i]) > before[i]);
-		before[i] = flushes(f, replicas[i]);
 	}
-	/* closed with nothing marked: for what is on it */
+	/* closed with a region marked: before its mark goes, and for what is on it */
+	u.bdev = rig_open(f, "nexus:///v");
+	u.chan = rig_chan(f, u.bdev);
+	nr_ok(f, user_write(f, &u, 7, 2));
+	user_let_go(f, &u);
+	for (unsigned i = 0; i < 2; i++)
+		before[i] = flushes(f, replicas[i]);
 	nexus_close(f, u.nr.nexus);
 	u.nr.nexus = NULL;
 	for (unsigned i = 0; i < 2; i++) {
-		assert_true(flushes(f, replicas[i]) > before[i]);
+		assert_true(flushes(f, replicas[i]) >= before[i] + 2);
 		bdev_close(f, replicas[i]);
 	}
 	nr_stop(f, &u.nr);
@@ -144,6 +149,53 @@ RIG_TEST(who_says_it_is_not_in_sync_is_not_read_from)
 	nr_ok(f, nexus_settle(f, u.nr.nexus));
 	assert_int_equal(u.nr.nexus->readable, 3); /* rebuilt */
 	nr_stop(f, &u.nr);
+}
+
+/* BG4: of another epoch, too. */
+RIG_TEST(who_was_told_a_later_epoch_proves_the_record_old)
+{
+	const struct replica_info info = { .state = REPLICA_IN_SYNC, .gen = { 9, 1 } };
+	struct user u;
+
+	user_start(f, rig, &u, 2);
+	user_let_go(f, &u);
+	nexus_close(f, u.nr.nexus);
+	u.nr.nexus = NULL;
+	struct bdev *bdev = rig_open(f, nr_uris[1]);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	nr_ok(f, bdev_replica_ops(chan)->set(f, chan, UINT64_MAX, REPLICA_SET_GEN, &info));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	nr_refused(f, nexus_open(f, u.nr.table, &u.nr.volume, false, &u.nr.nexus), -EUCLEAN,
+		   "generation 9.1 is newer");
+	u.nr.nexus = NULL;
+	nr_stop(f, &u.nr);
+}
+
+/* TO3. */
+RIG_TEST(of_members_without_a_log_one_survives)
+{
+	const char *uris[] = { "malloc:///s0?size_mb=16", "malloc:///s1?size_mb=16" };
+	const struct nexus_create_args args = { .name = "v", .uris = uris, .count = 2 };
+	struct bdev *keep[] = { rig_open(f, uris[0]), rig_open(f, uris[1]) };
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 0);
+	nr_ok(f, nexus_create(f, nr.table, &args, &nr.volume));
+	nr_open(f, &nr);
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	assert_int_equal(nr.nexus->readable, 3);
+	nexus_close(f, nr.nexus);
+	nr_open(f, &nr); /* it was closed: they are equal */
+	assert_int_equal(nr.nexus->readable, 3);
+	nexus_abandon(f, nr.nexus);
+	nr_open(f, &nr);
+	assert_int_equal(nr.nexus->readable, 1);
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	assert_int_equal(nr.nexus->readable, 3);
+	nr_stop(f, &nr);
+	bdev_close(f, keep[0]);
+	bdev_close(f, keep[1]);
 }
 
 /* LEASE: a member could not be fenced, so the owner that was may be reading from it. */
@@ -230,6 +282,8 @@ int main(void)
 		cmocka_unit_test(who_failed_a_write_while_rebuilt_is_not_admitted),
 		cmocka_unit_test(who_is_admitted_was_flushed_behind_the_gate),
 		cmocka_unit_test(who_says_it_is_not_in_sync_is_not_read_from),
+		cmocka_unit_test(who_was_told_a_later_epoch_proves_the_record_old),
+		cmocka_unit_test(of_members_without_a_log_one_survives),
 		cmocka_unit_test(without_all_members_the_old_owners_lease_is_waited_out),
 	};
 
