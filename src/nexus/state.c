@@ -17,7 +17,7 @@ static const uint8_t nexus_next[] = {
 			  TO(NEXUS_CLOSING),
 	[NEXUS_FROZEN] = TO(NEXUS_SERVING) | TO(NEXUS_STOPPED) | TO(NEXUS_DEPOSED) |
 			 TO(NEXUS_CLOSING),
-	/* a member that comes back may be recorded after all */
+	/* revive.c: a takeover from ourselves */
 	[NEXUS_STOPPED] = TO(NEXUS_FROZEN) | TO(NEXUS_SERVING) | TO(NEXUS_DEPOSED) |
 			  TO(NEXUS_CLOSING),
 	[NEXUS_DEPOSED] = TO(NEXUS_CLOSING),

@@ -151,6 +151,33 @@ RIG_TEST(who_says_it_is_not_in_sync_is_not_read_from)
 	nr_stop(f, &u.nr);
 }
 
+/* LE3: in a new term of the lease the record is read before anything is served. */
+RIG_TEST(after_a_lapse_of_the_lease_the_record_is_asked)
+{
+	struct volume_record *rec;
+	uint64_t revision;
+	struct user u;
+	uint8_t buf[512];
+
+	user_start(f, rig, &u, 2);
+	nexus_table_lease(u.nr.table)->term++; /* it lapsed, and was renewed */
+	nr_ok(f, bdev_read(f, u.chan, 7, 1, buf));
+	rec = mem_new(fiber_io(f), sizeof(*rec));
+	nr_ok(f, volume_get(f, u.nr.store, &u.nr.volume, rec, &revision));
+	rec->epoch++;
+	rec->owner = (struct uuid){ { 9 } };
+	nr_ok(f, volume_put(f, u.nr.store, rec, &revision));
+	mem_free(rec);
+	nr_ok(f, bdev_read(f, u.chan, 7, 1, buf)); /* it is not asked all the time */
+	nexus_table_lease(u.nr.table)->term++;
+	assert_int_equal(bdev_read(f, u.chan, 7, 1, buf), -ESTALE);
+	fiber_clear(f);
+	user_let_go(f, &u);
+	nexus_close(f, u.nr.nexus);
+	u.nr.nexus = NULL;
+	nr_stop(f, &u.nr);
+}
+
 /* BG4: of another epoch, too. */
 RIG_TEST(who_was_told_a_later_epoch_proves_the_record_old)
 {
@@ -282,6 +309,7 @@ int main(void)
 		cmocka_unit_test(who_failed_a_write_while_rebuilt_is_not_admitted),
 		cmocka_unit_test(who_is_admitted_was_flushed_behind_the_gate),
 		cmocka_unit_test(who_says_it_is_not_in_sync_is_not_read_from),
+		cmocka_unit_test(after_a_lapse_of_the_lease_the_record_is_asked),
 		cmocka_unit_test(who_was_told_a_later_epoch_proves_the_record_old),
 		cmocka_unit_test(of_members_without_a_log_one_survives),
 		cmocka_unit_test(without_all_members_the_old_owners_lease_is_waited_out),
