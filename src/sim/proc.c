@@ -142,6 +142,7 @@ static void proc_start_reactors(struct sim_proc *proc)
 		proc->env.drivers = proc->opts.drivers;
 		proc->env.home = reactors[0];
 		proc->env.nexuses = NULL;
+		proc->env.target = NULL;
 		must(bdev_table_new(&proc->ios[0]->io, &proc->env.table) == 0);
 		must(pool_table_new(&proc->ios[0]->io, &proc->env.pools) == 0);
 	}
@@ -359,4 +360,9 @@ struct sim *sim_proc_sim(struct sim_proc *proc)
 void sim_proc_set_nexuses(struct sim_proc *proc, struct nexus_table *table)
 {
 	proc->env.nexuses = table;
+}
+
+void sim_proc_set_target(struct sim_proc *proc, struct tgt *tgt)
+{
+	proc->env.target = tgt;
 }

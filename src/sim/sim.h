@@ -42,6 +42,7 @@
 
 struct bdev_driver;
 struct nexus_table;
+struct tgt;
 struct reactor;
 struct sim;
 struct sim_disk;
@@ -315,6 +316,8 @@ struct sim *sim_proc_sim(struct sim_proc *proc);
 
 /* What nexus:/// finds in this process, until it ends; NULL: none. */
 void sim_proc_set_nexuses(struct sim_proc *proc, struct nexus_table *table);
+/* Its NVMe target, for who looks whether a URI leads back to it; NULL: none. */
+void sim_proc_set_target(struct sim_proc *proc, struct tgt *tgt);
 
 /* Of the fiber's, or the io's, world and process. */
 struct sim_proc *sim_proc_of(struct io *io);

@@ -17,6 +17,10 @@
  * CL2 to CL4 are looked at now and then: everybody is killed, and the replicas are read from their
  * own side.
  *
+ * In `cluster-remote` each node is a host of its own, and a member of another node is reached over
+ * NVMe/TCP; the net is cut and lossy. A process that lost the volume ends its lease after the heal:
+ * who could not fence a member waits for that.
+ *
  * Plants are rules of models/README.md, switched off in the product.
  */
 #include <errno.h>
@@ -78,6 +82,58 @@ static void place_live(struct fiber *f, struct cw_place *place)
 		}
 }
 
+/* What it had was the process's that is gone. */
+static void place_forget(struct cw_place *place)
+{
+	place->tgt = NULL;
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (has(place->nodes, i))
+			memset(place->c->nodes[i].subsys, 0, sizeof(place->c->nodes[i].subsys));
+}
+
+static int place_serve(struct fiber *f, struct cw_place *place)
+{
+	const struct tgt_opts opts = { .reactors = place->reactors };
+	struct tgt_port_args args = { 0 };
+	struct tgt_port *port;
+	int r = tgt_open(f, &opts, &place->tgt);
+
+	sim_host_addr(place->host, CW_PORT, &args.addr);
+	if (r == 0)
+		r = tgt_port_add(f, place->tgt, &args, &port);
+	if (r < 0) {
+		sim_fail(place->c->sim, "no target: %d %s", r, fiber_words(f));
+		return r;
+	}
+	sim_proc_set_target(place->proc, place->tgt);
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (has(place->nodes, i))
+			(void)cw_node_serve(f, &place->c->nodes[i]);
+	return 0;
+}
+
+static void place_unserve(struct fiber *f, struct cw_place *place)
+{
+	sim_proc_set_target(place->proc, NULL);
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (has(place->nodes, i))
+			cw_node_unserve(f, &place->c->nodes[i]);
+	if (place->tgt)
+		tgt_close(f, place->tgt);
+	place->tgt = NULL;
+}
+
+/* When all nodes can be had. */
+static int place_make(struct fiber *f, struct cluster *c)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && c->is_remote && i < CW_NODES; i++)
+		while (r == 0 && !c->nodes[i].is_served)
+			r = fiber_sleep(f, 20 * SIM_MS);
+	return r < 0 ? r : cw_make_volume(f, &c->cands[0]);
+}
+
 static int place_main(struct fiber *f, void *arg)
 {
 	struct cw_place *place = arg;
@@ -85,16 +141,20 @@ static int place_main(struct fiber *f, void *arg)
 	int r;
 
 	latch_init(&place->env);
+	place_forget(place);
 	r = place_pools(f, place);
 	if (r == 0 && c->is_inspecting) {
 		for (unsigned i = 0; i < CW_NODES; i++)
 			if (has(place->nodes, i))
 				cw_node_inspect(f, &c->nodes[i]);
 	} else if (r == 0) {
-		if (has(place->cands, 0) && !c->is_made)
-			r = cw_make_volume(f, &c->cands[0]);
+		if (c->is_remote)
+			r = place_serve(f, place);
+		if (r == 0 && has(place->cands, 0) && !c->is_made)
+			r = place_make(f, c);
 		if (r == 0)
 			place_live(f, place);
+		place_unserve(f, place);
 	}
 	for (unsigned i = 0; i < CW_NODES; i++)
 		if (has(place->nodes, i))
@@ -217,6 +277,26 @@ static void cut_store(struct cluster *c)
 	sim_store_cut(c->ss, cand->store_name, false, false);
 }
 
+/* Between two of its hosts: one way, or both. */
+static void cut_net(struct cluster *c)
+{
+	struct prng *prng = sim_prng(c->sim);
+	uint64_t a = prng_below(prng, c->place_count), by = prng_range(prng, 1, c->place_count - 1);
+	struct sim_host *from = c->places[a].host;
+	struct sim_host *to = c->places[(a + by) % c->place_count].host;
+	bool both = prng_below(prng, 2);
+
+	sim_net_cut(from, to);
+	if (both)
+		sim_net_cut(to, from);
+	if (prng_below(prng, 2))
+		c->wish = (c->wish + 1) % c->cand_count;
+	sim_run_for(c->sim, prng_below(prng, 12 * SIM_S));
+	sim_net_heal(from, to);
+	sim_net_heal(to, from);
+	sim_run_for(c->sim, prng_below(prng, 3 * SIM_S));
+}
+
 /* The other one shall have it; this one closes, or stops, or goes on. */
 static void take_over(struct cluster *c)
 {
@@ -236,6 +316,10 @@ static void strike(struct cluster *c)
 	struct prng *prng = sim_prng(sim);
 	struct cw_place *place = &c->places[prng_below(prng, c->place_count)];
 
+	if (c->is_remote && prng_below(prng, 3) == 0) {
+		cut_net(c);
+		return;
+	}
 	switch (prng_below(prng, 8)) {
 	case 0:
 		place_kill(place);
@@ -319,7 +403,24 @@ static void record_changed(void *ctx, const char *key)
 		cw_trace_record(ctx);
 }
 
-static struct cluster *build(struct sim *sim)
+/* All in one process; or a host for each node, and candidates on the first ones. */
+static void build_places(struct cluster *c)
+{
+	struct cw_place *place = NULL;
+
+	for (unsigned i = 0; i < CW_NODES; i++) {
+		char name[2] = { (char)('a' + i), 0 };
+
+		if (!place || c->is_remote)
+			place = build_place(c, name);
+		build_node(c, i, place);
+	}
+	for (unsigned i = 0; i < c->cand_count; i++)
+		build_cand(c, i, &c->places[c->is_remote ? i : 0]);
+	cw_name_members(c);
+}
+
+static struct cluster *build(struct sim *sim, bool is_remote)
 {
 	struct prng *prng = sim_prng(sim);
 	struct cluster *c = mem_alloc(sim_mem(sim), sizeof(*c));
@@ -336,11 +437,8 @@ static struct cluster *build(struct sim *sim)
 	c->ss = sim_store_add(sim, NULL, timeout_ns);
 	sim_store_on_change(c->ss, record_changed, c);
 	c->cand_count = 2;
-	struct cw_place *place = build_place(c, "a");
-	for (unsigned i = 0; i < CW_NODES; i++)
-		build_node(c, i, place);
-	for (unsigned i = 0; i < c->cand_count; i++)
-		build_cand(c, i, place);
+	c->is_remote = is_remote;
+	build_places(c);
 	return c;
 }
 
@@ -364,18 +462,18 @@ static void heal(struct cluster *c)
 		inspect(c);
 }
 
-static void cluster_run(struct sim *sim, const char *plant)
+static void cluster_play(struct sim *sim, bool is_remote)
 {
-	struct cluster *c = build(sim);
+	struct cluster *c = build(sim, is_remote);
 	struct prng *prng = sim_prng(sim);
 	unsigned strikes = (unsigned)prng_range(prng, 2, 10);
 
-	(void)plant;
 	for (unsigned i = 0; i < c->place_count; i++)
 		place_start(&c->places[i]);
 	if (!sim_run_until(sim, is_made, c, END_NS) && !sim_failed(sim))
 		sim_fail(sim, "the volume is not made");
-	sim_swarm(sim, SIM_GROUP_DISK | SIM_GROUP_STORE | SIM_GROUP_CLOCK);
+	sim_swarm(sim, SIM_GROUP_DISK | SIM_GROUP_STORE | SIM_GROUP_CLOCK |
+			       (is_remote ? SIM_GROUP_NET : 0));
 	if (prng_below(prng, 3))
 		sim_faults_off(sim, SIM_GROUP_DISK);
 	sim_run_for(sim, prng_below(prng, 2 * SIM_S));
@@ -386,6 +484,24 @@ static void cluster_run(struct sim *sim, const char *plant)
 	check_free(c->check);
 	mem_free(c);
 }
+
+static void cluster_run(struct sim *sim, const char *plant)
+{
+	(void)plant;
+	cluster_play(sim, false);
+}
+
+static void cluster_remote_run(struct sim *sim, const char *plant)
+{
+	(void)plant;
+	cluster_play(sim, true);
+}
+
+const struct scenario scenario_cluster_remote = {
+	.name = "cluster-remote",
+	.help = "the same over three hosts: members behind NVMe/TCP, and faults of the net",
+	.run = cluster_remote_run,
+};
 
 const struct scenario scenario_cluster = {
 	.name = "cluster",

@@ -7,7 +7,7 @@
  * the end.
  *
  * CC1. A request fails only because the volume was lost (-ESTALE), is closed (-ENODEV), or where a
- *      loud fault has struck.
+ *      loud fault has struck; of remote members the last one may be out of reach.
  * CC2. After the heal the candidate that is wished for serves, and all children that are in the
  *      record come back in sync.
  */
@@ -34,7 +34,7 @@ static bool is_explained(const struct cluster *c, int r)
 	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE,
 						SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE };
 
-	if (r == -ESTALE || r == -ENODEV)
+	if (r == -ESTALE || r == -ENODEV || c->is_remote)
 		return true;
 	for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
 		if (sim_fault_fired(c->sim, kinds[i]))
@@ -227,7 +227,7 @@ static void admin_strike(struct fiber *f, struct cw_cand *cand, const struct nex
 		break;
 	case 1:
 	case 2:
-		uri = cw_uri((unsigned)prng_below(prng, CW_MEMBERS));
+		uri = cw_uri(cand->c, (unsigned)prng_below(prng, CW_MEMBERS));
 		if (!admin_has(info, uri) && info->count < 4)
 			admin_say(f, cand, "add", uri, nexus_add_child(f, cand->nexus, uri));
 		break;
@@ -436,6 +436,8 @@ int cw_cand_main(struct fiber *f, void *arg)
 	while (!c->must_stop && !c->is_good && !sim_failed(c->sim)) {
 		if (cand_wants(cand))
 			cand_try(f, cand);
+		else if (c->is_healed && c->is_remote) /* LEASE: a takeover may wait for its end */
+			cand_table_end(f, cand);
 		fiber_clear(f);
 		if (fiber_sleep(f, prng_below(sim_prng(c->sim), IDLE_NS)) < 0)
 			break;
@@ -473,7 +475,7 @@ int cw_make_volume(struct fiber *f, struct cw_cand *cand)
 	int r = cand_table(f, cand);
 
 	for (unsigned i = 0; i < CW_NODES; i++)
-		uris[i] = cw_uri(i * CW_REPLICAS);
+		uris[i] = cw_uri(c, i * CW_REPLICAS);
 	if (r == 0)
 		r = nexus_create(f, cand->table, &args, &c->volume);
 	if (r == 0 && c->is_strict) {

@@ -104,6 +104,52 @@ void cw_node_end(struct fiber *f, struct cw_node *node)
 	fiber_clear(f);
 }
 
+/* ---- its replicas for other hosts -------------------------------------------------------------- */
+
+void cw_node_nqn(unsigned member, char ret[64])
+{
+	snprintf(ret, 64, "nqn.2026-11.test:p%u-%s", member / CW_REPLICAS,
+		 replica_names[member % CW_REPLICAS]);
+}
+
+static int node_serve_one(struct fiber *f, struct cw_node *node, unsigned i)
+{
+	char nqn[64], uri[32];
+	const struct tgt_subsys_args args = {
+		.nqn = nqn, .allow_any_host = true, .fence = true, .vendor = true
+	};
+	const struct tgt_ns_args ns_args = { .uri = uri };
+	struct tgt_ns *ns;
+	int r;
+
+	cw_node_nqn(node->number * CW_REPLICAS + i, nqn);
+	snprintf(uri, sizeof(uri), "pool:///%s/%s", node->pool_name, replica_names[i]);
+	r = tgt_subsys_add(f, node->place->tgt, &args, &node->subsys[i]);
+	return r < 0 ? r : tgt_ns_add(f, node->subsys[i], &ns_args, &ns);
+}
+
+int cw_node_serve(struct fiber *f, struct cw_node *node)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < CW_REPLICAS && node->place->tgt; i++)
+		r = node_serve_one(f, node, i);
+	if (r < 0)
+		sim_trace(node->c->sim, "%s: serve: %d %s", node->pool_name, r, fiber_words(f));
+	fiber_clear(f);
+	node->is_served = true;
+	return r;
+}
+
+void cw_node_unserve(struct fiber *f, struct cw_node *node)
+{
+	for (unsigned i = 0; i < CW_REPLICAS; i++) {
+		if (node->subsys[i])
+			tgt_subsys_remove(f, node->subsys[i]);
+		node->subsys[i] = NULL;
+	}
+}
+
 /* CN1. */
 int cw_node_keeper(struct fiber *f, void *arg)
 {
@@ -114,6 +160,7 @@ int cw_node_keeper(struct fiber *f, void *arg)
 		pool_info(node->pool, &info);
 		if (info.state == POOL_ONLINE)
 			continue;
+		cw_node_unserve(f, node);
 		int r = pool_export(f, node->pool);
 		sim_trace(node->c->sim, "%s: %s; export: %d %s", node->pool_name, info.why, r,
 			  fiber_words(f));
@@ -123,6 +170,7 @@ int cw_node_keeper(struct fiber *f, void *arg)
 		node->pool = NULL;
 		if (cw_node_begin(f, node) < 0)
 			break;
+		(void)cw_node_serve(f, node);
 	}
 	return 0;
 }
@@ -253,12 +301,12 @@ static void compare_cells(struct cluster *c, unsigned member)
 
 			if (kind != PATTERN_GOOD && kind != PATTERN_ALL_ZEROS)
 				sim_fail(c->sim, "I1: %s: cell %" PRIu64 " sector %u is foreign",
-					 cw_uri(member), cell, i);
+					 cw_uri(c, member), cell, i);
 			else if (!check_may_read(c->check, cell, mark, serial))
 				sim_fail(c->sim,
 					 "I1: %s is in sync, and holds %" PRIu64 " in cell %" PRIu64
 					 "; it may be %s",
-					 cw_uri(member), serial, cell,
+					 cw_uri(c, member), serial, cell,
 					 check_explain(c->check, cell, text, sizeof(text)));
 		}
 	}
@@ -279,14 +327,14 @@ static void compare_two(struct cluster *c, unsigned a, unsigned b, uint64_t al, 
 		sim_fail(c->sim,
 			 "I4: %s and %s are in sync, and differ in cell %" PRIu64 ": %" PRIu64
 			 ", %" PRIu64 "; log %" PRIx64 "%s",
-			 cw_uri(a), cw_uri(b), cell, la->cell[cell][0], lb->cell[cell][0], al,
+			 cw_uri(c, a), cw_uri(c, b), cell, la->cell[cell][0], lb->cell[cell][0], al,
 			 is_clean ? ", closed clean" : "");
 		return;
 	}
 	for (uint64_t i = 0; c->is_final && is_clean && i < CW_CHUNKS; i++)
 		if (la->crc[i] != lb->crc[i])
 			sim_fail(c->sim, "%s and %s are in sync, at rest, and differ at %" PRIu64,
-				 cw_uri(a), cw_uri(b), i * CW_CHUNK);
+				 cw_uri(c, a), cw_uri(c, b), i * CW_CHUNK);
 }
 
 void cw_compare(struct cluster *c)
@@ -300,7 +348,7 @@ void cw_compare(struct cluster *c)
 	if (!cw_record(c, rec))
 		sim_fail(c->sim, "the record is gone");
 	for (unsigned i = 0; !sim_failed(c->sim) && i < rec->member_count; i++) {
-		int member = cw_member(rec->members[i].uri);
+		int member = cw_member(c, rec->members[i].uri);
 
 		if (rec->members[i].state != VOLUME_IN_SYNC)
 			continue;

@@ -8,19 +8,38 @@
 
 #include "base/err.h"
 #include "base/must.h"
+#include "io/addr.h"
 
 static const char *const uris[CW_MEMBERS] = { "pool:///p0/r", "pool:///p0/s", "pool:///p1/r",
 					      "pool:///p1/s", "pool:///p2/r", "pool:///p2/s" };
 
-const char *cw_uri(unsigned member)
+const char *cw_uri(const struct cluster *c, unsigned member)
 {
-	return uris[member];
+	return c->uris[member];
 }
 
-int cw_member(const char *uri)
+void cw_name_members(struct cluster *c)
+{
+	for (unsigned i = 0; i < CW_MEMBERS; i++) {
+		const struct cw_node *node = &c->nodes[i / CW_REPLICAS];
+		char addr[IO_ADDR_TEXT_MAX], nqn[64];
+		struct io_addr at;
+
+		if (!c->is_remote) {
+			snprintf(c->uris[i], CW_URI_MAX, "%s", uris[i]);
+			continue;
+		}
+		sim_host_addr(node->place->host, CW_PORT, &at);
+		cw_node_nqn(i, nqn);
+		snprintf(c->uris[i], CW_URI_MAX, "nvmf://%s/%s?%s", io_addr_print(&at, addr), nqn,
+			 "kato_ms=2000&timeout_ms=2000&wait_ms=1000&connect_ms=1000");
+	}
+}
+
+int cw_member(const struct cluster *c, const char *uri)
 {
 	for (unsigned i = 0; i < CW_MEMBERS; i++)
-		if (strcmp(cw_uri(i), uri) == 0)
+		if (strcmp(cw_uri(c, i), uri) == 0)
 			return (int)i;
 	return -1;
 }

@@ -2,7 +2,8 @@
 /*
  * cluster_world - the world of the scenario `cluster`: who is there, what was promised, who judges.
  *
- *	place     a process on a host: nodes and candidates that live and die together
+ *	place     a process on a host: nodes and candidates that live and die together; one for all,
+ *	          or (cluster-remote) one for each node, and its replicas are behind a target
  *	node      a pool on a disk, with two replicas
  *	candidate a nexus process's store, lease and table; it may own the volume
  *	op        a request of a client under way, or in doubt
@@ -16,6 +17,7 @@
 
 #include "bdev/replica.h"
 #include "nexus/nexus.h"
+#include "nvmf/tgt.h"
 #include "pool/pool.h"
 #include "reactor/wait.h"
 #include "sim/check.h"
@@ -29,6 +31,9 @@
 #define CW_PLACES_MAX  6u
 #define CW_OPS_MAX     256u
 #define CW_WORKERS_MAX 4u
+
+#define CW_URI_MAX 192u
+#define CW_PORT	   4420u
 
 #define CW_CELL	     4096u
 #define CW_CELL_LBAS (CW_CELL / 512u)
@@ -61,6 +66,8 @@ struct cw_node {
 	struct uuid replica[CW_REPLICAS];
 	struct pool *pool; /* of the process that runs; NULL */
 	bool is_made;
+	struct tgt_subsys *subsys[CW_REPLICAS]; /* the same; NULL: not served */
+	bool is_served;
 };
 
 enum cand_leave { LEAVE_NOT, LEAVE_CLEAN, LEAVE_ABANDON };
@@ -88,6 +95,7 @@ struct cw_place {
 	struct sim_proc *proc;
 	unsigned nodes, cands; /* masks */
 	unsigned reactors;
+	struct tgt *tgt;  /* of the process that runs; NULL: members are all here */
 	struct latch env; /* of the process: nexus:/// is set, then opened */
 };
 
@@ -117,13 +125,16 @@ struct cluster {
 	unsigned wish; /* the candidate that should own the volume */
 	unsigned rules_off;
 	bool is_strict; /* every cell was written, and nothing is unmapped: reads never go back */
+	bool is_remote; /* each node is a host of its own: members by nvmf:// */
+	char uris[CW_MEMBERS][CW_URI_MAX];
 	bool is_made, is_inspecting, is_final, is_healed, is_good, must_stop;
 };
 
 /* ---- cluster_world.c ---------------------------------------------------------------------- */
 
-const char *cw_uri(unsigned member); /* of 0 .. CW_MEMBERS - 1 */
-int cw_member(const char *uri);	     /* -1: none of ours */
+const char *cw_uri(const struct cluster *c, unsigned member); /* of 0 .. CW_MEMBERS - 1 */
+int cw_member(const struct cluster *c, const char *uri);      /* -1: none of ours */
+void cw_name_members(struct cluster *c);		      /* when the hosts are there */
 uint64_t cw_lba(uint64_t cell);
 void cw_trace_record(const struct cluster *c);
 /* As the store has it now; false: not yet. */
@@ -144,6 +155,10 @@ void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *by
 int cw_node_begin(struct fiber *f, struct cw_node *node);
 void cw_node_end(struct fiber *f, struct cw_node *node);
 int cw_node_keeper(struct fiber *f, void *node);
+void cw_node_nqn(unsigned member, char ret[64]);
+/* Its replicas behind the place's target; they go before the pool does. */
+int cw_node_serve(struct fiber *f, struct cw_node *node);
+void cw_node_unserve(struct fiber *f, struct cw_node *node);
 void cw_node_inspect(struct fiber *f, struct cw_node *node);
 /* Of all that was inspected: I1, I4, and at the end that all members in sync are the same. */
 void cw_compare(struct cluster *c);

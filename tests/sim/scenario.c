@@ -19,8 +19,17 @@ const struct scenario scenario_idle = {
 };
 
 const struct scenario *const scenarios[] = {
-	&scenario_cluster, &scenario_disk, &scenario_nbd,     &scenario_nbd_hostile, &scenario_net,
-	&scenario_nvmf,	   &scenario_pool, &scenario_reactor, &scenario_idle,	     NULL,
+	&scenario_cluster,
+	&scenario_cluster_remote,
+	&scenario_disk,
+	&scenario_nbd,
+	&scenario_nbd_hostile,
+	&scenario_net,
+	&scenario_nvmf,
+	&scenario_pool,
+	&scenario_reactor,
+	&scenario_idle,
+	NULL,
 };
 
 const struct scenario *scenario_find(const char *name)

@@ -19,6 +19,7 @@ struct scenario {
 };
 
 extern const struct scenario scenario_cluster;
+extern const struct scenario scenario_cluster_remote;
 extern const struct scenario scenario_disk;
 extern const struct scenario scenario_idle;
 extern const struct scenario scenario_nbd;
