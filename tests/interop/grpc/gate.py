@@ -23,8 +23,9 @@ class Peer:
 
     def __init__(self, argv):
         self.argv = argv
+        self.words = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would stop it
         self.child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, text=True)
+                                      stderr=self.words, text=True)
 
     def line(self):
         return self.child.stdout.readline().rstrip("\n")
@@ -33,6 +34,11 @@ class Peer:
         self.child.stdin.write(text + "\n")
         self.child.stdin.flush()
         return self.line()
+
+    def told(self):
+        """On its standard error."""
+        self.words.seek(0)
+        return self.words.read()
 
     def hangup(self):
         """The server drains, the client ends."""
@@ -47,9 +53,9 @@ class Peer:
             self.child.kill()
             self.child.wait()
             raise AssertionError("the peer does not end") from None
-        words = self.child.stderr.read()
+        words = self.told()
         self.child.stdout.close()
-        self.child.stderr.close()
+        self.words.close()
         if code:
             raise AssertionError(f"{' '.join(self.argv)}: exit status {code}\n{words[-3000:]}")
         return words

@@ -66,7 +66,7 @@ class Js:
                 self.said[name.split()[-1]] = (name.startswith("ok "), why)
         if not self.said:
             modules(self.build)
-            raise AssertionError("client.js said nothing: " + self.child.child.stderr.read()[-2000:])
+            raise AssertionError("client.js said nothing: " + self.child.told()[-2000:])
 
     def end(self, _room=None):
         if self.child:
