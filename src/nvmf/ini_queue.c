@@ -366,8 +366,12 @@ int ini_queue_start(struct fiber *f, struct ini_queue *q, const struct io_addr *
 	io_recv_start(q->sock, ini_recv, q);
 	while (q->state == INI_STARTING) {
 		event_clear(&q->changed);
-		if (event_wait_until(f, &q->changed, deadline) == -ETIMEDOUT)
-			ini_queue_lost(q, -ETIMEDOUT, "no answer to ICReq in time");
+		int r = event_wait_until(f, &q->changed, deadline);
+
+		if (r == -ETIMEDOUT)
+			ini_queue_lost(q, r, "no answer to ICReq in time");
+		else if (r < 0)
+			ini_queue_lost(q, r, "given up before ICResp");
 	}
 	if (q->state == INI_READY)
 		return 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Connections that are lost, controllers that are away, come back, or are another. */
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "../drivers/rig.h"
 #include "ini_fake.h"
@@ -482,10 +484,62 @@ static void queues_of_several_reactors_come_back_together(void **state)
 	rig_run(3, several_reactors_body, NULL);
 }
 
+/* ---- one who accepts and says nothing ------------------------------------------------------------- */
+
+struct mute {
+	struct io_sock *socks[4];
+	unsigned count;
+	char uri[512];
+};
+
+static void mute_accept(void *ctx, int res, struct io_sock *sock)
+{
+	struct mute *mute = ctx;
+
+	if (res == 0 && mute->count < 4)
+		mute->socks[mute->count++] = sock;
+}
+
+static int mute_open(struct fiber *f, void *arg)
+{
+	struct mute *mute = arg;
+	struct bdev *bdev;
+
+	return bdev_open(f, mute->uri, &bdev);
+}
+
+/* A fiber that is cancelled waits no more: it must not ask again and again either. */
+RIG_TEST(an_open_that_is_cancelled_ends)
+{
+	const struct io_addr any = { .family = AF_INET, .ip = { 127, 0, 0, 1 } };
+	struct mute mute = { 0 };
+	struct io_listener *listener;
+	struct io_addr addr;
+	struct fiber *fiber;
+
+	(void)rig;
+	assert_int_equal(io_listen(fiber_io(f), &any, &(struct io_sock_opts){ 0 }, mute_accept,
+				   &mute, &listener, fiber_err(f)),
+			 0);
+	io_listener_addr(listener, &addr);
+	snprintf(mute.uri, sizeof(mute.uri), "nvmf://127.0.0.1:%u/nqn.2026-11.test:mute?" PATIENT,
+		 addr.port);
+	assert_int_equal(fiber_start(fiber_reactor(f), "open", mute_open, &mute, &fiber), 0);
+	while (mute.count == 0)
+		assert_int_equal(fiber_sleep(f, MS), 0);
+	assert_int_equal(fiber_sleep(f, 20 * MS), 0); /* it waits for an answer */
+	fiber_cancel(fiber);
+	assert_int_equal(fiber_join(f, fiber), -ECANCELED);
+	for (unsigned i = 0; i < mute.count; i++)
+		io_sock_close(mute.socks[i]);
+	io_listener_close(listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data_survive_connections_that_are_lost_all_the_time),
+		cmocka_unit_test(an_open_that_is_cancelled_ends),
 		cmocka_unit_test(requests_wait_for_the_controller_up_to_a_limit_and_then_fail_at_once),
 		cmocka_unit_test(requests_do_not_wait_where_they_shall_not),
 		cmocka_unit_test(requests_do_not_wait_for_a_controller_that_refuses_us),
