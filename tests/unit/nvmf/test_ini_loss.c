@@ -486,23 +486,23 @@ static void queues_of_several_reactors_come_back_together(void **state)
 
 /* ---- one who accepts and says nothing ------------------------------------------------------------- */
 
-struct mute {
+struct silent {
 	struct io_sock *socks[4];
 	unsigned count;
 	char uri[512];
 };
 
-static void mute_accept(void *ctx, int res, struct io_sock *sock)
+static void silent_accept(void *ctx, int res, struct io_sock *sock)
 {
-	struct mute *mute = ctx;
+	struct silent *mute = ctx;
 
 	if (res == 0 && mute->count < 4)
 		mute->socks[mute->count++] = sock;
 }
 
-static int mute_open(struct fiber *f, void *arg)
+static int silent_open(struct fiber *f, void *arg)
 {
-	struct mute *mute = arg;
+	struct silent *mute = arg;
 	struct bdev *bdev;
 
 	return bdev_open(f, mute->uri, &bdev);
@@ -512,19 +512,19 @@ static int mute_open(struct fiber *f, void *arg)
 RIG_TEST(an_open_that_is_cancelled_ends)
 {
 	const struct io_addr any = { .family = AF_INET, .ip = { 127, 0, 0, 1 } };
-	struct mute mute = { 0 };
+	struct silent mute = { 0 };
 	struct io_listener *listener;
 	struct io_addr addr;
 	struct fiber *fiber;
 
 	(void)rig;
-	assert_int_equal(io_listen(fiber_io(f), &any, &(struct io_sock_opts){ 0 }, mute_accept,
+	assert_int_equal(io_listen(fiber_io(f), &any, &(struct io_sock_opts){ 0 }, silent_accept,
 				   &mute, &listener, fiber_err(f)),
 			 0);
 	io_listener_addr(listener, &addr);
 	snprintf(mute.uri, sizeof(mute.uri), "nvmf://127.0.0.1:%u/nqn.2026-11.test:mute?" PATIENT,
 		 addr.port);
-	assert_int_equal(fiber_start(fiber_reactor(f), "open", mute_open, &mute, &fiber), 0);
+	assert_int_equal(fiber_start(fiber_reactor(f), "open", silent_open, &mute, &fiber), 0);
 	while (mute.count == 0)
 		assert_int_equal(fiber_sleep(f, MS), 0);
 	assert_int_equal(fiber_sleep(f, 20 * MS), 0); /* it waits for an answer */
