@@ -359,9 +359,12 @@ int active_reset(struct fiber *f, struct nexus *n)
 		if (r < 0)
 			return r;
 	}
-	for (unsigned i = 0; i < NEXUS_AL_MAX; i++)
-		if (a->region[i].is_marked)
-			region_free(a, &a->region[i]);
+	for (unsigned i = 0; i < NEXUS_AL_MAX; i++) {
+		if (!a->region[i].is_marked)
+			continue;
+		a->region[i].is_marked = false;
+		region_free(a, &a->region[i]);
+	}
 	a->marked = 0;
 	return 0;
 }
