@@ -71,6 +71,14 @@ static unsigned take(struct world *w)
 	return *w->in++;
 }
 
+/* So many of the bytes that are left. */
+static size_t take_len(struct world *w, unsigned most)
+{
+	const unsigned want = take(w) % most;
+
+	return min_size(want, w->in_left);
+}
+
 /* ---- a struct io of one socket --------------------------------------------------------------- */
 
 static uint64_t fz_now(struct io *io)
@@ -265,7 +273,7 @@ static void feed_request(struct world *w, uint32_t stream)
 		at += put(block + at, "te", "trailers", 8);
 	at += put(block + at, "content-type", "application/grpc", 16);
 	if (what & 0x40) { /* any header more */
-		n = min_size(take(w) % 100, w->in_left);
+		n = take_len(w, 100);
 		at += put(block + at, what & 0x20 ? "grpc-timeout" : "x-any", (const char *)w->in,
 			  n);
 		w->in += n;
@@ -277,10 +285,13 @@ static void feed_request(struct world *w, uint32_t stream)
 static void feed_message(struct world *w, uint32_t stream)
 {
 	const unsigned what = take(w);
-	size_t n = min_size(take(w), w->in_left);
+	size_t n = take_len(w, 256);
 	uint8_t bytes[5 + 255] = { what & 1 };
 
-	bytes[4] = (uint8_t)(what & 2 ? n + take(w) : n);
+	if (what & 2)
+		bytes[4] = (uint8_t)take(w); /* whatever length */
+	else
+		bytes[4] = (uint8_t)n;
 	n = min_size(n, w->in_left);
 	memcpy(bytes + 5, w->in, n);
 	w->in += n;
@@ -290,8 +301,9 @@ static void feed_message(struct world *w, uint32_t stream)
 
 static void feed_any_frame(struct world *w, uint32_t stream)
 {
-	const unsigned type = take(w), flags = take(w);
-	size_t n = min_size(take(w), w->in_left);
+	const unsigned type = take(w);
+	const unsigned flags = take(w);
+	size_t n = take_len(w, 256);
 
 	feed_frame(w, type % 12, flags, type & 0x80 ? 0 : stream, w->in, n);
 	w->in += n;
@@ -300,7 +312,7 @@ static void feed_any_frame(struct world *w, uint32_t stream)
 
 static void feed_raw(struct world *w)
 {
-	size_t n = min_size(take(w), w->in_left);
+	size_t n = take_len(w, 256);
 
 	w->top_stream = INT32_MAX; /* whatever it may be */
 	feed(w, w->in, n);
@@ -338,7 +350,7 @@ static void act(struct world *w)
 		w->hold_sends = what & 16;
 		break;
 	case 11:
-		w->piece = 1 + (size_t)take(w) * take(w);
+		w->piece = 1 + (size_t)take(w) * 50;
 		break;
 	case 12:
 		turn(w, (uint64_t)take(w) * 300 * STEP_NS);
