@@ -46,6 +46,15 @@ static int writer_main(struct fiber *f, void *arg)
 	return 0;
 }
 
+static int writer_main_refused(struct fiber *f, void *arg)
+{
+	struct writer *w = arg;
+
+	assert_int_equal(user_write(f, w->u, w->lba, 1), -ENODEV);
+	fiber_clear(f);
+	return 0;
+}
+
 /* LOCK. */
 RIG_TEST(who_writes_in_a_held_range_waits_and_nobody_else)
 {
@@ -176,6 +185,83 @@ RIG_TEST(after_a_lapse_of_the_lease_the_record_is_asked)
 	nexus_close(f, u.nr.nexus);
 	u.nr.nexus = NULL;
 	nr_stop(f, &u.nr);
+}
+
+/* SESSION: who comes back has a larger token, so that what was sent under the old one is late. */
+RIG_TEST(who_comes_back_has_a_larger_token)
+{
+	struct nexus_info info;
+	struct user u;
+	uint64_t before;
+
+	user_start(f, rig, &u, 2);
+	nexus_info(u.nr.nexus, &info);
+	before = info.children[1].token;
+	assert_int_not_equal(before, info.children[0].token);
+	nr_ok(f, nexus_offline_child(f, u.nr.nexus, nr_uris[1]));
+	nr_ok(f, nexus_online_child(f, u.nr.nexus, nr_uris[1]));
+	nr_ok(f, nexus_settle(f, u.nr.nexus));
+	nexus_info(u.nr.nexus, &info);
+	assert_true(info.children[1].token > before);
+	user_let_go(f, &u);
+	nr_stop(f, &u.nr);
+}
+
+/* NX2: a member that failed a write nobody was told of is in the record: it is not clean. */
+RIG_TEST(a_volume_that_stopped_is_not_left_clean)
+{
+	struct volume_record *rec;
+	struct writer w = { .lba = 7 };
+	struct fiber *fiber;
+	uint64_t revision;
+	struct user u;
+
+	user_start(f, rig, &u, 2);
+	w.u = &u;
+	u.nr.ram->fail_before = -ETIMEDOUT; /* frozen */
+	nr_break(&u.nr, 1);
+	assert_int_equal(fiber_start(fiber_reactor(f), "writer", writer_main_refused, &w, &fiber),
+			 0);
+	while (u.nr.nexus->state != NEXUS_FROZEN)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	u.nr.nexus->opens--; /* this channel stays open while the nexus ends its requests */
+	nexus_refuse_all(u.nr.nexus);
+	assert_int_equal(fiber_join(f, fiber), 0);
+	u.nr.nexus->opens++;
+	user_let_go(f, &u);
+	u.nr.ram->fail_before = 0;
+	nexus_close(f, u.nr.nexus);
+	u.nr.nexus = NULL;
+	rec = mem_new(fiber_io(f), sizeof(*rec));
+	nr_ok(f, volume_get(f, u.nr.store, &u.nr.volume, rec, &revision));
+	assert_false(rec->clean);
+	mem_free(rec);
+	nr_repair(f, &u.nr, 1);
+	nr_stop(f, &u.nr);
+}
+
+/* CP2: where unmapping does not read as zeros, zeros are written. */
+RIG_TEST(holes_are_zeros_on_disks_that_do_not_unmap_to_zeros)
+{
+	const char *uris[] = { "malloc:///s0?size_mb=16", "malloc:///s1?size_mb=16" };
+	const struct nexus_create_args args = { .name = "v", .uris = uris, .count = 2 };
+	struct bdev *keep[] = { rig_open(f, uris[0]), rig_open(f, uris[1]) };
+	struct bdev_stats stats;
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 0);
+	keep[1]->unmap_zeroes = false;
+	nr_ok(f, nexus_create(f, nr.table, &args, &nr.volume));
+	nr_ok(f, bdev_stats_reset(f, keep[1]));
+	nr_open(f, &nr);
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	assert_int_equal(nr.nexus->readable, 3);
+	nr_ok(f, bdev_stats_get(f, keep[1], &stats, NULL));
+	assert_int_equal(stats.op[BIO_UNMAP].ops, 0);
+	assert_true(stats.op[BIO_ZEROES].ops > 0);
+	nr_stop(f, &nr);
+	bdev_close(f, keep[0]);
+	bdev_close(f, keep[1]);
 }
 
 /* BG4: of another epoch, too. */
@@ -310,6 +396,9 @@ int main(void)
 		cmocka_unit_test(who_is_admitted_was_flushed_behind_the_gate),
 		cmocka_unit_test(who_says_it_is_not_in_sync_is_not_read_from),
 		cmocka_unit_test(after_a_lapse_of_the_lease_the_record_is_asked),
+		cmocka_unit_test(who_comes_back_has_a_larger_token),
+		cmocka_unit_test(a_volume_that_stopped_is_not_left_clean),
+		cmocka_unit_test(holes_are_zeros_on_disks_that_do_not_unmap_to_zeros),
 		cmocka_unit_test(who_was_told_a_later_epoch_proves_the_record_old),
 		cmocka_unit_test(of_members_without_a_log_one_survives),
 		cmocka_unit_test(without_all_members_the_old_owners_lease_is_waited_out),
