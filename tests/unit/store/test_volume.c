@@ -129,6 +129,14 @@ static int stored(struct fiber *f, void *arg)
 	}
 	assert_int_equal(volume_put(f, store, record, &revision), -E2BIG);
 	fiber_clear(f);
+	/* the right text in the wrong place */
+	struct uuid other = got->volume;
+	other.bytes[0] ^= 1;
+	volume_key(&other, ram_of(store)->record[0].key);
+	assert_int_equal(volume_get(f, store, &other, record, &found), -EUCLEAN);
+	assert_non_null(strstr(fiber_words(f), "is the record of another volume"));
+	fiber_clear(f);
+	volume_key(&got->volume, ram_of(store)->record[0].key);
 	ram_of(store)->record[0].value[0] = 'x';
 	assert_int_equal(volume_get(f, store, &got->volume, record, &found), -EUCLEAN);
 	fiber_clear(f);
