@@ -44,7 +44,7 @@ class Fio:
             ["fio", "--name=verify", "--ioengine=nbd", f"--uri=nbd+unix:///v?socket={self.path}", "--rw=randwrite",
              "--bs=4k", f"--size={FIO_BLOCKS * BLOCK}", f"--offset={LOAD_BLOCKS * BLOCK}", "--iodepth=16",
              "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", f"--randseed={self.runs}",
-             "--rate_iops=1500", "--output-format=terse"],
+             "--rate_iops=1500", "--thread", "--output-format=terse"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def check(self, wait=False):
