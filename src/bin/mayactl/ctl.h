@@ -158,6 +158,7 @@ enum ctl_kind {
 	CTL_BYTES,    /* "1.5 GiB" */
 	CTL_COUNT,    /* right-aligned */
 	CTL_WORD,     /* of an enum: without its prefix, in small letters */
+	CTL_REASON,   /* such a word, or nothing if it is "none" */
 	CTL_YES,      /* yes or nothing */
 	CTL_NS,	      /* "12.3 us" */
 	CTL_BAR,      /* percent */

@@ -192,7 +192,7 @@ static int snapshot_create(struct fiber *f, struct ctl *ctl)
 	ctl_set_text(&call, "snapshot_name", ctl->operands[1]);
 	ctl_set_text(&call, "snapshot_uuid", uuid);
 	ctl_set_text(&call, "entity_id", ctl_value(ctl, CTL_ENTITY));
-	ctl_set_text(&call, "txn_id", uuid);
+	ctl_set_text(&call, "txn_id", uuid ? uuid + 24 : NULL); /* its last part: a few bytes */
 	return ctl_show(f, &call, "snapshot", &snapshots);
 }
 

@@ -17,7 +17,8 @@
 #include "bin/mayactl/ctl.h"
 #include "reactor/fiber.h"
 
-#define CELL 512
+#define CELL  512
+#define STATE "-state"
 
 /* ---- values ------------------------------------------------------------------------------ */
 
@@ -64,7 +65,7 @@ static void list_text(struct json_object *list, char cell[CELL])
 				       json_object_get_string(json_object_array_get_idx(list, i)));
 }
 
-/* CHILD_STATE_ONLINE -> online */
+/* CHILD_STATE_ONLINE -> online; NVME_ANA_OPTIMIZED_STATE -> optimized */
 static void word_text(const char *name, const char *strip, char cell[CELL])
 {
 	size_t len = strip ? strlen(strip) : 0;
@@ -74,6 +75,9 @@ static void word_text(const char *name, const char *strip, char cell[CELL])
 	snprintf(cell, CELL, "%s", name);
 	for (char *c = cell; *c; c++)
 		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c == '_' ? '-' : *c);
+	len = strlen(cell);
+	if (len > sizeof(STATE) - 1 && strcmp(cell + len - (sizeof(STATE) - 1), STATE) == 0)
+		cell[len - (sizeof(STATE) - 1)] = 0;
 }
 
 static void share_text(uint64_t part, uint64_t of, char cell[CELL])
@@ -109,8 +113,11 @@ static void cell_text(const struct ctl_column *column, struct json_object *row, 
 		snprintf(cell, CELL, "%" PRIu64, number);
 		return;
 	case CTL_WORD:
+	case CTL_REASON:
 		word_text(json_object_get_string(value),
 			  is_child ? column->child_strip : column->strip, cell);
+		if (column->kind == CTL_REASON && strcmp(cell, "none") == 0)
+			cell[0] = 0;
 		return;
 	case CTL_YES:
 		snprintf(cell, CELL, "%s", json_object_get_boolean(value) ? "yes" : "");
