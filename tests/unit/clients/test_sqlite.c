@@ -102,6 +102,28 @@ static void a_file_is_shared_and_outlives_its_users(void **state)
 	place_run(again);
 }
 
+/* SQ1, as far as it is seen without a power cut: the file says that it has a write-ahead log. */
+static int journal(struct fiber *f, struct place *p)
+{
+	struct store *store = open_store(f, p);
+	uint8_t head[20];
+	uint64_t revision;
+
+	assert_int_equal(store_put(f, store, "volume/x", STORE_ABSENT, "a", 1, &revision), 0);
+	store_close(f, store);
+	FILE *file = fopen(p->path, "r");
+	assert_int_equal(fread(head, 1, sizeof(head), file), sizeof(head));
+	fclose(file);
+	assert_true(head[18] == 2 && head[19] == 2);
+	return 0;
+}
+
+static void its_journal_is_a_write_ahead_log(void **state)
+{
+	(void)state;
+	place_run(journal);
+}
+
 /* ---- other processes ---------------------------------------------------------------- */
 
 enum { PROCESSES = 4, ROUNDS = 50 };
@@ -296,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_contract_holds),
+		cmocka_unit_test(its_journal_is_a_write_ahead_log),
 		cmocka_unit_test(a_file_is_shared_and_outlives_its_users),
 		cmocka_unit_test(no_change_of_another_process_is_lost),
 		cmocka_unit_test(what_is_no_store_is_named_and_left_alone),
