@@ -7,6 +7,8 @@
  *
  * RN1. A replica that is acknowledged as shared is shared again when its pool comes back.
  * RN2. What makes a replica in more than one step is noted as half made until it is whole (EN1).
+ * RN3. Hosts are those of a share: what lies in the pool of one that has ended, or that was not
+ *      begun, is not told, so that each of the two steps of sharing is whole.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -134,7 +136,7 @@ static int replica_tell(struct fiber *f, struct engine *e, const struct replica_
 
 	if (!info)
 		return fiber_fail(f, -ENOMEM, "no memory");
-	r = at->stat.kind == REPLICA_SNAPSHOT ? 0 : replica_hosts(f, e, at, &hosts);
+	r = at->stat.shared ? replica_hosts(f, e, at, &hosts) : 0; /* RN3 */
 	if (r < 0)
 		return r;
 	info->stat = at->stat;

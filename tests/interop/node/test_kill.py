@@ -253,7 +253,7 @@ def main():
     args = parser.parse_args()
     seed = args.seed if args.seed is not None else (random.randrange(1 << 31) if args.long else 7)
     kills = KILLS_LONG if args.long else KILLS
-    print(f"1..1\n# seed {seed}")
+    print(f"1..1\n# seed {seed}", flush=True)
     world, done = World(args.mayastor, seed), 0
     try:
         world.node.start()
