@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/engine_priv.h"
 #include "engine/registration.h"
 #include "engine/services.h"
 #include "io/addr.h"
@@ -89,8 +90,11 @@ static int serve(struct fiber *f, struct daemon *d)
 
 	if (r == 0)
 		r = services_add(f, d->server, d->engine);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	do
 		r = rpc_server_listen(f, d->server, &d->opts->grpc, &addr);
+	while (engine_wait_busy(f, d->engine, r));
 	if (r < 0)
 		return r;
 	engine_addrs(d->engine, &replicas, &nexuses);

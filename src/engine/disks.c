@@ -60,6 +60,15 @@ static struct engine_disk *disk_find(struct engine *e, const char *name)
 	return NULL;
 }
 
+bool disk_local_uri(struct engine *e, const char *name, char ret[ENGINE_URI_MAX])
+{
+	const struct engine_disk *disk = disk_find(e, name);
+
+	if (disk)
+		snprintf(ret, ENGINE_URI_MAX, "%s", disk->uri);
+	return disk != NULL;
+}
+
 /* ---- telling ------------------------------------------------------------------------------------ */
 
 static int disk_tell(struct engine *e, const struct engine_disk *disk, engine_bdev_fn fn, void *ctx)

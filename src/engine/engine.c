@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bdev/bdev_driver.h"
+#include "engine/doors.h"
 #include "engine/engine_priv.h"
 #include "engine/stores.h"
 #include "reactor/fiber.h"
@@ -71,9 +72,22 @@ void engine_set_endpoint(struct engine *e, const char *endpoint)
 	e->opts.endpoint = endpoint;
 }
 
+struct store *engine_store(struct engine *e)
+{
+	return e->store;
+}
+
 const struct uuid *engine_instance(const struct engine *e)
 {
 	return &e->instance;
+}
+
+bool engine_wait_busy(struct fiber *f, struct engine *e, int r)
+{
+	if ((r != -EBUSY && r != -EADDRINUSE) || io_now(e->io) >= e->busy_until_ns)
+		return false;
+	fiber_clear(f);
+	return fiber_sleep(f, BUSY_STEP_NS) == 0;
 }
 
 /* ---- what was away ------------------------------------------------------------------------------ */
@@ -110,14 +124,31 @@ static void tend_disks(struct fiber *f, struct engine *e)
 	latch_unlock(f, &e->change);
 }
 
+/* With what it may touch: pools and replicas by the latch, nexuses by being listed no more. */
+static void tend_makings(struct fiber *f, struct engine *e)
+{
+	bool is_less;
+
+	if (list_empty(&e->makings) || latch_lock(f, &e->change) < 0)
+		return;
+	is_less = making_undo(f, e, MAKING_POOL);
+	is_less |= making_undo(f, e, MAKING_REPLICA);
+	latch_unlock(f, &e->change);
+	is_less |= making_undo(f, e, MAKING_NEXUS);
+	if (is_less && state_save(f, e) < 0)
+		engine_note(f, e, "state not saved", "");
+}
+
 static int tender_main(struct fiber *f, void *arg)
 {
 	struct engine *e = arg;
 
 	while (!e->is_closing) {
+		tend_makings(f, e);
 		tend_pools(f, e);
 		tend_disks(f, e);
 		nexuses_tend(f, e);
+		doors_tend(f, e);
 		fiber_clear(f);
 		if (!e->is_closing &&
 		    event_wait_until(f, &e->tender_wake, reactor_now(fiber_reactor(f)) + TEND_NS) ==
@@ -130,6 +161,17 @@ static int tender_main(struct fiber *f, void *arg)
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
 
+static int port_add(struct fiber *f, struct engine *e, const struct tgt_port_args *args,
+		    struct tgt_port **ret)
+{
+	int r;
+
+	do
+		r = tgt_port_add(f, e->tgt, args, ret);
+	while (engine_wait_busy(f, e, r));
+	return r;
+}
+
 static int open_target(struct fiber *f, struct engine *e)
 {
 	struct tgt_opts opts = { .reactors = e->opts.reactors };
@@ -141,7 +183,7 @@ static int open_target(struct fiber *f, struct engine *e)
 	if (r < 0)
 		return r;
 	e->opts.env->target = e->tgt;
-	r = tgt_port_add(f, e->tgt, &port, &e->ports[0]);
+	r = port_add(f, e, &port, &e->ports[0]);
 	if (r < 0)
 		return r;
 	tgt_port_addr(e->ports[0], &e->replica_addr);
@@ -149,7 +191,7 @@ static int open_target(struct fiber *f, struct engine *e)
 	if (e->opts.nexuses.port == e->opts.replicas.port && e->opts.nexuses.port != 0)
 		return 0;
 	port.addr = e->opts.nexuses;
-	r = tgt_port_add(f, e->tgt, &port, &e->ports[1]);
+	r = port_add(f, e, &port, &e->ports[1]);
 	if (r == 0)
 		tgt_port_addr(e->ports[1], &e->nexus_addr);
 	return r;
@@ -174,14 +216,6 @@ static int open_store(struct fiber *f, struct engine *e)
 	if (r == 0)
 		e->opts.env->nexuses = e->nexus_table;
 	return r;
-}
-
-bool engine_wait_busy(struct fiber *f, struct engine *e, int r)
-{
-	if (r != -EBUSY || io_now(e->io) >= e->busy_until_ns)
-		return false;
-	fiber_clear(f);
-	return fiber_sleep(f, BUSY_STEP_NS) == 0;
 }
 
 static void open_pools(struct fiber *f, struct engine *e)
@@ -222,13 +256,13 @@ static int open_all(struct fiber *f, struct engine *e)
 	if (r < 0)
 		return r;
 	had_makings = !list_empty(&e->makings);
-	making_undo(f, e, MAKING_POOL);
+	(void)making_undo(f, e, MAKING_POOL);
 	r = open_target(f, e); /* EC2 */
 	if (r < 0)
 		return r;
 	open_pools(f, e);
-	making_undo(f, e, MAKING_REPLICA);
-	making_undo(f, e, MAKING_NEXUS);
+	(void)making_undo(f, e, MAKING_REPLICA);
+	(void)making_undo(f, e, MAKING_NEXUS);
 	if (had_makings)
 		r = state_save(f, e);
 	if (r == 0)
@@ -245,6 +279,8 @@ static void engine_init(struct fiber *f, struct engine *e)
 	list_init(&e->nexuses);
 	list_init(&e->makings);
 	list_init(&e->shares);
+	list_init(&e->doors);
+	latch_init(&e->door_turn);
 	latch_init(&e->change);
 	latch_init(&e->saving);
 	event_init(&e->tender_wake);
@@ -287,6 +323,7 @@ void engine_close(struct fiber *f, struct engine *e)
 		(void)fiber_join(f, e->tender);
 		fiber_clear(f);
 	}
+	doors_fini(f, e);
 	nexuses_close(f, e);
 	disks_close(f, e);
 	pools_close(f, e);

@@ -31,6 +31,7 @@ struct bdev_env;
 struct engine;
 struct fiber;
 struct log;
+struct mem;
 struct nbd_server;
 struct publish;
 struct store;
@@ -307,6 +308,10 @@ void engine_addrs(const struct engine *e, struct io_addr *ret_replicas,
 /* HOST:PORT of the node's own services, for others to call; borrowed. */
 void engine_set_endpoint(struct engine *e, const char *endpoint);
 const struct engine_opts *engine_opts_of(const struct engine *e);
+/* Of volume records. */
+struct store *engine_store(struct engine *e);
+/* The text of a disk as bdev_open() takes it: a path becomes file://. NULL: no memory. */
+MUST_USE char *engine_disk_uri(struct mem *mem, const char *text);
 const struct uuid *engine_instance(const struct engine *e); /* of this process */
 
 #endif

@@ -72,6 +72,9 @@ struct making {
 	struct uuid uuid, pool; /* pool: of a replica */
 	char name[POOL_NAME_LEN_MAX + 1];
 	struct texts disks; /* of a pool */
+	uint64_t pass;	    /* of the tender, that has tried it */
+	bool is_left,
+		is_told; /* nobody is at it any more: to be undone; that it cannot be is told */
 };
 
 struct engine {
@@ -79,8 +82,10 @@ struct engine {
 	struct uuid instance;
 	struct io *io;
 	struct log *log;
-	struct list pools, disks, nexuses, makings, shares;
-	struct latch change; /* of pools, replicas, snapshots, disks, and their shares */
+	struct list pools, disks, nexuses, makings, shares, doors;
+	struct latch door_turn; /* of the doors */
+	struct nbd_server *nbd; /* NULL: no door yet */
+	struct latch change;	/* of pools, replicas, snapshots, disks, and their shares */
 	struct latch saving;
 	uint64_t save_wanted, save_done; /* versions of the state */
 	struct tgt *tgt;
@@ -91,6 +96,7 @@ struct engine {
 	struct fiber *tender;		 /* brings back what was away */
 	struct event tender_wake;
 	uint64_t busy_until_ns; /* at the start: who held our disks before may not be gone yet */
+	uint64_t undo_pass;
 	bool is_closing;
 };
 
@@ -123,10 +129,12 @@ MUST_USE int making_start(struct fiber *f, struct engine *e, const struct making
 			  struct making **ret);
 /* It is whole, or gone: the next save says so. */
 void making_end(struct making *making);
+/* Something of that uuid waits to be undone: -EAGAIN for who wants to make it (MK3). */
+bool making_is_left(struct engine *e, const struct uuid *uuid);
 /* It failed: undone at once, or (if even that fails) at the next start. The words stay. */
 void making_fail(struct fiber *f, struct engine *e, struct making *making);
 /* At the start: what is noted of this kind is undone. What cannot be looked at stays noted. */
-void making_undo(struct fiber *f, struct engine *e, enum making_what what);
+bool making_undo(struct fiber *f, struct engine *e, enum making_what what); /* anything was? */
 
 /* ---- share.c: NVMe/TCP doors ----------------------------------------------------------------------------- */
 
@@ -162,8 +170,6 @@ void pools_put(struct engine_pool *ep);
 MUST_USE int pools_restore(struct fiber *f, struct engine *e, struct engine_pool *ep);
 void pools_close(struct fiber *f, struct engine *e);
 void engine_pool_free(struct engine_pool *ep);
-/* The text of a disk as bdev_open() takes it: a path becomes file://. */
-MUST_USE char *disk_uri(struct mem *mem, const char *text);
 
 /* ---- replicas.c ------------------------------------------------------------------------------------------------ */
 
@@ -193,6 +199,10 @@ void engine_disk_free(struct engine_disk *disk);
 /* Of all but what is being made. *ret is owned. */
 MUST_USE int nexuses_uuids(struct fiber *f, struct engine *e, struct uuid **ret,
 			   unsigned *ret_count);
+/* The record of one that is not open here goes; also if there is none. */
+MUST_USE int nexus_remove(struct fiber *f, struct engine *e, const struct uuid *uuid);
+/* Out of the list, if it is there, not open and used by nobody. */
+void nexuses_forget(struct engine *e, const struct uuid *uuid);
 /* Open and publish those that are not. */
 void nexuses_tend(struct fiber *f, struct engine *e);
 void nexuses_close(struct fiber *f, struct engine *e);
@@ -205,6 +215,10 @@ int nexus_end(struct fiber *f, struct engine *e, struct engine_nexus *en, int r,
 	      void *ctx);
 MUST_USE int nexus_is_open(struct fiber *f, const struct engine_nexus *en);
 MUST_USE int nexus_bring(struct fiber *f, struct engine *e, struct engine_nexus *en);
+/* nexus:///UUID, if it is one of ours. */
+bool nexus_local_uri(struct engine *e, const char *name_or_uuid, char ret[ENGINE_URI_MAX]);
+/* The URI of a disk that was created, by name. */
+bool disk_local_uri(struct engine *e, const char *name, char ret[ENGINE_URI_MAX]);
 /* What the disk of a child is opened by: a replica of this node by its local URI. *ret is owned. */
 MUST_USE int child_open_uri(struct fiber *f, struct engine *e, const char *uri, char **ret);
 
@@ -212,7 +226,7 @@ MUST_USE int child_open_uri(struct fiber *f, struct engine *e, const char *uri, 
 
 /* What failed and is gone on without: into the log, with its words; the fiber is clear again. */
 void engine_note(struct fiber *f, struct engine *e, const char *what, const char *name);
-/* At the start: r is -EBUSY, and it is worth trying again now. */
+/* At the start: r says that disk or port are taken, and it is worth trying again now. */
 bool engine_wait_busy(struct fiber *f, struct engine *e, int r);
 void engine_uuid_new(struct fiber *f, struct uuid *ret);
 /* -EINVAL names the field. */

@@ -77,7 +77,7 @@ static void add_stats(struct bdev_stats *to, const struct bdev_stats *from, uint
 
 static int pool_disk(struct figures_call *call, struct room *room, const char *disk)
 {
-	CLEANUP(cleanup_mem) char *uri = disk_uri(call->e->io->mem, disk);
+	CLEANUP(cleanup_mem) char *uri = engine_disk_uri(call->e->io->mem, disk);
 	CLEANUP(cleanup_mem) struct bdev_stats *stats = mem_new(call->e->io, sizeof(*stats));
 	struct bdev *bdev;
 	int r = uri && stats ? bdev_open(call->f, uri, &bdev) : -ENOMEM;

@@ -5,7 +5,8 @@
  * MK1. A note is durable before anything of it is, and goes only with a save that follows its end.
  * MK2. Only what bears the very uuid that was noted is touched when it is undone, and a
  *      pool is noted only when none of its disks bore a pool before.
- * MK3. What cannot be looked at now (a disk is away) stays noted for the next start.
+ * MK3. What cannot be looked at now (a disk is away) stays noted, is not listed, and is
+ *      tried again; until then nothing is made under its uuid.
  */
 #include <errno.h>
 #include <string.h>
@@ -57,7 +58,7 @@ static int bears_it(struct fiber *f, struct engine *e, const struct making *maki
 	bool is_there = false;
 
 	for (unsigned i = 0; i < making->disks.count; i++) {
-		CLEANUP(cleanup_mem) char *uri = disk_uri(e->io->mem, making->disks.at[i]);
+		CLEANUP(cleanup_mem) char *uri = engine_disk_uri(e->io->mem, making->disks.at[i]);
 		struct pool_label label;
 		int r = uri ? pool_look(f, uri, &label) : -ENOMEM;
 
@@ -81,7 +82,7 @@ static int undo_pool(struct fiber *f, struct engine *e, const struct making *mak
 		return r;
 	r = 0;
 	for (unsigned i = 0; i < making->disks.count && r == 0; i++) {
-		CLEANUP(cleanup_mem) char *uri = disk_uri(e->io->mem, making->disks.at[i]);
+		CLEANUP(cleanup_mem) char *uri = engine_disk_uri(e->io->mem, making->disks.at[i]);
 
 		r = uri ? texts_add(e->io->mem, &uris, uri) : -ENOMEM;
 	}
@@ -123,13 +124,6 @@ static int undo_replica(struct fiber *f, struct engine *e, const struct making *
 	return r;
 }
 
-static int undo_nexus(struct fiber *f, struct engine *e, const struct making *making)
-{
-	int r = e->nexus_table ? nexus_destroy(f, e->nexus_table, &making->uuid) : 0;
-
-	return r == -ENOENT ? 0 : r;
-}
-
 static int undo(struct fiber *f, struct engine *e, const struct making *making)
 {
 	struct engine_pool *ep, *after;
@@ -137,8 +131,11 @@ static int undo(struct fiber *f, struct engine *e, const struct making *making)
 
 	if (making->what == MAKING_REPLICA)
 		return undo_replica(f, e, making);
-	if (making->what == MAKING_NEXUS)
-		return undo_nexus(f, e, making);
+	if (making->what == MAKING_NEXUS) {
+		nexuses_forget(e, &making->uuid); /* it was being destroyed */
+		r = nexus_remove(f, e, &making->uuid);
+		return r == -EBUSY ? -EAGAIN : r; /* a wait at the start would not help */
+	}
 	r = undo_pool(f, e, making);
 	list_for_each_safe(ep, after, &e->pools, link)
 		if (r == 0 && uuid_equal(&ep->uuid, &making->uuid)) /* it was being destroyed */
@@ -146,23 +143,49 @@ static int undo(struct fiber *f, struct engine *e, const struct making *making)
 	return r;
 }
 
-void making_undo(struct fiber *f, struct engine *e, enum making_what what)
+bool making_is_left(struct engine *e, const struct uuid *uuid)
 {
-	struct making *making, *after;
-	int r;
+	const struct making *making;
 
-	list_for_each_safe(making, after, &e->makings, link) {
-		if (making->what != what)
-			continue;
+	list_for_each(making, &e->makings, link)
+		if (making->is_left && uuid_equal(&making->uuid, uuid))
+			return true;
+	return false;
+}
+
+static struct making *making_next(struct engine *e, enum making_what what)
+{
+	struct making *making;
+
+	list_for_each(making, &e->makings, link)
+		if (making->what == what && making->is_left && making->pass != e->undo_pass)
+			return making;
+	return NULL;
+}
+
+/* The list changes meanwhile, but for what is left: nobody else takes that out. */
+bool making_undo(struct fiber *f, struct engine *e, enum making_what what)
+{
+	struct making *making;
+	bool is_less = false;
+
+	e->undo_pass++;
+	while ((making = making_next(e, what))) {
+		int r;
+
+		making->pass = e->undo_pass;
 		do
 			r = undo(f, e, making);
 		while (engine_wait_busy(f, e, r));
-		if (r < 0)
+		if (r < 0 && !making->is_told)
 			engine_note(f, e, "half made, and not undone", making->name); /* MK3 */
-		else
+		making->is_told = r < 0;
+		is_less |= r == 0;
+		if (r == 0)
 			making_free(making);
 		fiber_clear(f);
 	}
+	return is_less;
 }
 
 void making_fail(struct fiber *f, struct engine *e, struct making *making)
@@ -170,7 +193,8 @@ void making_fail(struct fiber *f, struct engine *e, struct making *making)
 	struct err why = *fiber_err(f);
 
 	fiber_clear(f);
-	if (undo(f, e, making) < 0)
+	making->is_left = undo(f, e, making) < 0;
+	if (making->is_left)
 		engine_note(f, e, "half made, and not undone", making->name); /* MK3 */
 	else
 		making_free(making);

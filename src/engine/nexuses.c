@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "bdev/bdev_driver.h"
+#include "engine/doors.h"
 #include "engine/engine_priv.h"
 #include "reactor/fiber.h"
 
@@ -44,6 +45,15 @@ static void nexus_free(struct engine_nexus *en)
 	mem_free(en->name);
 	mem_free(en->info_key);
 	mem_free(en);
+}
+
+void nexuses_forget(struct engine *e, const struct uuid *uuid)
+{
+	struct engine_nexus *en, *after;
+
+	list_for_each_safe(en, after, &e->nexuses, link)
+		if (uuid_equal(&en->uuid, uuid) && !en->nexus && en->users == 0)
+			nexus_free(en);
 }
 
 static void nexus_leave(struct engine_nexus *en)
@@ -204,10 +214,24 @@ static int nexus_door(struct fiber *f, struct engine *e, struct engine_nexus *en
 	return publish_start(f, &args, &en->publish);
 }
 
-static void nexus_shut(struct fiber *f, struct engine_nexus *en)
+bool nexus_local_uri(struct engine *e, const char *name_or_uuid, char ret[ENGINE_URI_MAX])
 {
+	const struct engine_nexus *en = nexus_entry(e, name_or_uuid);
+	char text[UUID_TEXT_SIZE];
+
+	if (en)
+		snprintf(ret, ENGINE_URI_MAX, "nexus:///%s", uuid_print(&en->uuid, text));
+	return en != NULL;
+}
+
+static void nexus_shut(struct fiber *f, struct engine *e, struct engine_nexus *en)
+{
+	char uuid[UUID_TEXT_SIZE], uri[sizeof("nexus:///") + UUID_TEXT_SIZE];
 	struct publish *publish = en->publish;
 	struct nexus *nexus = en->nexus;
+
+	snprintf(uri, sizeof(uri), "nexus:///%s", uuid_print(&en->uuid, uuid));
+	doors_close(f, e, uri);
 
 	en->publish = NULL;
 	if (publish)
@@ -283,7 +307,7 @@ void nexuses_close(struct fiber *f, struct engine *e)
 	struct engine_nexus *en, *after;
 
 	list_for_each_safe(en, after, &e->nexuses, link) {
-		nexus_shut(f, en);
+		nexus_shut(f, e, en);
 		nexus_free(en);
 	}
 }
@@ -441,7 +465,7 @@ static int nexus_add(struct fiber *f, struct engine *e, const struct engine_nexu
 		struct err why = *fiber_err(f);
 
 		fiber_clear(f);
-		nexus_shut(f, en);
+		nexus_shut(f, e, en);
 		list_del(&en->link);
 		if (state_save(f, e) < 0)
 			engine_note(f, e, "state not saved", en->name);
@@ -465,6 +489,8 @@ int engine_nexus_create(struct fiber *f, struct engine *e, const struct engine_n
 	en = nexus_entry(e, args->uuid);
 	if (!en)
 		en = nexus_entry(e, args->name);
+	if (!en && making_is_left(e, &uuid))
+		return fiber_fail(f, -EAGAIN, "nexus '%s' is still being taken down", args->name);
 	if (!en && count >= ENGINE_NEXUSES_MAX)
 		return fiber_fail(f, -ENOSPC, "there are %u nexuses, the most there can be", count);
 	if (!en)
@@ -480,6 +506,27 @@ int engine_nexus_create(struct fiber *f, struct engine *e, const struct engine_n
 
 /* ---- destroy, shut down ----------------------------------------------------------------------------------- */
 
+/* One that was not closed is owned first: then its members can be let go. */
+int nexus_remove(struct fiber *f, struct engine *e, const struct uuid *uuid)
+{
+	struct nexus *nexus;
+	int r = nexus_destroy(f, e->nexus_table, uuid);
+
+	if (r == -EBUSY) {
+		fiber_clear(f);
+		r = nexus_open(f, e->nexus_table, uuid, false, &nexus);
+		if (r == 0) {
+			nexus_close(f, nexus);
+			r = nexus_destroy(f, e->nexus_table, uuid);
+		}
+	}
+	if (r == -ENOENT) {
+		fiber_clear(f);
+		r = 0;
+	}
+	return r;
+}
+
 /* Noted first, so that it goes also if we do not get to the end. */
 static int nexus_go(struct fiber *f, struct engine *e, struct engine_nexus *en)
 {
@@ -490,12 +537,8 @@ static int nexus_go(struct fiber *f, struct engine *e, struct engine_nexus *en)
 	r = making_start(f, e, &what, &making);
 	if (r < 0)
 		return r;
-	nexus_shut(f, en);
-	r = nexus_destroy(f, e->nexus_table, &en->uuid);
-	if (r == -ENOENT) {
-		fiber_clear(f);
-		r = 0;
-	}
+	nexus_shut(f, e, en);
+	r = nexus_remove(f, e, &en->uuid);
 	making_end(making);
 	if (r == 0) {
 		en->is_gone = true;
@@ -527,7 +570,7 @@ int engine_nexus_shutdown(struct fiber *f, struct engine *e, const char *name_or
 	}
 	if (r == 0) {
 		en->is_shutting = true;
-		nexus_shut(f, en);
+		nexus_shut(f, e, en);
 		en->is_shutting = false;
 	}
 	return nexus_end(f, e, en, r, fn, ctx);

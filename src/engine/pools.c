@@ -12,12 +12,13 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "engine/doors.h"
 #include "engine/engine_priv.h"
 #include "reactor/fiber.h"
 
 /* ---- disks of a pool, by URI or path --------------------------------------------------------- */
 
-char *disk_uri(struct mem *mem, const char *text)
+char *engine_disk_uri(struct mem *mem, const char *text)
 {
 	static const char plain[] = "/-._~";
 	char *uri, *to;
@@ -49,7 +50,7 @@ static int disk_uris(struct fiber *f, struct engine *e, const struct texts *disk
 	int r = 0;
 
 	for (unsigned i = 0; i < disks->count && r == 0; i++) {
-		CLEANUP(cleanup_mem) char *uri = disk_uri(e->io->mem, disks->at[i]);
+		CLEANUP(cleanup_mem) char *uri = engine_disk_uri(e->io->mem, disks->at[i]);
 
 		r = uri ? texts_add(e->io->mem, &uris, uri) : -ENOMEM;
 	}
@@ -282,7 +283,8 @@ static int pool_new_entry(struct fiber *f, struct engine *e, const struct engine
 }
 
 /* Do the disks bear a pool: 1 this very one, 0 none. A disk of another: -EBUSY. */
-static int pool_is_borne(struct fiber *f, const struct engine_pool *ep, const struct texts *uris)
+static int pool_is_borne(struct fiber *f, struct engine *e, const struct engine_pool *ep,
+			 const struct texts *uris)
 {
 	unsigned ours = 0;
 
@@ -300,6 +302,9 @@ static int pool_is_borne(struct fiber *f, const struct engine_pool *ep, const st
 		    (!uuid_is_nil(&ep->uuid) && !uuid_equal(&ep->uuid, &label.pool)))
 			return fiber_fail(f, -EBUSY, "disk '%s' bears pool '%s'", ep->disks.at[i],
 					  label.name);
+		if (making_is_left(e, &label.pool))
+			return fiber_fail(f, -EAGAIN, "pool '%s' is still being taken down",
+					  ep->name);
 		ours++;
 	}
 	return ours > 0;
@@ -343,7 +348,7 @@ static int pool_begin(struct fiber *f, struct engine *e, struct engine_pool *ep,
 
 	if (r < 0)
 		return r;
-	r = pool_is_borne(f, ep, &uris);
+	r = pool_is_borne(f, e, ep, &uris);
 	if (r > 0)
 		r = pool_bring(f, e, ep);
 	else if (r == 0 && !may_create)
@@ -423,8 +428,11 @@ int engine_pool_import(struct fiber *f, struct engine *e, const struct engine_po
 /* Nobody new comes in (PO2), those who are in leave, doors are closed. */
 static struct pool *pool_quiesce(struct fiber *f, struct engine *e, struct engine_pool *ep)
 {
+	char uri[sizeof("pool:////") + POOL_NAME_LEN_MAX];
 	struct pool *pool = ep->pool;
 
+	snprintf(uri, sizeof(uri), "pool:///%s/", ep->name);
+	doors_close(f, e, uri);
 	replicas_unshare_all(f, e, ep);
 	ep->pool = NULL;
 	snprintf(ep->why, sizeof(ep->why), "it is being let go");

@@ -505,6 +505,8 @@ static int replica_have(struct fiber *f, struct engine *e, const struct engine_r
 			pools_put(at->ep);
 		return r;
 	}
+	if (r == 0 && making_is_left(e, uuid))
+		return fiber_fail(f, -EAGAIN, "replica '%s' is still being taken down", args->name);
 	if (r == 0)
 		r = pools_get(f, e, args->pool, &at->ep);
 	if (r < 0)

@@ -80,11 +80,14 @@ int share_protocol(struct fiber *f, int protocol, bool *ret_share)
 int services_add(struct fiber *f, struct rpc_server *server, struct engine *e)
 {
 	static const struct rpc_service *const all[] = {
-		&service_pool,	   &service_replica,
-		&service_nexus,	   &service_bdev,
-		&service_snapshot, &service_stats,
-		&service_host,	   &service_test,
-		&service_json,	   &service_snapshot_rebuild,
+		&service_pool,	     &service_replica,
+		&service_nexus,	     &service_bdev,
+		&service_snapshot,   &service_stats,
+		&service_host,	     &service_test,
+		&service_json,	     &service_snapshot_rebuild,
+		&service_share,	     &service_nexus_extra,
+		&service_pool_extra, &service_latency,
+		&service_volume,     &service_event,
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(all); i++) {

@@ -18,7 +18,8 @@ struct rpc_service;
 
 extern const struct rpc_service service_pool, service_replica, service_nexus, service_bdev,
 	service_snapshot, service_stats, service_host, service_test, service_json,
-	service_snapshot_rebuild;
+	service_snapshot_rebuild, service_share, service_nexus_extra, service_pool_extra,
+	service_latency, service_volume, service_event;
 
 /* All of them, with the engine behind. */
 MUST_USE int services_add(struct fiber *f, struct rpc_server *server, struct engine *e);

@@ -8,6 +8,7 @@
  *	 "nexuses":[{"name":"","uuid":UUID,"size_bytes":N,"children":[URI...],"shut":bool,
  *	    "shared":bool,"hosts":[NQN...],"info_key":"","cntlid":[MIN,MAX],"keys":[RESV,PREEMPT],
  *	    "resv_type":N or -1,"preempt_policy":N}],
+ *	 "doors":[{"name":"","bdev":"","uri":URI,"description":"","read_only":bool}],
  *	 "making":[{"what":"pool|replica|nexus","uuid":UUID,"pool":UUID,"name":"","disks":[URI...]}]}
  *
  * SJ1. Version 1 has these fields, all of them; a text with fewer, or of another version, is refused
@@ -17,6 +18,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "engine/doors.h"
 #include "engine/engine_priv.h"
 #include "reactor/fiber.h"
 
@@ -119,6 +121,18 @@ static struct json_object *nexus_out(const struct engine_nexus *en)
 	return object;
 }
 
+static struct json_object *door_out(const struct engine_door *door)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_text(object, "name", door->name);
+	add_text(object, "bdev", door->bdev);
+	add_text(object, "uri", door->uri);
+	add_text(object, "description", door->description);
+	add_bool(object, "read_only", door->read_only);
+	return object;
+}
+
 static struct json_object *making_out(const struct making *making)
 {
 	struct json_object *object = json_object_new_object();
@@ -135,7 +149,8 @@ static struct json_object *state_out(struct engine *e)
 {
 	struct json_object *object = json_object_new_object(), *pools = json_object_new_array(),
 			   *disks = json_object_new_array(), *nexuses = json_object_new_array(),
-			   *makings = json_object_new_array();
+			   *makings = json_object_new_array(), *doors = json_object_new_array();
+	struct engine_door *door;
 	struct engine_pool *ep;
 	struct engine_disk *disk;
 	struct engine_nexus *en;
@@ -147,12 +162,15 @@ static struct json_object *state_out(struct engine *e)
 		json_object_array_add(disks, disk_out(disk));
 	list_for_each(en, &e->nexuses, link)
 		json_object_array_add(nexuses, nexus_out(en));
+	list_for_each(door, &e->doors, link)
+		json_object_array_add(doors, door_out(door));
 	list_for_each(making, &e->makings, link)
 		json_object_array_add(makings, making_out(making));
 	add_u64(object, "version", VERSION);
 	add(object, "pools", pools);
 	add(object, "disks", disks);
 	add(object, "nexuses", nexuses);
+	add(object, "doors", doors);
 	add(object, "making", makings);
 	return object;
 }
@@ -340,6 +358,22 @@ static void nexus_in(struct in *in, struct json_object *from)
 	en->keys.preempt_policy = (uint32_t)in_u64(in, from, "preempt_policy");
 }
 
+static void door_in(struct in *in, struct json_object *from)
+{
+	struct engine_door *door = mem_alloc(in->mem, sizeof(*door));
+
+	if (!door) {
+		in->r = -ENOMEM;
+		return;
+	}
+	list_add_tail(&in->e->doors, &door->link);
+	door->name = in_copy(in, from, "name");
+	door->bdev = in_copy(in, from, "bdev");
+	door->uri = in_copy(in, from, "uri");
+	door->description = in_copy(in, from, "description");
+	door->read_only = in_bool(in, from, "read_only");
+}
+
 static void making_in(struct in *in, struct json_object *from)
 {
 	struct making *making = mem_alloc(in->mem, sizeof(*making));
@@ -354,6 +388,7 @@ static void making_in(struct in *in, struct json_object *from)
 	while (i < ARRAY_LEN(making_names) && strcmp(making_names[i], what) != 0)
 		i++;
 	making->what = (enum making_what)i;
+	making->is_left = true;
 	if (in->r == 0 && i == ARRAY_LEN(making_names))
 		in->r = fiber_fail(in->f, -EUCLEAN, "the node's state: half made is a '%s'", what);
 	in_uuid(in, from, "uuid", &making->uuid);
@@ -382,6 +417,7 @@ static int state_in(struct fiber *f, struct engine *e, struct json_object *from)
 	in_each(&in, from, "pools", pool_in);
 	in_each(&in, from, "disks", disk_in);
 	in_each(&in, from, "nexuses", nexus_in);
+	in_each(&in, from, "doors", door_in);
 	in_each(&in, from, "making", making_in);
 	return in.r;
 }

@@ -234,7 +234,10 @@ class World:
             expected = self.model.listing()
             wrong = {k: (found[k], expected[k], done.listing()[k]) for k in found if found[k] != expected[k]}
             raise AssertionError(f"in flight {path}; listed, acknowledged, with the one in flight: {wrong}")
-        with open(os.path.join(self.node.state, "node.json"), encoding="utf-8") as file:
+        path = os.path.join(self.node.state, "node.json")
+        if not os.path.exists(path):  # killed before anything was kept
+            return
+        with open(path, encoding="utf-8") as file:
             text = file.read()
         assert '"making":[\n  ]' in text, f"in flight {path}: half made: {text}"
 

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+/* doors - disks of a node for NBD clients. See doors.h. */
+#include "engine/doors.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "engine/engine_priv.h"
+#include "export/nbd.h"
+#include "reactor/fiber.h"
+#include "reactor/fiber_io.h"
+
+void engine_door_free(struct engine_door *door)
+{
+	list_del(&door->link);
+	mem_free(door->name);
+	mem_free(door->bdev);
+	mem_free(door->uri);
+	mem_free(door->description);
+	mem_free(door);
+}
+
+static struct engine_door *door_find(struct engine *e, const char *name)
+{
+	struct engine_door *door;
+
+	list_for_each(door, &e->doors, link)
+		if (strcmp(door->name, name) == 0)
+			return door;
+	return NULL;
+}
+
+/* ---- telling -------------------------------------------------------------------------------- */
+
+static int door_tell(struct engine *e, const struct engine_door *door, engine_door_fn fn, void *ctx)
+{
+	CLEANUP(cleanup_mem)
+	char *uri = mem_printf(e->io->mem, "nbd+unix:///%s?socket=%s/" DOORS_SOCKET, door->name,
+			       e->opts.state_dir);
+
+	return uri ? fn(ctx, door, uri) : -ENOMEM;
+}
+
+int engine_door_each(struct engine *e, engine_door_fn fn, void *ctx)
+{
+	struct engine_door *door;
+	int r = 0;
+
+	list_for_each(door, &e->doors, link) {
+		r = door_tell(e, door, fn, ctx);
+		if (r != 0)
+			break;
+	}
+	return r;
+}
+
+/* ---- the server ------------------------------------------------------------------------------- */
+
+static int server_start(struct fiber *f, struct engine *e)
+{
+	struct io_addr addr = { .family = AF_UNIX };
+	int r;
+
+	if (e->nbd)
+		return 0;
+	if (snprintf(addr.path, sizeof(addr.path), "%s/" DOORS_SOCKET, e->opts.state_dir) >=
+	    (int)sizeof(addr.path))
+		return fiber_fail(f, -ENAMETOOLONG, "'%s' is too long for a socket's place",
+				  e->opts.state_dir);
+	if (fiber_unlink(f, addr.path) < 0) /* left by a crash, perhaps */
+		fiber_clear(f);
+	r = nbd_server_new(f, &(struct nbd_opts){ .reactors = e->opts.reactors }, &e->nbd);
+	if (r < 0)
+		return r;
+	r = nbd_server_listen(f, e->nbd, &addr, NULL);
+	if (r < 0) {
+		nbd_server_free(f, e->nbd);
+		e->nbd = NULL;
+	}
+	return r;
+}
+
+static int door_open(struct fiber *f, struct engine *e, struct engine_door *door)
+{
+	const struct nbd_share_args args = { .name = door->name,
+					     .uri = door->uri,
+					     .description = door->description,
+					     .read_only = door->read_only };
+	int r = server_start(f, e);
+
+	if (r == 0)
+		r = nbd_server_add(f, e->nbd, &args);
+	door->is_open = r == 0;
+	return r;
+}
+
+static void door_close(struct fiber *f, struct engine *e, struct engine_door *door)
+{
+	if (!door->is_open)
+		return;
+	door->is_open = false;
+	if (nbd_server_remove(f, e->nbd, door->name) < 0)
+		fiber_clear(f);
+}
+
+void doors_tend(struct fiber *f, struct engine *e)
+{
+	struct engine_door *door;
+
+	if (latch_lock(f, &e->door_turn) < 0)
+		return;
+	list_for_each(door, &e->doors, link) {
+		if (!door->is_open && !e->is_closing && door_open(f, e, door) < 0)
+			fiber_clear(f);
+	}
+	latch_unlock(f, &e->door_turn);
+}
+
+void doors_close(struct fiber *f, struct engine *e, const char *uri)
+{
+	struct engine_door *door;
+
+	if (latch_lock(f, &e->door_turn) < 0)
+		return;
+	list_for_each(door, &e->doors, link)
+		if (strncmp(door->uri, uri, strlen(uri)) == 0)
+			door_close(f, e, door);
+	latch_unlock(f, &e->door_turn);
+}
+
+void doors_fini(struct fiber *f, struct engine *e)
+{
+	struct engine_door *door, *after;
+
+	if (e->nbd)
+		nbd_server_free(f, e->nbd);
+	e->nbd = NULL;
+	list_for_each_safe(door, after, &e->doors, link)
+		engine_door_free(door);
+}
+
+/* ---- create, destroy ------------------------------------------------------------------------------ */
+
+/* The URI that a name stands for: of a replica, a nexus, a disk; or it is a URI itself. */
+static int door_uri(struct fiber *f, struct engine *e, const char *bdev, char uri[ENGINE_URI_MAX])
+{
+	CLEANUP(cleanup_mem) struct replica_at *at = mem_new(e->io, sizeof(*at));
+	int r = at ? replicas_find(f, e, bdev, NULL, at) : -ENOMEM;
+
+	if (r == 0) {
+		replica_local_uri(at, uri);
+		pools_put(at->ep);
+		return 0;
+	}
+	if (r != -ENOENT)
+		return r;
+	fiber_clear(f);
+	if (nexus_local_uri(e, bdev, uri) || disk_local_uri(e, bdev, uri))
+		return 0;
+	if (!strchr(bdev, ':'))
+		return fiber_fail(f, -ENOENT, "there is no bdev '%s'", bdev);
+	snprintf(uri, ENGINE_URI_MAX, "%s", bdev);
+	return 0;
+}
+
+static int door_new(struct fiber *f, struct engine *e, const struct engine_door_args *args,
+		    struct engine_door **ret)
+{
+	CLEANUP(cleanup_mem) char *uri = mem_new(e->io, ENGINE_URI_MAX);
+	struct engine_door *door;
+	int r = uri ? door_uri(f, e, args->bdev, uri) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	door = mem_new(e->io, sizeof(*door));
+	if (!door)
+		return fiber_fail(f, -ENOMEM, "no memory");
+	list_add_tail(&e->doors, &door->link);
+	door->read_only = args->read_only;
+	door->name = mem_strdup(e->io->mem, args->name);
+	door->bdev = mem_strdup(e->io->mem, args->bdev);
+	door->uri = mem_strdup(e->io->mem, uri);
+	door->description = mem_strdup(e->io->mem, args->description);
+	r = door->name && door->bdev && door->uri && door->description ? 0 : -ENOMEM;
+	if (r == 0)
+		r = door_open(f, e, door);
+	if (r == 0) {
+		r = state_save(f, e);
+		if (r < 0)
+			door_close(f, e, door);
+	}
+	if (r < 0)
+		engine_door_free(door);
+	else
+		*ret = door;
+	return r;
+}
+
+static int door_have(struct fiber *f, struct engine *e, const struct engine_door_args *args,
+		     struct engine_door **ret)
+{
+	struct engine_door *door = door_find(e, args->name);
+	unsigned count = 0;
+
+	if (door && (strcmp(door->bdev, args->bdev) != 0 || door->read_only != args->read_only))
+		return fiber_fail(f, -EEXIST, "share '%s' exists, of '%s'", args->name, door->bdev);
+	if (door) {
+		*ret = door;
+		return 0;
+	}
+	list_for_each(door, &e->doors, link)
+		count++;
+	if (count >= ENGINE_DOORS_MAX)
+		return fiber_fail(f, -ENOSPC, "there are %u shares, the most there can be", count);
+	return door_new(f, e, args, ret);
+}
+
+int engine_door_create(struct fiber *f, struct engine *e, const struct engine_door_args *args,
+		       engine_door_fn fn, void *ctx)
+{
+	struct engine_door *door;
+	int r;
+
+	if (!args->name[0] || strchr(args->name, '/'))
+		return fiber_fail(f, -EINVAL, "a share's name is not empty and has no '/'");
+	if (!args->bdev[0])
+		return fiber_fail(f, -EINVAL, "share '%s': the bdev is missing", args->name);
+	r = latch_lock(f, &e->door_turn);
+	if (r < 0)
+		return r;
+	r = door_have(f, e, args, &door);
+	if (r == 0)
+		r = door_tell(e, door, fn, ctx);
+	latch_unlock(f, &e->door_turn);
+	return r;
+}
+
+int engine_door_destroy(struct fiber *f, struct engine *e, const char *name)
+{
+	struct engine_door *door;
+	int r = latch_lock(f, &e->door_turn);
+
+	if (r < 0)
+		return r;
+	door = door_find(e, name);
+	if (!door) {
+		r = fiber_fail(f, -ENOENT, "there is no share '%s'", name);
+	} else {
+		door_close(f, e, door);
+		engine_door_free(door);
+		r = state_save(f, e);
+	}
+	latch_unlock(f, &e->door_turn);
+	return r;
+}
