@@ -7,6 +7,7 @@
  * meanwhile; a member that cannot take them is retired. Only then the request fails.
  *
  * ME1. The regions stay counted until then: after a crash a resync does the same.
+ * ME2. Without memory for that one member stays, and the others are rebuilt.
  */
 #include <errno.h>
 
@@ -38,6 +39,16 @@ static int mend_range(struct fiber *f, struct nexus *n, const struct bio *bio, v
 	return r;
 }
 
+/* ME2. */
+static void mend_without(struct nexus *n)
+{
+	nexus_mask first = n->readable & (nexus_mask)-n->readable;
+
+	nexus_each_child(n, child)
+		if (first && nexus_has(n->writable & (nexus_mask)~first, child->index))
+			retire(child, -ENOMEM);
+}
+
 static int mend_main(struct fiber *f, void *arg)
 {
 	struct nexus_req *req = arg;
@@ -49,6 +60,8 @@ static int mend_main(struct fiber *f, void *arg)
 	range_hold(f, n, &range, req->bio->lba, req->bio->blocks);
 	if (buf)
 		(void)mend_range(f, n, req->bio, buf);
+	else
+		mend_without(n);
 	range_release(n, &range);
 	io_finish(req, n->state == NEXUS_DEPOSED ? -ESTALE : status);
 	return 0;
@@ -59,8 +72,10 @@ void io_mend(struct nexus_req *req)
 	struct nexus *n = req->nexus;
 	bool alone = (n->writable & (n->writable - 1)) == 0;
 
-	if (req->status == -ENOSPC && !alone && req->bio->op != BIO_FLUSH &&
-	    fiber_start(n->home, "mend", mend_main, req, NULL) == 0)
-		return;
+	if (req->status == -ENOSPC && !alone && req->bio->op != BIO_FLUSH) {
+		if (fiber_start(n->home, "mend", mend_main, req, NULL) == 0)
+			return;
+		mend_without(n);
+	}
 	io_finish(req, req->status);
 }

@@ -180,6 +180,22 @@ RIG_TEST(what_is_destroyed_can_be_used_anew)
 	nr_stop(f, &nr);
 }
 
+RIG_TEST(a_volume_that_may_be_in_use_stays)
+{
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 2);
+	nexus_abandon(f, nr.nexus);
+	nr_refused(f, nexus_destroy(f, nr.table, &nr.volume), -EBUSY,
+		   "volume 'v' is in use, or was not closed");
+	assert_false(is_free(f, 0) || is_free(f, 1));
+	nr_open(f, &nr);
+	nexus_close(f, nr.nexus);
+	nr.nexus = NULL;
+	nr_ok(f, nexus_destroy(f, nr.table, &nr.volume));
+	nr_stop(f, &nr);
+}
+
 RIG_TEST(who_cannot_be_reached_when_it_goes_is_taken_by_force)
 {
 	struct nexus_create_args args = { .name = "w", .uris = nr_uris, .count = 2 };
@@ -355,6 +371,7 @@ int main(void)
 		cmocka_unit_test(a_record_that_is_there_after_all_was_created),
 		cmocka_unit_test(a_store_that_falls_silent_leaves_no_member_told),
 		cmocka_unit_test(what_is_destroyed_can_be_used_anew),
+		cmocka_unit_test(a_volume_that_may_be_in_use_stays),
 		cmocka_unit_test(who_cannot_be_reached_when_it_goes_is_taken_by_force),
 		cmocka_unit_test(a_child_that_is_removed_is_given_back),
 		cmocka_unit_test(each_allocation_may_fail),

@@ -2,6 +2,7 @@
 /* One rule each, seen by itself: what planted faults showed the other tests do not notice. */
 #include "nexus_rig.h"
 
+#include "drivers/fault.h"
 #include "nexus/nexus_priv.h"
 
 struct user {
@@ -264,6 +265,67 @@ RIG_TEST(holes_are_zeros_on_disks_that_do_not_unmap_to_zeros)
 	bdev_close(f, keep[1]);
 }
 
+/* ME2: a write that found no space leaves members equal, or out, whatever memory there is. */
+RIG_TEST(without_space_and_memory_members_do_not_differ)
+{
+	const char *below[] = { "malloc:///s0?size_mb=16", "malloc:///s1?size_mb=16" };
+	const char *uris[] = { "fault:///f0?on=malloc:///s0?size_mb=16",
+			       "fault:///f1?on=malloc:///s1?size_mb=16" };
+	const struct nexus_create_args args = { .name = "v", .uris = uris, .count = 2 };
+	const struct fault_rule rule = {
+		.ops = 1u << BIO_WRITE, .last = UINT64_MAX, .count = 1, .status = -ENOSPC
+	};
+	struct bdev *keep[2], *faults[2];
+	struct bdev_chan *chans[2];
+	uint8_t block[2][512];
+	struct user u;
+
+	nr_start(f, rig, &u.nr, 0);
+	u.nr.table->retry_ms = 10;
+	for (unsigned i = 0; i < 2; i++) {
+		keep[i] = rig_open(f, below[i]);
+		chans[i] = rig_chan(f, keep[i]);
+	}
+	nr_ok(f, nexus_create(f, u.nr.table, &args, &u.nr.volume));
+	nr_open(f, &u.nr);
+	nr_ok(f, nexus_settle(f, u.nr.nexus));
+	u.bdev = rig_open(f, "nexus:///v");
+	u.chan = rig_chan(f, u.bdev);
+	for (unsigned n = 1; n < 8; n++) {
+		while (u.nr.nexus->readable != 3)
+			nr_ok(f, fiber_sleep(f, 1000000));
+		memset(block[1], (int)n,
+		       sizeof(block[1])); /* a part of what fails was done there */
+		nr_ok(f, bdev_write(f, chans[1], LABEL_DATA / 512 + 7, 1, block[1], 0));
+		for (unsigned i = 0; i < 2; i++) {
+			faults[i] = rig_open(f, uris[i]);
+			nr_ok(f, fault_set_rules(f, faults[i], &rule, 1));
+			bdev_close(f, faults[i]);
+		}
+		rig->heap.fail_at = rig->heap.allocs + n;
+		(void)user_write(f, &u, 7, 99); /* it may stop the volume, and be done after all */
+		fiber_clear(f);
+		rig->heap.fail_at = 0;
+		for (unsigned i = 0; i < 2; i++)
+			nr_ok(f, bdev_read(f, chans[i], LABEL_DATA / 512 + 7, 1, block[i]));
+		if (n > 1 &&
+		    u.nr.nexus->readable == 3) /* the first is that of the request itself */
+			assert_memory_equal(block[0], block[1], 512);
+		for (unsigned i = 0; i < 2; i++) {
+			faults[i] = rig_open(f, uris[i]);
+			nr_ok(f, fault_set_rules(f, faults[i], NULL, 0));
+			bdev_close(f, faults[i]);
+		}
+		nr_ok(f, bdev_write(f, chans[1], LABEL_DATA / 512 + 7, 1, block[0], 0));
+	}
+	user_let_go(f, &u);
+	nr_stop(f, &u.nr);
+	for (unsigned i = 0; i < 2; i++) {
+		bdev_chan_close(f, chans[i]);
+		bdev_close(f, keep[i]);
+	}
+}
+
 /* BG4: of another epoch, too. */
 RIG_TEST(who_was_told_a_later_epoch_proves_the_record_old)
 {
@@ -399,6 +461,7 @@ int main(void)
 		cmocka_unit_test(who_comes_back_has_a_larger_token),
 		cmocka_unit_test(a_volume_that_stopped_is_not_left_clean),
 		cmocka_unit_test(holes_are_zeros_on_disks_that_do_not_unmap_to_zeros),
+		cmocka_unit_test(without_space_and_memory_members_do_not_differ),
 		cmocka_unit_test(who_was_told_a_later_epoch_proves_the_record_old),
 		cmocka_unit_test(of_members_without_a_log_one_survives),
 		cmocka_unit_test(without_all_members_the_old_owners_lease_is_waited_out),
