@@ -233,6 +233,19 @@ static void open_pools(struct fiber *f, struct engine *e)
 	}
 }
 
+/* Of this machine: they do not keep a start waiting, as those of other nodes may. */
+static void open_disks(struct fiber *f, struct engine *e)
+{
+	struct engine_disk *disk;
+
+	list_for_each(disk, &e->disks, link) {
+		if (strncmp(disk->uri, "nvmf", 4) == 0 || strncmp(disk->uri, "iscsi", 5) == 0)
+			continue;
+		if (disks_restore(f, e, disk) < 0)
+			engine_note(f, e, "disk not opened", disk->uri);
+	}
+}
+
 static int open_dir(struct fiber *f, struct engine *e)
 {
 	int r = fiber_mkdir(f, e->opts.state_dir, STATE_DIR_MODE);
@@ -260,6 +273,7 @@ static int open_all(struct fiber *f, struct engine *e)
 	r = open_target(f, e); /* EC2 */
 	if (r < 0)
 		return r;
+	open_disks(f, e);
 	open_pools(f, e);
 	(void)making_undo(f, e, MAKING_REPLICA);
 	(void)making_undo(f, e, MAKING_NEXUS);

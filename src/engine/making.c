@@ -116,6 +116,8 @@ static int undo_replica(struct fiber *f, struct engine *e, const struct making *
 		return r;
 	r = replica_stat(f, ep->pool, uuid_print(&making->uuid, uuid), &stat);
 	if (r == 0)
+		share_close(f, share_find(e, stat.name)); /* it came back with its pool */
+	if (r == 0)
 		r = stat.kind == REPLICA_SNAPSHOT ? snapshot_destroy(f, ep->pool, stat.name) :
 						    replica_destroy(f, ep->pool, stat.name);
 	else if (r == -ENOENT)

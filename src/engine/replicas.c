@@ -38,6 +38,8 @@ int replicas_find(struct fiber *f, struct engine *e, const char *name_or_uuid, c
 		    !(is_uuid && uuid_equal(&uuid, &ep->uuid)))
 			continue;
 		r = replica_stat(f, ep->pool, name_or_uuid, &ret->stat);
+		if (r == 0 && making_is_left(e, &ret->stat.uuid))
+			r = -ENOENT; /* as good as gone */
 		if (r == 0) {
 			pool_info(ep->pool, &ret->pool);
 			ret->ep = ep;
@@ -223,6 +225,8 @@ static int each_one(struct fiber *f, struct engine *e, const struct replica_at *
 {
 	const struct each *each = ctx;
 
+	if (making_is_left(e, &at->stat.uuid))
+		return 0;
 	return replica_tell(f, e, at, each->fn, each->ctx);
 }
 

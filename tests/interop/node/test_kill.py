@@ -53,7 +53,7 @@ def listed(n):
     for x in n.call("NexusRpc/ListNexus").nexus_list:
         m.nexuses[x.uuid] = (x.name, x.size, tuple(sorted(c.uri for c in x.children)), bool(x.device_uri))
     for b in n.call("BdevRpc/List").bdevs:
-        if b.product_name == "malloc":
+        if b.uri.startswith("malloc:"):
             m.bdevs[b.uri] = bool(b.share_uri)
     return m.listing()
 
