@@ -71,6 +71,17 @@ static int belong_other(struct fiber *f, struct nexus_table *table, const struct
 			  uri, text);
 }
 
+/* It was told a generation that may never have been recorded, as one that is not in sync. */
+static bool belong_is_ahead(const struct volume_record *rec, const struct replica_info *info)
+{
+	if (info->state == REPLICA_OUTDATED)
+		for (unsigned i = 0; i < rec->member_count; i++)
+			if (uuid_equal(&rec->members[i].replica, &info->replica) &&
+			    rec->members[i].state == VOLUME_IN_SYNC)
+				return false;
+	return info->state == REPLICA_OUTDATED || info->state == REPLICA_INCONSISTENT;
+}
+
 /* BG4. */
 static int belong_check_gen(struct fiber *f, const struct volume_record *rec, uint64_t epoch,
 			    uint64_t number, const char *uri)
@@ -96,7 +107,7 @@ static int belong_replica(struct fiber *f, struct nexus_table *table,
 
 	if (r == 0 && !uuid_is_nil(&info->volume) && !uuid_equal(&info->volume, &rec->volume))
 		r = belong_other(f, table, &info->volume, &info->replica, uri, force);
-	else if (r == 0 && !force && info->state != REPLICA_INCONSISTENT) /* told, never recorded */
+	else if (r == 0 && !force && !belong_is_ahead(rec, info))
 		r = belong_check_gen(f, rec, info->gen.epoch, info->gen.n, uri);
 	if (r < 0)
 		return r;

@@ -76,11 +76,9 @@ static int child_check_size(struct fiber *f, struct nexus_child *child, bool in_
 /* CH4. */
 static int child_check_sync(struct fiber *f, struct nexus_child *child, const struct belong *belong)
 {
-	const struct volume_record *rec = &child->nexus->rec;
 	const struct volume_member *member = child_member(child);
-	/* told its generation, recorded, and not told yet that it is in sync (rebuild.c) */
-	bool is_admitted = belong->state == REPLICA_INCONSISTENT &&
-			   belong->gen.epoch == rec->gen_epoch && belong->gen.n == rec->gen_n;
+	/* all was copied to it, it was recorded, and not told yet that it is in sync (rebuild.c) */
+	bool is_admitted = belong->state == REPLICA_OUTDATED;
 
 	if (!belong->ops && uuid_is_nil(&belong->member))
 		return fiber_fail(f, -ESTALE, "child '%s' bears no label of volume '%s'",

@@ -103,12 +103,15 @@ static int answer_flush(struct fiber *f, struct nexus_child *child, const void *
 	return child_flush(f, child);
 }
 
-/* Of the one that is to be admitted: what it is told makes no old map match it (MS3). */
+/*
+ * Of the one that is to be admitted: the generation makes no old map match it (MS3), and the state says
+ * that it has all: if the record says so, too, it is in sync, whatever happens before it is told (CH4).
+ */
 static int answer_admit(struct fiber *f, struct nexus_child *child, const void *what)
 {
 	int r = child_flush(f, child);
 
-	return r < 0 ? r : child_tell_gen(f, child, REPLICA_INCONSISTENT, true, what);
+	return r < 0 ? r : child_tell_gen(f, child, REPLICA_OUTDATED, true, what);
 }
 
 /* Those of `whom` do it, or it is in vain. */

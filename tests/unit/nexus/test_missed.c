@@ -355,6 +355,30 @@ RIG_TEST(who_was_removed_is_copied_whole)
 	nr_stop(f, &nr);
 }
 
+/* CH4: admitted and recorded, and then the owner ended before it told it so. */
+RIG_TEST(who_was_admitted_is_in_sync_though_it_was_not_told)
+{
+	const struct replica_info said = { .state = REPLICA_OUTDATED };
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 2);
+	fill(f);
+	nexus_abandon(f, nr.nexus);
+	struct bdev *bdev = rig_open(f, nr_uris[1]);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	nr_ok(f, bdev_replica_ops(chan)->set(f, chan, UINT64_MAX, REPLICA_SET_STATE, &said));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	nr_crash(f, &nr, 0);
+	nr_open(f, &nr);
+	assert_int_equal(child(&nr, 1).state, NEXUS_CHILD_IN_SYNC);
+	nr_import(f, &nr, 0);
+	nr_ok(f, nexus_rebuild_start(f, nr.nexus, nr_uris[0]));
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	nr_check_equal(f, &nr);
+	nr_stop(f, &nr);
+}
+
 RIG_TEST(what_the_volume_grew_by_is_rebuilt)
 {
 	struct nexus_rig nr;
@@ -384,6 +408,7 @@ int main(void)
 		cmocka_unit_test(who_is_lost_in_a_takeover_is_rebuilt_in_part),
 		cmocka_unit_test(a_member_that_was_away_has_no_maps_of_its_own),
 		cmocka_unit_test(who_was_removed_is_copied_whole),
+		cmocka_unit_test(who_was_admitted_is_in_sync_though_it_was_not_told),
 		cmocka_unit_test(what_the_volume_grew_by_is_rebuilt),
 	};
 
