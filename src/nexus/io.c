@@ -266,6 +266,8 @@ static void io_write_ended(struct nexus_req *req)
 			retire(child, req->status);
 	if (n->state == NEXUS_SERVING && !(req->failed & n->needed))
 		io_finish(req, 0); /* IO2 */
+	else if (nexus_is_off(n, NEXUS_RULE_PERSIST))
+		io_finish(req, 0);
 	else if (n->state == NEXUS_STOPPED)
 		io_unhold(req);
 	else

@@ -32,6 +32,7 @@ int nexus_table_new(struct fiber *f, const struct nexus_table_opts *opts, struct
 							   NEXUS_CHILD_TIMEOUT_MS_DEFAULT;
 	table->retry_ms = opts->retry_ms ? opts->retry_ms : NEXUS_RETRY_MS_DEFAULT;
 	table->verify = opts->verify;
+	table->rules_off = opts->rules_off;
 	list_init(&table->nexuses);
 	list_init(&table->watches);
 	r = lease_start(f, opts->store, &opts->instance,

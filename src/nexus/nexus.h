@@ -40,6 +40,21 @@ struct nexus_table;
 
 extern const struct bdev_driver nexus_driver;
 
+/* Rules of the safety protocol (models/README.md); without one of them data are lost. For tests. */
+enum nexus_rule {
+	NEXUS_RULE_PERSIST = 1 << 0,
+	NEXUS_RULE_SEAL = 1 << 1,
+	NEXUS_RULE_FENCE = 1 << 2,
+	NEXUS_RULE_RESYNC = 1 << 3,
+	NEXUS_RULE_LASTONE = 1 << 4,
+	NEXUS_RULE_LEASE = 1 << 5,
+	NEXUS_RULE_READDROP = 1 << 6,
+	NEXUS_RULE_LOCK = 1 << 7,
+	NEXUS_RULE_ATTACH = 1 << 8,
+	NEXUS_RULE_FINAL = 1 << 9,
+	NEXUS_RULE_ORDER = 1 << 10, /* ours: overlapping writes one after the other (order.c) */
+};
+
 /* ---- the table of a node ---------------------------------------------------------------- */
 
 struct nexus_table_opts {
@@ -48,6 +63,7 @@ struct nexus_table_opts {
 	uint32_t lease_ttl_ms;	   /* 0: LEASE_TTL_MS_DEFAULT */
 	uint32_t child_timeout_ms; /* of a request to a child; 0: ..._DEFAULT */
 	uint32_t retry_ms;	   /* 0: NEXUS_RETRY_MS_DEFAULT */
+	unsigned rules_off;	   /* enum nexus_rule; 0 but in tests of the tests */
 	bool verify; /* compare what was rebuilt, all of the volume, before it is used */
 };
 

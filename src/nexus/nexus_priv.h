@@ -272,6 +272,7 @@ struct nexus_table {
 	struct uuid instance;
 	struct lease lease;
 	uint32_t child_timeout_ms, retry_ms;
+	unsigned rules_off;
 	bool verify;
 	struct list nexuses;
 	struct list watches;
@@ -292,6 +293,12 @@ static inline nexus_mask nexus_bit(const struct nexus_child *child)
 	for (struct nexus_child *c = (n)->child; c < (n)->child + NEXUS_CHILDREN_MAX; c++) \
 		if (!c->is_used) {                                                         \
 		} else
+
+/* Not asked on the way of a request that all is well with. */
+static inline bool nexus_is_off(const struct nexus *n, enum nexus_rule rule)
+{
+	return unlikely(n->table->rules_off & rule);
+}
 
 static inline struct volume_member *child_member(struct nexus_child *child)
 {

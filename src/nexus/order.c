@@ -64,7 +64,7 @@ bool order_parks(struct nexus_req *req)
 		return false;
 	for (uint64_t piece = order_first(req); is_alone && piece <= order_last(req); piece++)
 		is_alone = *order_count(n, piece) == 0; /* OR2 */
-	if (is_alone || !order_is_taken(req))
+	if (is_alone || nexus_is_off(n, NEXUS_RULE_ORDER) || !order_is_taken(req))
 		return false;
 	io_park(req, &n->order.waiting);
 	return true;

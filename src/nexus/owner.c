@@ -39,6 +39,10 @@ int owner_look(struct fiber *f, struct nexus *n)
 	uint64_t revision;
 	int r = now ? volume_get(f, n->table->store, &n->rec.volume, now, &revision) : -ENOMEM;
 
+	if (r == 0 && nexus_is_off(n, NEXUS_RULE_SEAL)) {
+		n->revision = revision;
+		return 0;
+	}
 	if (r == -ENOENT || (r == 0 && (now->epoch != n->rec.epoch ||
 					!uuid_equal(&now->owner, &n->table->instance)))) {
 		fiber_clear(f);
@@ -122,6 +126,8 @@ bool owner_may_serve(struct nexus *n)
 
 	/* the clock itself: a turn of the loop may be older than the lease, if we were stopped in it */
 	if (likely(lease_holds(lease, io_now(n->io)) && n->term == lease->term))
+		return true;
+	if (nexus_is_off(n, NEXUS_RULE_LEASE))
 		return true;
 	if (!n->is_resuming &&
 	    fiber_start(n->home, "nexus-lease", owner_wait_lease, n, NULL) == 0) {

@@ -37,6 +37,8 @@ void range_hold(struct fiber *f, struct nexus *n, struct nexus_range *range, uin
 	list_link_init(&range->link);
 	list_init(&range->parked);
 	event_init(&range->free_of_writes);
+	if (nexus_is_off(n, NEXUS_RULE_LOCK))
+		return;
 	list_add_tail(&n->ranges, &range->link);
 	list_for_each(req, &n->writes, link)
 		range->waits_for += overlaps(range, req->bio);

@@ -50,7 +50,8 @@ static int rebuild_record(struct fiber *f, struct nexus_child *child,
 
 	if (r < 0)
 		return r;
-	if (state == VOLUME_IN_SYNC && child->state != NEXUS_CHILD_IN_SYNC) {
+	if (state == VOLUME_IN_SYNC && child->state != NEXUS_CHILD_IN_SYNC &&
+	    !nexus_is_off(n, NEXUS_RULE_FINAL)) {
 		latch_unlock(f, &n->admin);
 		return -EIO; /* it failed meanwhile, and may be recorded as out already (N1) */
 	}
@@ -91,7 +92,7 @@ static void rebuild_attach(struct fiber *f, struct nexus_child *child)
 	child->failed_write = false;
 	if (rebuild_todo(child) < 0 || active_copy_to(f, child) < 0)
 		child->failed_write = true;
-	else
+	else if (!nexus_is_off(n, NEXUS_RULE_ATTACH))
 		n->writable |= nexus_bit(child);
 	active_switch(n);
 	io_gate_open(n);
@@ -149,8 +150,14 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 
 	if (r < 0)
 		return r;
+	if (nexus_is_off(n, NEXUS_RULE_FINAL)) /* in sync before it is needed */
+		r = rebuild_record(f, child, VOLUME_IN_SYNC, 0);
+	if (r < 0)
+		return r;
 	io_gate_close(f, n);
 	r = rebuild_goes_on(child);
+	if (nexus_is_off(n, NEXUS_RULE_ATTACH))
+		n->writable |= nexus_bit(child);
 	if (r == 0)
 		r = rebuild_ask(f, child, nexus_bit(child), answer_admit, &gen);
 	if (r == 0) {

@@ -27,7 +27,8 @@ void retire(struct nexus_child *child, int error)
 {
 	struct nexus *n = child->nexus;
 
-	n->readable &= (nexus_mask)~nexus_bit(child); /* N2 */
+	if (!nexus_is_off(n, NEXUS_RULE_READDROP))
+		n->readable &= (nexus_mask)~nexus_bit(child); /* N2 */
 	n->writable &= (nexus_mask)~nexus_bit(child);
 	child->failed_write = true;
 	n->split = n->serial; /* IO3, io.c */
@@ -105,6 +106,10 @@ static bool retire_leaves_one(struct nexus *n, nexus_mask dropped)
 /* One round: those that are dropping now. True: recorded, or nothing to record. */
 static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 {
+	if ((n->needed & (nexus_mask)~dropped) == 0 && nexus_is_off(n, NEXUS_RULE_LASTONE)) {
+		n->needed = 0; /* the record must have one: it keeps the last */
+		return true;
+	}
 	if ((n->needed & (nexus_mask)~dropped) == 0) { /* N3 */
 		nexus_become(n, NEXUS_STOPPED);
 		io_unhold_all(n);
@@ -120,6 +125,7 @@ static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 		if (nexus_has(dropped, child->index))
 			child_become(child, NEXUS_CHILD_OUT);
 	n->needed &= (nexus_mask)~dropped;
+	n->readable &= (nexus_mask)~dropped;
 	return true;
 }
 

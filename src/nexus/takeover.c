@@ -153,7 +153,7 @@ static int takeover_settle(struct fiber *f, struct takeover *t)
 	n->rec.gen_epoch = n->rec.epoch;
 	n->rec.gen_n++;
 	r = owner_put_surely(f, n);
-	if (r < 0 || uuid_is_nil(&t->old_owner) || uuid_equal(&t->old_owner, &n->table->instance))
+	if (r < 0 || nexus_is_off(n, NEXUS_RULE_LEASE) || uuid_is_nil(&t->old_owner) || uuid_equal(&t->old_owner, &n->table->instance))
 		return r;
 	return lease_wait_out_since(f, n->table->store, &t->old_owner, &t->sight, takeover_goes_on,
 				    n);
@@ -286,7 +286,7 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 	uint64_t count = (regions + 63) / 64;
 	int r;
 
-	if (t->was_clean || takeover_in_sync(n) == 1)
+	if (t->was_clean || takeover_in_sync(n) == 1 || nexus_is_off(n, NEXUS_RULE_RESYNC))
 		return 0;
 	if (!takeover_all_have_logs(n)) {
 		takeover_survivor(f, t, source);

@@ -462,12 +462,34 @@ static void heal(struct cluster *c)
 		inspect(c);
 }
 
-static void cluster_play(struct sim *sim, bool is_remote)
+static unsigned rule_of(const char *plant)
+{
+	static const struct {
+		const char *name;
+		enum nexus_rule rule;
+	} rules[] = {
+		{ "persist", NEXUS_RULE_PERSIST },   { "seal", NEXUS_RULE_SEAL },
+		{ "fence", NEXUS_RULE_FENCE },	     { "resync", NEXUS_RULE_RESYNC },
+		{ "lastone", NEXUS_RULE_LASTONE },   { "lease", NEXUS_RULE_LEASE },
+		{ "readdrop", NEXUS_RULE_READDROP }, { "lock", NEXUS_RULE_LOCK },
+		{ "attach", NEXUS_RULE_ATTACH },     { "final", NEXUS_RULE_FINAL },
+		{ "order", NEXUS_RULE_ORDER },
+	};
+
+	for (unsigned i = 0; plant && i < ARRAY_LEN(rules); i++)
+		if (strcmp(plant, rules[i].name) == 0)
+			return rules[i].rule;
+	must(!plant);
+	return 0;
+}
+
+static void cluster_play(struct sim *sim, bool is_remote, const char *plant)
 {
 	struct cluster *c = build(sim, is_remote);
 	struct prng *prng = sim_prng(sim);
 	unsigned strikes = (unsigned)prng_range(prng, 2, 10);
 
+	c->rules_off = rule_of(plant);
 	for (unsigned i = 0; i < c->place_count; i++)
 		place_start(&c->places[i]);
 	if (!sim_run_until(sim, is_made, c, END_NS) && !sim_failed(sim))
@@ -487,24 +509,25 @@ static void cluster_play(struct sim *sim, bool is_remote)
 
 static void cluster_run(struct sim *sim, const char *plant)
 {
-	(void)plant;
-	cluster_play(sim, false);
+	cluster_play(sim, false, plant);
 }
 
 static void cluster_remote_run(struct sim *sim, const char *plant)
 {
-	(void)plant;
-	cluster_play(sim, true);
+	cluster_play(sim, true, plant);
 }
 
 const struct scenario scenario_cluster_remote = {
 	.name = "cluster-remote",
 	.help = "the same over three hosts: members behind NVMe/TCP, and faults of the net",
+	.rules = "persist seal fence resync lastone lease readdrop lock attach final order",
 	.run = cluster_remote_run,
 };
 
 const struct scenario scenario_cluster = {
 	.name = "cluster",
 	.help = "a volume of three replicas: takeovers, crashes, faults of disks and record store",
+	.plants = "persist fence",
+	.rules = "seal resync lastone lease readdrop lock attach final order",
 	.run = cluster_run,
 };

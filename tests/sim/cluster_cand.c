@@ -379,7 +379,7 @@ static void cand_session(struct fiber *f, struct cw_cand *cand)
 static int cand_table(struct fiber *f, struct cw_cand *cand)
 {
 	struct cluster *c = cand->c;
-	struct nexus_table_opts opts = { .lease_ttl_ms = c->lease_ms };
+	struct nexus_table_opts opts = { .lease_ttl_ms = c->lease_ms, .rules_off = c->rules_off };
 	int r = 0;
 
 	if (!cand->store)
@@ -424,7 +424,7 @@ static void cand_try(struct fiber *f, struct cw_cand *cand)
 	else
 		sim_trace(c->sim, "cand %u: open: %d %s", cand->number, r, fiber_words(f));
 	fiber_clear(f);
-	if (prng_below(sim_prng(c->sim), 4) == 0)
+	if (c->is_healed || prng_below(sim_prng(c->sim), 4) == 0)
 		cand_table_end(f, cand);
 }
 
@@ -436,7 +436,7 @@ int cw_cand_main(struct fiber *f, void *arg)
 	while (!c->must_stop && !c->is_good && !sim_failed(c->sim)) {
 		if (cand_wants(cand))
 			cand_try(f, cand);
-		else if (c->is_healed && c->is_remote) /* LEASE: a takeover may wait for its end */
+		else if (c->is_healed) /* who lives keeps its lease, and others may wait for it */
 			cand_table_end(f, cand);
 		fiber_clear(f);
 		if (fiber_sleep(f, prng_below(sim_prng(c->sim), IDLE_NS)) < 0)

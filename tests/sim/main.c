@@ -2,9 +2,10 @@
 /*
  * sim - play scenarios from seeds.
  *
- *	sim [--seed N] [--seeds COUNT] [--plant NAME] [--hash] [-v] SCENARIO
+ *	sim [--seed N] [--seeds COUNT] [--first | --must-fail] [--plant NAME] [--hash] [-v] SCENARIO
  *	sim --list
  *
+ * --first ends with the first seed that fails; --must-fail too, and is content if there is one.
  * Prints one line for each seed that fails, with the command that plays it again, and a summary.
  * Exit status: 0 all passed, 1 a seed failed, 2 wrong usage.
  */
@@ -24,7 +25,7 @@ struct args {
 	const struct scenario *scenario;
 	const char *plant, *program;
 	uint64_t seed, seeds;
-	bool verbose, hash, to_first_failure;
+	bool verbose, hash, to_first_failure, must_fail;
 };
 
 static void print_line(void *ctx, const char *line)
@@ -36,9 +37,11 @@ static void print_line(void *ctx, const char *line)
 static int list(void)
 {
 	for (unsigned i = 0; scenarios[i]; i++)
-		printf("%-10s %s%s%s\n", scenarios[i]->name, scenarios[i]->help,
+		printf("%-10s %s%s%s%s%s\n", scenarios[i]->name, scenarios[i]->help,
 		       scenarios[i]->plants ? "; plants: " : "",
-		       scenarios[i]->plants ? scenarios[i]->plants : "");
+		       scenarios[i]->plants ? scenarios[i]->plants : "",
+		       scenarios[i]->rules ? " " : "",
+		       scenarios[i]->rules ? scenarios[i]->rules : "");
 	puts("\nfaults:");
 	for (unsigned i = 0; i < SIM_FAULTS; i++)
 		printf("%-20s %s\n", sim_fault_name(i), sim_fault_help(i));
@@ -47,7 +50,8 @@ static int list(void)
 
 static int usage(void)
 {
-	fputs("usage: sim [--seed N] [--seeds COUNT] [--first] [--plant NAME] [--hash] [-v] SCENARIO\n"
+	fputs("usage: sim [--seed N] [--seeds COUNT] [--first | --must-fail] [--plant NAME] [--hash] "
+	      "[-v] SCENARIO\n"
 	      "       sim --list\n",
 	      stderr);
 	return 2;
@@ -66,6 +70,7 @@ static bool parse(int argc, char **argv, struct args *args)
 		{ "plant", required_argument, NULL, 'p' },
 		{ "hash", no_argument, NULL, 'h' },
 		{ "first", no_argument, NULL, 'f' },
+		{ "must-fail", no_argument, NULL, 'm' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "list", no_argument, NULL, 'l' },
 		{ NULL, 0, NULL, 0 },
@@ -89,6 +94,9 @@ static bool parse(int argc, char **argv, struct args *args)
 		case 'f':
 			args->to_first_failure = true;
 			break;
+		case 'm':
+			args->to_first_failure = args->must_fail = true;
+			break;
 		case 'v':
 			args->verbose = true;
 			break;
@@ -102,7 +110,8 @@ static bool parse(int argc, char **argv, struct args *args)
 	if (optind == argc - 1 && !args->scenario)
 		fprintf(stderr, "sim: no scenario '%s'; sim --list tells what there is\n",
 			argv[optind]);
-	if (args->scenario && args->plant && !has_word(args->scenario->plants, args->plant)) {
+	if (args->scenario && args->plant && !has_word(args->scenario->plants, args->plant) &&
+	    !has_word(args->scenario->rules, args->plant)) {
 		fprintf(stderr, "sim: scenario '%s' has no plant '%s'\n", args->scenario->name,
 			args->plant);
 		return false;
@@ -184,5 +193,5 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &args))
 		return usage();
-	return run(&args) ? 1 : 0;
+	return (run(&args) > 0) != args.must_fail;
 }

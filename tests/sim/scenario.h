@@ -15,6 +15,7 @@ struct scenario {
 	const char *name;
 	const char *help;
 	const char *plants; /* names, separated by spaces; NULL: none */
+	const char *rules;  /* more of them, that take more seeds; NULL: none */
 	void (*run)(struct sim *sim, const char *plant);
 };
 
