@@ -54,7 +54,8 @@ static bool both_ended(void *ctx)
 	       sim_proc_state(w->server_proc) != SIM_PROC_RUNNING;
 }
 
-void world_run(void (*body)(struct fiber *f, struct world *w), const struct rpc_server_opts *opts)
+void world_run_seed(void (*body)(struct fiber *f, struct world *w),
+		    const struct rpc_server_opts *opts, uint64_t seed)
 {
 	static struct world world; /* the fiber's stack is no place, and a failed test leaves it */
 	struct world *w = &world;
@@ -68,7 +69,7 @@ void world_run(void (*body)(struct fiber *f, struct world *w), const struct rpc_
 	w->body = body;
 	if (opts)
 		w->opts = *opts;
-	w->sim = sim_new(&(struct sim_opts){ .seed = 1, .mem = &w->heap.mem });
+	w->sim = sim_new(&(struct sim_opts){ .seed = seed, .mem = &w->heap.mem });
 	w->server_host = sim_host_add(w->sim, "server");
 	w->client_host = sim_host_add(w->sim, "client");
 	w->server_proc = sim_proc_add(w->server_host, &procs[0]);
@@ -79,6 +80,11 @@ void world_run(void (*body)(struct fiber *f, struct world *w), const struct rpc_
 	assert_true(sim_proc_state(w->client_proc) == SIM_PROC_STOPPED);
 	sim_free(w->sim);
 	mem_heap_fini(&w->heap);
+}
+
+void world_run(void (*body)(struct fiber *f, struct world *w), const struct rpc_server_opts *opts)
+{
+	world_run_seed(body, opts, 1);
 }
 
 struct rpc_channel *world_channel(struct fiber *f, const char *target,

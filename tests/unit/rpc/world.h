@@ -29,6 +29,8 @@ struct world {
 };
 
 void world_run(void (*body)(struct fiber *f, struct world *w), const struct rpc_server_opts *opts);
+void world_run_seed(void (*body)(struct fiber *f, struct world *w),
+		    const struct rpc_server_opts *opts, uint64_t seed);
 
 /* A channel to the server, or to `target`. */
 struct rpc_channel *world_channel(struct fiber *f, const char *target,
