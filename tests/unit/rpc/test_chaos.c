@@ -157,7 +157,7 @@ static void every_call_ends_whatever_the_net_does(void **state)
 	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
 		if (only)
 			seed = strtoull(only, NULL, 0);
-		print_message("seed %llu\n", (unsigned long long)seed);
+		print_message("# seed %llu\n", (unsigned long long)seed);
 		world_run_seed(chaos_body, &(struct rpc_server_opts){ .ping_ns = 5 * SIM_S }, seed);
 		if (only)
 			break;
