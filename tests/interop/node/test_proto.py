@@ -13,8 +13,12 @@ import sys
 import tempfile
 import traceback
 
-import published
-from google.protobuf import descriptor_pb2
+try:
+    import published
+    from google.protobuf import descriptor_pb2
+except ImportError as error:
+    print(f"1..1\nok 1 - node_proto # SKIP {error}")
+    sys.exit(0)
 
 PROTOSET = sys.argv[1]
 cases = []
