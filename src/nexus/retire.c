@@ -107,7 +107,10 @@ static bool retire_leaves_one(struct nexus *n, nexus_mask dropped)
 static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 {
 	if ((n->needed & (nexus_mask)~dropped) == 0 && nexus_is_off(n, NEXUS_RULE_LASTONE)) {
-		n->needed = 0; /* the record must have one: it keeps the last */
+		nexus_each_child(n, child) /* the record must have one: it keeps the last */
+			if (nexus_has(dropped, child->index))
+				child_become(child, NEXUS_CHILD_OUT);
+		n->needed = n->readable = 0;
 		return true;
 	}
 	if ((n->needed & (nexus_mask)~dropped) == 0) { /* N3 */
