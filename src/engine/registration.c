@@ -106,7 +106,8 @@ void registration_stop(struct fiber *f, struct registration *reg)
 	(void)fiber_join(f, reg->fiber);
 	fiber_clear(f);
 	bye.id = (char *)engine_opts_of(reg->e)->node_name;
-	if (reg->is_known && ask(f, reg, "/mayastor.v1.Registration/Deregister", BYE_NS, &bye) < 0)
+	/* also if its answer has not come yet: it may have heard of us */
+	if (ask(f, reg, "/mayastor.v1.Registration/Deregister", BYE_NS, &bye) < 0)
 		fiber_clear(f);
 	rpc_channel_free(f, reg->channel);
 	mem_free(reg);
