@@ -95,6 +95,10 @@ int nexus_set_child_timeout(struct fiber *f, struct nexus *n, uint32_t ms)
 		return fiber_fail(f, -EINVAL, "a child's time-out is %u to %u ms, not %u",
 				  NEXUS_CHILD_TIMEOUT_MS_MIN, NEXUS_CHILD_TIMEOUT_MS_MAX, ms);
 	n->child_timeout_ms = ms;
+	if (timer_is_armed(&n->hang_clock)) { /* it looks as often as the old one asked for */
+		timer_stop(&n->hang_clock);
+		hang_arm(n);
+	}
 	return 0;
 }
 
