@@ -88,7 +88,8 @@ static int door_open(struct fiber *f, struct engine *e, struct engine_door *door
 	const struct nbd_share_args args = { .name = door->name,
 					     .uri = door->uri,
 					     .description = door->description,
-					     .read_only = door->read_only };
+					     .read_only = door->read_only,
+					     .is_door = true };
 	int r = server_start(f, e);
 
 	if (r == 0)

@@ -17,7 +17,8 @@ import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FOREIGN = {"git", "cd", "sudo", "apt-get", "truncate", "rm", "fio", "echo", "cat", "ninja", "meson"}
+FOREIGN = {"git", "cd", "sudo", "apt-get", "truncate", "rm", "fio", "echo", "cat", "ninja", "meson", "mkdir", "sleep", "kill",
+           "wait", "mayastor", "mayactl"}
 
 
 def make_targets():
