@@ -14,7 +14,8 @@
 #include "bin/mayactl/ctl.h"
 #include "reactor/fiber.h"
 
-#define WAIT_NS 200000000u
+#define WAIT_NS	      200000000u
+#define PROGRESS_NONE 101u
 
 static const ProtobufCServiceDescriptor *const service = &mayastor__v1__nexus_rpc__descriptor;
 static const ProtobufCServiceDescriptor *const extra = &mayastor__x1__nexus_extra_rpc__descriptor;
@@ -125,11 +126,11 @@ struct wait {
 	bool is_tty;
 };
 
-/* Of the child that is behind most; 100: none is. */
+/* Of the child that is behind most; PROGRESS_NONE: none is being rebuilt. */
 static uint64_t least_progress(struct json_object *nexus)
 {
 	struct json_object *children = ctl_json_at(nexus, "children");
-	uint64_t least = 100;
+	uint64_t least = PROGRESS_NONE;
 
 	for (size_t i = 0; children && i < json_object_array_length(children); i++) {
 		int64_t one = json_object_get_int64(
@@ -174,9 +175,11 @@ static int wait_look(struct fiber *f, struct ctl *ctl, struct wait *wait)
 	}
 	state = ctl_json_text(nexus, "state");
 	percent = least_progress(nexus);
-	wait_tell(ctl, wait, percent);
-	if (strcmp(state, "NEXUS_ONLINE") != 0 && strcmp(state, "NEXUS_FAULTED") != 0 &&
-	    !(strcmp(state, "NEXUS_DEGRADED") == 0 && percent == 100 && ctl_given(ctl, CTL_ALL))) {
+	if (strcmp(state, "NEXUS_ONLINE") == 0)
+		percent = 100;
+	if (percent != PROGRESS_NONE)
+		wait_tell(ctl, wait, percent);
+	if (strcmp(state, "NEXUS_ONLINE") != 0 && strcmp(state, "NEXUS_FAULTED") != 0) {
 		json_object_put(reply);
 		return 0;
 	}
