@@ -35,6 +35,7 @@
 #define SQLITE_LAYOUT	      1
 #define BUSY_MS_DEFAULT	      5000u
 #define BUSY_MS_MAX	      600000u
+#define BUSY_STEP_MS	      10
 
 enum statement { BEGIN, COMMIT, ROLLBACK, GET, NEXT, COUNT_UP, COUNTER, PUT, DEL, STATEMENTS };
 
@@ -302,15 +303,32 @@ static int sqlite_layout(struct sqlite_call *call)
 	return sqlite_exec(call, text);
 }
 
+/*
+ * SQ1. The change of journal wants the file for itself, and SQLite's own time-out does not hold for
+ * that: several processes that make a store of a file at once wait for each other here.
+ */
+static int sqlite_journal(struct sqlite_call *call)
+{
+	int64_t dummy;
+	int r;
+
+	for (uint32_t waited = 0;; waited += BUSY_STEP_MS) {
+		r = sqlite_pragma(call, "PRAGMA journal_mode = WAL", &dummy);
+		if (r != -EBUSY || waited >= call->s->busy_ms)
+			return r;
+		err_clear(&call->err);
+		sqlite3_sleep(BUSY_STEP_MS);
+	}
+}
+
 static int sqlite_set_up(struct sqlite_call *call)
 {
 	struct sqlite_store *s = call->s;
-	int64_t dummy;
 	int r;
 
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, (int)s->busy_ms);
-	r = sqlite_pragma(call, "PRAGMA journal_mode = WAL", &dummy); /* SQ1 */
+	r = sqlite_journal(call);
 	if (r == 0)
 		r = sqlite_exec(call, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE");
 	if (r < 0)

@@ -46,14 +46,17 @@ def rooms():
     return set(glob.glob("/var/tmp/mayastor.*"))
 
 
+def ready(node):
+    return f"for try in $(seq 200); do mayactl --node 127.0.0.{node} node show >/dev/null 2>&1 && break; sleep 0.2; done\n"
+
+
 def typed():
     with open(f"{TOP}/docs/manual-cluster.md", encoding="utf-8") as file:
         blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.S | re.M)
     lines = "".join(blocks).replace("make build\n", "").replace("/var/tmp/cluster", f"/var/tmp/cluster-{os.getpid()}")
-    # the pause of the manual is for people: a slow machine gets as long as it needs
-    ready = "".join(f"until mayactl --node 127.0.0.{n} node show >/dev/null 2>&1; do sleep 0.2; done\n" for n in (1, 2, 3))
-    lines = lines.replace("sleep 3\n", ready)
-    lines = lines.replace("mayactl rebuild wait data", "until mayactl --node 127.0.0.3 node show >/dev/null 2>&1; do sleep 0.2; done\nmayactl rebuild wait data")
+    # the pauses of the manual are for people: a slow machine gets as long as it needs
+    lines = lines.replace("sleep 3\n", "".join(ready(node) for node in (1, 2, 3)))
+    lines = lines.replace("mayactl rebuild wait data", ready(3) + "mayactl rebuild wait data")
     return f"set -e -m\n{lines}".replace("kill %1 %2 %3\nwait\n", "kill $(jobs -p); wait || true\n")
 
 
@@ -68,9 +71,10 @@ def manual():
     left = running() - before
     for pid in left:
         os.kill(pid, signal.SIGKILL)
+    logs = "".join(open(path, encoding="utf-8").read() for path in glob.glob(f"/var/tmp/cluster-{os.getpid()}/*.log"))
     shutil.rmtree(f"/var/tmp/cluster-{os.getpid()}", ignore_errors=True)
     if shell.returncode:
-        return f"exit status {shell.returncode}\n{out[-3000:]}"
+        return f"exit status {shell.returncode}\n{out[-3000:]}\n{logs}"
     if "nexus 'data' is healthy" not in out:
         return f"the volume is not whole again\n{out[-3000:]}"
     return f"{len(left)} processes are left" if left else None

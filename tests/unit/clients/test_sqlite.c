@@ -194,6 +194,54 @@ static void no_change_of_another_process_is_lost(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+static int open_only(struct fiber *f, struct place *p)
+{
+	store_close(f, open_store(f, p));
+	return 0;
+}
+
+/* All at the same moment: they wait for the end of the pipe. */
+static void processes_open(struct place *p)
+{
+	pid_t pid[PROCESSES];
+	int ends[2], status;
+	char byte;
+
+	assert_int_equal(pipe(ends), 0);
+	for (unsigned i = 0; i < PROCESSES; i++) {
+		pid[i] = fork();
+		if (pid[i] == 0) {
+			close(ends[1]);
+			(void)!read(ends[0], &byte, 1);
+			place_enter(p);
+			_exit(0);
+		}
+	}
+	close(ends[0]);
+	close(ends[1]);
+	for (unsigned i = 0; i < PROCESSES; i++) {
+		assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+		assert_int_equal(status, 0);
+	}
+}
+
+/* Who finds the file while another makes a store of it waits (busy_ms). */
+static void a_store_may_be_made_by_several_at_once(void **state)
+{
+	struct place p = { .dir = "/tmp/test_sqlite.XXXXXX", .body = open_only };
+	char command[100];
+
+	(void)state;
+	assert_non_null(mkdtemp(p.dir));
+	for (unsigned round = 0; round < 25; round++) {
+		snprintf(p.path, sizeof(p.path), "%s/store-%u.db", p.dir, round);
+		snprintf(p.uri, sizeof(p.uri), "sqlite://%s?busy_ms=60000", p.path);
+		processes_open(&p);
+	}
+	snprintf(command, sizeof(command), "rm -rf %s", p.dir);
+	assert_int_equal(system(command), 0);
+}
+
 /* ---- what is not ours ---------------------------------------------------------------- */
 
 static void refused(struct fiber *f, const char *uri, int code, const char *part)
@@ -321,6 +369,7 @@ int main(void)
 		cmocka_unit_test(its_journal_is_a_write_ahead_log),
 		cmocka_unit_test(a_file_is_shared_and_outlives_its_users),
 		cmocka_unit_test(no_change_of_another_process_is_lost),
+		cmocka_unit_test(a_store_may_be_made_by_several_at_once),
 		cmocka_unit_test(what_is_no_store_is_named_and_left_alone),
 		cmocka_unit_test(a_damaged_record_is_told_and_the_rest_works),
 		cmocka_unit_test(a_store_held_by_another_is_busy),
