@@ -10,7 +10,7 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 pages = sorted(glob.glob(os.path.join(ROOT, "docs", "drivers", "*.md")) +
                glob.glob(os.path.join(ROOT, "docs", "commands", "*.md")))
-SECTION = {"drivers": ('.SH "PARAMETERS"',), "commands": ('.SH "VERBS"', '.SH "DOORS"')}
+SECTION = {"drivers": ('.SH "PARAMETERS"',), "commands": ('.SH "VERBS"', '.SH "DOORS"', '.SH "OPTIONS"')}
 groff = shutil.which("groff")
 failed = 0
 print(f"1..{len(pages)}")
