@@ -15,7 +15,7 @@
 
 static int bed_replica(struct fiber *f, struct nexus_bed *bed, unsigned i)
 {
-	char name[8];
+	char name[16];
 	const struct pool_create_args pool = { .name = name,
 					       .disks = &bed->disks[i],
 					       .disk_count = 1,
