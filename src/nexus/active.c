@@ -286,7 +286,9 @@ void active_clear_all(struct fiber *f, struct nexus *n)
 
 void active_switch(struct nexus *n)
 {
-	n->active.is_on = (n->writable & (n->writable - 1)) != 0;
+	nexus_mask members = n->writable | n->needed; /* who failed is a member until that is recorded */
+
+	n->active.is_on = (members & (members - 1)) != 0;
 }
 
 /* A member that joins: its log gets what the others' have. */

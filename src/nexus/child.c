@@ -12,6 +12,8 @@
  * CH4. A member in sync is the very replica, or bears the very label, that the record names: one that
  *	was made anew under the same URI is not. One that never was told (NEW) is what nexus_create()
  *	found empty.
+ * CH5. A child is closed when nothing is in flight on it, and from then on nothing begins: its channel is
+ *	gone before the closing, which suspends.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -186,15 +188,18 @@ int child_open(struct fiber *f, struct nexus_child *child, bool in_sync)
 
 void child_close(struct fiber *f, struct nexus_child *child)
 {
+	struct bdev_chan *chan;
+
 	while (child->inflight > 0)
 		event_wait_always(f, &child->idle);
-	if (child->chan)
-		bdev_chan_close(f, child->chan);
+	chan = steal(child->chan); /* closing suspends: nobody begins anything on it (CH5) */
+	child->has_maps = false;
+	if (chan)
+		bdev_chan_close(f, chan);
 	if (child->is_claimed)
 		bdev_unclaim(f, &child->claim);
 	if (child->bdev)
 		bdev_close(f, child->bdev);
-	child->chan = NULL;
 	child->bdev = NULL;
 	child->ops = NULL;
 	child->is_claimed = false;

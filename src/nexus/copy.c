@@ -64,9 +64,12 @@ static int copy_look(struct fiber *f, struct nexus_child *from, uint64_t lba, ui
 	uint32_t shift = from->block_shift;
 	struct bdev_extent extent;
 	unsigned count;
-	int r = bdev_status_get(f, from->chan, from->data_lba + (lba << shift),
-				(end - lba) << shift, &extent, 1, &count);
+	int r;
 
+	child_hold(from);
+	r = bdev_status_get(f, from->chan, from->data_lba + (lba << shift), (end - lba) << shift,
+			    &extent, 1, &count);
+	child_let_go(from);
 	if (r < 0)
 		return r;
 	uint64_t next = min_u64((extent.lba + extent.blocks - from->data_lba) >> shift, end);
