@@ -360,7 +360,7 @@ static void build_node(struct cluster *c, unsigned i, struct cw_place *place)
 	node->place = place;
 	place->nodes |= 1u << i;
 	snprintf(node->disk_path, sizeof(node->disk_path), "/dev/sd%c", 'a' + i);
-	snprintf(node->disk_uri, sizeof(node->disk_uri), "file://%s%s", node->disk_path,
+	snprintf(node->disk_uri, sizeof(node->disk_uri), "file:///dev/sd%c%s", 'a' + i,
 		 blocks ? "" : "?blk_size=4096");
 	snprintf(node->pool_name, sizeof(node->pool_name), "p%u", i);
 	for (unsigned j = 0; j < CW_REPLICAS; j++) {
