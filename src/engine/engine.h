@@ -5,8 +5,8 @@
  *
  * This folder, from the bottom: drivers, stores, node (reactors), publish (a nexus's doors), state
  * and state_json (what is kept), engine (life), making (what is half made), share (NVMe/TCP doors
- * of replicas and disks), pools, replicas, snapshots, disks, nexuses, children, figures, host,
- * events; then the services, and the daemon.
+ * of replicas and disks), pools, replicas, snapshots, disks, nexuses, nexus_make, nexus_serve,
+ * children, figures, host, events; then the services, and the daemon.
  *
  * EN1. What was acknowledged is there after a restart; what was begun and not acknowledged is either
  *      whole or gone: it is noted in the state (making) before the first byte, and undone at the start.

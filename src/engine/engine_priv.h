@@ -190,7 +190,7 @@ void replicas_unshare_all(struct fiber *f, struct engine *e, struct engine_pool 
 /* pool:///POOL/NAME */
 void replica_local_uri(const struct replica_at *at, char ret[ENGINE_URI_MAX]);
 
-/* ---- disks.c, nexuses.c ------------------------------------------------------------------------------------------ */
+/* ---- disks.c, nexuses.c, nexus_make.c ------------------------------------------------------------------------------------------ */
 
 MUST_USE int disks_restore(struct fiber *f, struct engine *e, struct engine_disk *disk);
 void disks_close(struct fiber *f, struct engine *e);
@@ -206,6 +206,16 @@ void nexuses_forget(struct engine *e, const struct uuid *uuid);
 /* Open and publish those that are not. */
 void nexuses_tend(struct fiber *f, struct engine *e);
 void nexuses_close(struct fiber *f, struct engine *e);
+
+/* By name or uuid, also one that is being made; or NULL. */
+struct engine_nexus *nexus_entry(struct engine *e, const char *name_or_uuid);
+void engine_nexus_free(struct engine_nexus *en);
+/* Its turn. -ENOENT: it went meanwhile. */
+MUST_USE int nexus_enter(struct fiber *f, struct engine_nexus *en);
+/* Within reach of hosts, as en->hosts says. */
+MUST_USE int nexus_door(struct fiber *f, struct engine *e, struct engine_nexus *en);
+/* Doors closed, unpublished, closed; it stays in the list. */
+void nexus_shut(struct fiber *f, struct engine *e, struct engine_nexus *en);
 
 /* One change at a time: found, not gone, its turn held. */
 MUST_USE int nexus_begin(struct fiber *f, struct engine *e, const char *name_or_uuid,

@@ -19,9 +19,9 @@ static struct cli_conn *conn_of(void *h2)
 
 /* ---- the end --------------------------------------------------------------------- */
 
-static void conn_gone(struct link *link)
+static void conn_gone(struct h2 *h2)
 {
-	struct cli_conn *conn = container_of(link, struct cli_conn, h2.link);
+	struct cli_conn *conn = conn_of(h2);
 	struct rpc_channel *channel = conn->channel;
 
 	must(list_empty(&conn->calls));
@@ -64,7 +64,7 @@ void cli_conn_drop(struct cli_conn *conn, const char *why)
 void cli_conn_settle(struct cli_conn *conn)
 {
 	if (conn->is_retired && !conn->is_dead && list_empty(&conn->calls))
-		h2_terminate(&conn->h2, NGHTTP2_NO_ERROR); /* when all is sent: conn_output() */
+		h2_terminate(&conn->h2, NGHTTP2_NO_ERROR); /* when all is sent: conn_done() */
 }
 
 void cli_conn_retire(struct cli_conn *conn)
@@ -190,48 +190,38 @@ static void conn_listen(nghttp2_session_callbacks *cbs)
 	nghttp2_session_callbacks_set_on_stream_close_callback(cbs, on_stream_close);
 }
 
-/* ---- what the link tells --------------------------------------------------------- */
+/* ---- what the session tells --------------------------------------------------------- */
 
-static void conn_opened(struct link *link)
+static void conn_describe(struct h2 *h2, struct h2_opts *ret)
 {
-	struct cli_conn *conn = container_of(link, struct cli_conn, h2.link);
-	const struct h2_opts opts = { .listen = conn_listen };
-
-	if (h2_start(&conn->h2, &opts) < 0)
-		cli_conn_drop(conn, "no memory");
-	else
-		link_kick(link);
+	ret->listen = conn_listen;
 }
 
-static void conn_input(struct link *link, const uint8_t *data, size_t len)
+static void conn_drop(struct h2 *h2, const char *why)
 {
-	struct cli_conn *conn = container_of(link, struct cli_conn, h2.link);
-
-	if (!h2_input(&conn->h2, data, len))
-		cli_conn_drop(conn, link->err.words);
-	else
-		cli_conn_watch(conn);
+	cli_conn_drop(conn_of(h2), why);
 }
 
-static size_t conn_output(struct link *link, uint8_t *buf, size_t room)
+static void conn_heard(struct h2 *h2)
 {
-	struct cli_conn *conn = container_of(link, struct cli_conn, h2.link);
-	size_t len = h2_output(&conn->h2, buf, room);
-
-	if (len == 0 && h2_is_done(&conn->h2))
-		cli_conn_drop(conn, "the server said goodbye");
-	return len;
+	cli_conn_watch(conn_of(h2));
 }
 
-static void conn_lost(struct link *link, int error)
+static void conn_done(struct h2 *h2)
 {
-	cli_conn_drop(container_of(link, struct cli_conn, h2.link), "the server closed it");
+	cli_conn_drop(conn_of(h2), "the server said goodbye");
 }
 
-static const struct link_ops conn_link_ops = {
-	.opened = conn_opened,
-	.input = conn_input,
-	.output = conn_output,
+static void conn_lost(struct h2 *h2, int error)
+{
+	cli_conn_drop(conn_of(h2), "the server closed it");
+}
+
+static const struct h2_ops conn_ops = {
+	.describe = conn_describe,
+	.drop = conn_drop,
+	.heard = conn_heard,
+	.done = conn_done,
 	.lost = conn_lost,
 	.gone = conn_gone,
 };
@@ -249,8 +239,8 @@ int cli_conn_new(struct rpc_channel *channel, struct io_sock *take_sock, struct 
 	list_init(&conn->calls);
 	timer_init(&conn->timer);
 	event_init(&conn->shaken);
-	r = link_start(&conn->h2.link, &conn_link_ops, channel->reactor, take_sock,
-		       channel->opts.tls, channel->name);
+	conn->h2.ops = &conn_ops;
+	r = h2_link_start(&conn->h2, channel->reactor, take_sock, channel->opts.tls, channel->name);
 	if (r < 0) {
 		mem_free(conn);
 		return r;

@@ -30,8 +30,11 @@
 #define H2_PING_BURST	  20u	      /* pings of the peer */
 #define H2_PING_PERIOD_NS 1000000000ull
 
+struct h2_ops;
+
 struct h2 {
 	struct link link;
+	const struct h2_ops *ops; /* set by the connection, before h2_link_start() */
 	struct rpc_bound mem;	  /* the session's */
 	nghttp2_session *session; /* owned; NULL before h2_start() and after h2_fini() */
 	const uint8_t *chunk;	  /* nghttp2's: what did not fit into the last output */
@@ -51,7 +54,21 @@ struct h2_opts {
 	void (*listen)(nghttp2_session_callbacks *callbacks);
 };
 
-/* user_data of callbacks: h2. -ENOMEM. The link is started by the caller. */
+/* What the connection of a client or of a server does its own way (h2_link.c). */
+struct h2_ops {
+	void (*describe)(struct h2 *h2, struct h2_opts *ret); /* *ret is all zero */
+	void (*drop)(struct h2 *h2, const char *why);
+	void (*heard)(struct h2 *h2); /* bytes came */
+	void (*done)(struct h2 *h2);  /* h2_is_done() */
+	void (*lost)(struct h2 *h2, int error);
+	void (*gone)(struct h2 *h2);
+};
+
+/* As link_start(): the session starts when the link is open. */
+MUST_USE int h2_link_start(struct h2 *h2, struct reactor *r, struct io_sock *take_sock,
+			   struct rpc_tls *tls, const char *name);
+
+/* user_data of callbacks: h2. -ENOMEM. */
 MUST_USE int h2_start(struct h2 *h2, const struct h2_opts *opts);
 void h2_fini(struct h2 *h2);
 

@@ -8,8 +8,8 @@
  * Files, from the bottom: code (statuses), text (percent encoding, UTF-8, time-outs), arena
  * (memory of a call), unframe (messages out of a stream of bytes), proto (protobuf-c: check,
  * pack, unpack), meta (headers), rate (what a peer may do how often), tls (bytes in, bytes
- * out), link (a socket with or without TLS), h2 (a session of nghttp2 on a link), then the server:
- * srv_head, srv_call, srv_conn, srv, srv_health; and the client: cli_call, cli_conn, cli.
+ * out), link (a socket with or without TLS), h2 and h2_link (a session of nghttp2 on a link), then
+ * the server: srv_head, srv_call, srv_conn, srv, srv_health; and the client: cli_call, cli_conn, cli.
  *
  * RP1. A handler is called at most once for a request, and a request gets exactly one status,
  *      unless its connection is lost.

@@ -19,6 +19,11 @@
 
 #define NOTICE_NS 1000000000ull /* between the two GOAWAY, if the peer answers no PING */
 
+static struct srv_conn *conn_of(void *h2)
+{
+	return container_of(h2, struct srv_conn, h2);
+}
+
 static struct rpc_call *conn_call(nghttp2_session *session, int32_t stream_id)
 {
 	return nghttp2_session_get_stream_user_data(session, stream_id);
@@ -33,9 +38,9 @@ void srv_conn_reset(struct srv_conn *conn, int32_t stream_id, uint32_t error)
 
 /* ---- the end --------------------------------------------------------------------- */
 
-static void conn_gone(struct link *link)
+static void conn_gone(struct h2 *h2)
 {
-	struct srv_conn *conn = container_of(link, struct srv_conn, h2.link);
+	struct srv_conn *conn = conn_of(h2);
 	struct rpc_server *server = conn->server;
 	struct rpc_call *call;
 
@@ -168,7 +173,7 @@ void srv_conn_drain(struct srv_conn *conn)
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
-	struct srv_conn *conn = container_of(ctx, struct srv_conn, h2);
+	struct srv_conn *conn = conn_of(ctx);
 
 	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
@@ -182,7 +187,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 		     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
 		     void *ctx)
 {
-	struct srv_conn *conn = container_of(ctx, struct srv_conn, h2);
+	struct srv_conn *conn = conn_of(ctx);
 	struct rpc_call *call = conn_call(session, frame->hd.stream_id);
 	int r;
 
@@ -215,7 +220,7 @@ static void conn_stream_frame(struct srv_conn *conn, const nghttp2_frame *frame)
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
-	struct srv_conn *conn = container_of(ctx, struct srv_conn, h2);
+	struct srv_conn *conn = conn_of(ctx);
 
 	if (!h2_frame_is_fair(&conn->h2, frame))
 		return 0;
@@ -250,7 +255,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 /* SA2 */
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
-	struct srv_conn *conn = container_of(ctx, struct srv_conn, h2);
+	struct srv_conn *conn = conn_of(ctx);
 
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
 	    nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
@@ -260,7 +265,7 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *c
 
 static int on_bad_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *ctx)
 {
-	struct srv_conn *conn = container_of(ctx, struct srv_conn, h2);
+	struct srv_conn *conn = conn_of(ctx);
 
 	if (!rpc_rate_pass(&conn->h2.calm, reactor_now(conn->server->reactor)))
 		h2_terminate(&conn->h2, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -278,55 +283,43 @@ static void conn_listen(nghttp2_session_callbacks *cbs)
 	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cbs, on_bad_frame);
 }
 
-/* ---- what the link tells --------------------------------------------------------- */
+/* ---- what the session tells --------------------------------------------------------- */
 
-static void conn_opened(struct link *link)
+static void conn_describe(struct h2 *h2, struct h2_opts *ret)
 {
-	struct srv_conn *conn = container_of(link, struct srv_conn, h2.link);
-	const struct h2_opts opts = {
-		.is_server = true,
-		.streams_max = conn->server->opts.streams_max,
-		.header_bytes_max = conn->server->opts.header_bytes_max,
-		.listen = conn_listen,
-	};
+	const struct rpc_server_opts *opts = &conn_of(h2)->server->opts;
 
-	if (h2_start(&conn->h2, &opts) < 0)
-		srv_conn_drop(conn, "no memory");
-	else
-		link_kick(link);
+	ret->is_server = true;
+	ret->streams_max = opts->streams_max;
+	ret->header_bytes_max = opts->header_bytes_max;
+	ret->listen = conn_listen;
 }
 
-static void conn_input(struct link *link, const uint8_t *data, size_t len)
+static void conn_drop(struct h2 *h2, const char *why)
 {
-	struct srv_conn *conn = container_of(link, struct srv_conn, h2.link);
-
-	if (!h2_input(&conn->h2, data, len))
-		srv_conn_drop(conn, link->err.words);
-	else
-		conn_watch(conn);
+	srv_conn_drop(conn_of(h2), why);
 }
 
-static size_t conn_output(struct link *link, uint8_t *buf, size_t room)
+static void conn_heard(struct h2 *h2)
 {
-	struct srv_conn *conn = container_of(link, struct srv_conn, h2.link);
-	size_t len = h2_output(&conn->h2, buf, room);
-
-	if (len == 0 && h2_is_done(&conn->h2))
-		conn_close(conn);
-	return len;
+	conn_watch(conn_of(h2));
 }
 
-static void conn_lost(struct link *link, int error)
+static void conn_done(struct h2 *h2)
 {
-	struct srv_conn *conn = container_of(link, struct srv_conn, h2.link);
-
-	srv_conn_drop(conn, error == -EPROTO ? link->err.words : NULL);
+	conn_close(conn_of(h2));
 }
 
-static const struct link_ops conn_link_ops = {
-	.opened = conn_opened,
-	.input = conn_input,
-	.output = conn_output,
+static void conn_lost(struct h2 *h2, int error)
+{
+	srv_conn_drop(conn_of(h2), error == -EPROTO ? h2->link.err.words : NULL);
+}
+
+static const struct h2_ops conn_ops = {
+	.describe = conn_describe,
+	.drop = conn_drop,
+	.heard = conn_heard,
+	.done = conn_done,
 	.lost = conn_lost,
 	.gone = conn_gone,
 };
@@ -352,9 +345,10 @@ void srv_conn_start(struct rpc_server *server, struct io_sock *take_sock, bool i
 	server->stats.conns++;
 	server->stats.conns_now++;
 	event_clear(&server->idle);
-	if (link_start(&conn->h2.link, &conn_link_ops, server->reactor, take_sock,
-		       is_unix ? NULL : server->opts.tls, NULL) < 0)
-		conn_gone(&conn->h2.link);
+	conn->h2.ops = &conn_ops;
+	if (h2_link_start(&conn->h2, server->reactor, take_sock, is_unix ? NULL : server->opts.tls,
+			  NULL) < 0)
+		conn_gone(&conn->h2);
 	else
 		conn_watch(conn);
 }
