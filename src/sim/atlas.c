@@ -8,6 +8,8 @@
  * A1. A kind that is not in this table cannot happen.
  * A2. What happened was counted (sim_fault_fired) and traced.
  */
+#include <string.h>
+
 #include "base/must.h"
 #include "sim/sim_priv.h"
 #include "sim/store.h"
@@ -87,6 +89,12 @@ static const struct sim_fault_info sim_fault_infos[SIM_FAULTS] = {
 			     "the record store answers nobody for up to 20 s" },
 	[SIM_STORE_CUT] = { "store.cut", 0, 0, 0,
 			    "one caller's requests are held back, or the answers to it lost" },
+	[SIM_STORY_ONE_WAY] = { "story.one_way", 0, 0, 0, "a path is cut in one direction only" },
+	[SIM_STORY_TAKEOVER] = { "story.takeover", 0, 0, 0,
+				 "an owner follows one that did not close" },
+	[SIM_STORY_REBUILD] = { "story.rebuild", 0, 0, 0, "a member was rebuilt" },
+	[SIM_STORY_RESIZE] = { "story.resize", 0, 0, 0, "a volume was grown" },
+	[SIM_STORY_SWITCH] = { "story.switch", 0, 0, 0, "a host sends its requests another way" },
 };
 
 const char *sim_fault_name(enum sim_fault fault)
@@ -104,9 +112,19 @@ enum sim_group sim_fault_group(enum sim_fault fault)
 	return sim_fault_infos[fault].group;
 }
 
+enum sim_fault sim_fault_find(const char *name)
+{
+	unsigned i = 0;
+
+	while (i < SIM_FAULTS && strcmp(sim_fault_infos[i].name, name) != 0)
+		i++;
+	return i;
+}
+
 void sim_fault_set(struct sim *sim, enum sim_fault fault, uint32_t ppm)
 {
-	sim->ppm[fault] = ppm;
+	_Static_assert(SIM_FAULTS <= 64, "sim_opts.without");
+	sim->ppm[fault] = sim->opts.without >> fault & 1 ? 0 : ppm;
 }
 
 uint32_t sim_fault_get(const struct sim *sim, enum sim_fault fault)
@@ -148,7 +166,7 @@ void sim_swarm(struct sim *sim, unsigned groups)
 		uint32_t ppm = info->ppm_min << prng_below(prng, (uint64_t)doublings + 1);
 		if (!(info->group & groups))
 			continue;
-		sim->ppm[i] = on ? ppm : 0;
+		sim_fault_set(sim, i, on ? ppm : 0);
 		if (on)
 			sim_trace(sim, "swarm: %s %u ppm", info->name, ppm);
 	}

@@ -73,6 +73,7 @@ struct sim_opts {
 	sim_trace_fn trace; /* NULL: no lines are made */
 	void *trace_ctx;
 	struct sim_stacks *stacks; /* kept between worlds; NULL: the world's own */
+	uint64_t without; /* 1 << kind: faults that do not happen by themselves in this world */
 };
 
 struct sim *sim_new(const struct sim_opts *opts);
@@ -168,6 +169,12 @@ enum sim_fault {
 	SIM_STORE_EIO,
 	SIM_STORE_DOWN,
 	SIM_STORE_CUT,
+	/* counts: what a story does by itself, told by sim_fault_count() */
+	SIM_STORY_ONE_WAY,
+	SIM_STORY_TAKEOVER,
+	SIM_STORY_REBUILD,
+	SIM_STORY_RESIZE,
+	SIM_STORY_SWITCH,
 	SIM_FAULTS
 };
 
@@ -185,10 +192,13 @@ enum sim_group {
 const char *sim_fault_name(enum sim_fault fault);
 const char *sim_fault_help(enum sim_fault fault);
 enum sim_group sim_fault_group(enum sim_fault fault);
+enum sim_fault sim_fault_find(const char *name); /* SIM_FAULTS: there is none */
 /* How often: chances in a million of each occasion. 0: off. */
 void sim_fault_set(struct sim *sim, enum sim_fault fault, uint32_t ppm);
 uint32_t sim_fault_get(const struct sim *sim, enum sim_fault fault);
 uint64_t sim_fault_fired(const struct sim *sim, enum sim_fault fault);
+/* A story made it happen by itself. */
+void sim_fault_count(struct sim *sim, enum sim_fault fault);
 /* Which kinds of these groups are on in this run, and at what rates: drawn from the seed. */
 void sim_swarm(struct sim *sim, unsigned groups);
 /* No new faults of these groups. What is cut, hung or paused is not healed: see sim_heal(). */

@@ -76,7 +76,6 @@ static inline bool sim_traces(const struct sim *sim)
 /* ---- atlas.c: does it happen now? Counts and traces it. ---------------------- */
 
 bool sim_fault_slow(struct sim *sim, enum sim_fault fault, const char *where);
-void sim_fault_count(struct sim *sim, enum sim_fault fault);
 
 static inline bool sim_fault(struct sim *sim, enum sim_fault fault, const char *where)
 {

@@ -36,6 +36,13 @@
 
 #define DISK_BYTES (64u << 20)
 #define END_NS	   (3600 * SIM_S)
+#define CLOCK_NS   (2 * SIM_S) /* between two looks at the hosts' clocks */
+
+/* That a run of many seeds must have seen. */
+#define FAULTS                                                                               \
+	"disk.eio_read disk.eio_write disk.short_write disk.slow disk.hang disk.lost_cache " \
+	"disk.torn store.* clock.* proc.pause proc.crash host.power_cut story.takeover "     \
+	"story.rebuild"
 
 /* ---- a process ------------------------------------------------------------------------------- */
 
@@ -289,6 +296,8 @@ static void cut_net(struct cluster *c)
 	sim_net_cut(from, to);
 	if (both)
 		sim_net_cut(to, from);
+	else
+		sim_fault_count(c->sim, SIM_STORY_ONE_WAY);
 	if (prng_below(prng, 2))
 		c->wish = (c->wish + 1) % c->cand_count;
 	sim_run_for(c->sim, prng_below(prng, 12 * SIM_S));
@@ -340,8 +349,10 @@ static void strike(struct cluster *c)
 			place_start(&c->places[i]);
 		break;
 	case 5:
-		if (place_runs(place))
+		if (place_runs(place)) {
+			sim_fault_count(sim, SIM_PROC_PAUSE);
 			sim_proc_pause(place->proc, prng_below(prng, 2 * c->lease_ms * SIM_MS));
+		}
 		break;
 	default:
 		take_over(c);
@@ -400,7 +411,7 @@ static struct cw_place *build_place(struct cluster *c, const char *name)
 static void record_changed(void *ctx, const char *key)
 {
 	if (strncmp(key, "volume/", 7) == 0)
-		cw_trace_record(ctx);
+		cw_record_changed(ctx);
 }
 
 /* All in one process; or a host for each node, and candidates on the first ones. */
@@ -447,6 +458,7 @@ static void heal(struct cluster *c)
 	struct sim *sim = c->sim;
 
 	sim_heal(sim);
+	sim_nemesis_stop(sim);
 	c->wish = (unsigned)prng_below(sim_prng(sim), c->cand_count);
 	c->is_healed = true;
 	for (unsigned i = 0; i < c->cand_count; i++)
@@ -498,6 +510,7 @@ static void cluster_play(struct sim *sim, bool is_remote, const char *plant)
 			       (is_remote ? SIM_GROUP_NET : 0));
 	if (prng_below(prng, 3))
 		sim_faults_off(sim, SIM_GROUP_DISK);
+	sim_nemesis_start(sim, CLOCK_NS);
 	sim_run_for(sim, prng_below(prng, 2 * SIM_S));
 	for (unsigned i = 0; i < strikes && !sim_failed(sim); i++)
 		strike(c);
@@ -521,6 +534,8 @@ const struct scenario scenario_cluster_remote = {
 	.name = "cluster-remote",
 	.help = "the same over three hosts: members behind NVMe/TCP, and faults of the net",
 	.rules = "persist seal fence resync lastone lease readdrop lock attach final order",
+	.faults = FAULTS " net.reset net.refuse net.connect_timeout net.slow net.stall net.chunks "
+			 "net.slow_reader net.cut net.half_open story.one_way",
 	.run = cluster_remote_run,
 };
 
@@ -529,5 +544,6 @@ const struct scenario scenario_cluster = {
 	.help = "a volume of three replicas: takeovers, crashes, faults of disks and record store",
 	.plants = "persist fence",
 	.rules = "seal resync lastone lease readdrop lock attach final order",
+	.faults = FAULTS,
 	.run = cluster_run,
 };

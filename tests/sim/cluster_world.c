@@ -66,22 +66,49 @@ bool cw_record(const struct cluster *c, struct volume_record *ret)
 	return true;
 }
 
-void cw_trace_record(const struct cluster *c)
+static void trace_record(const struct cluster *c, const struct volume_record *rec)
 {
-	struct volume_record *rec = mem_alloc(sim_mem(c->sim), sizeof(*rec));
 	char line[300];
 	size_t at = 0;
 
+	for (unsigned i = 0; i < rec->member_count && at < sizeof(line); i++)
+		at += (size_t)snprintf(line + at, sizeof(line) - at, " %s %s%s",
+				       rec->members[i].uri,
+				       volume_member_state_name(rec->members[i].state),
+				       rec->members[i].is_offline ? "*" : "");
+	sim_trace(c->sim, "record: epoch %" PRIu64 " gen %" PRIu64 ".%" PRIu64 "%s:%s", rec->epoch,
+		  rec->gen_epoch, rec->gen_n, rec->clean ? " clean" : "", at ? line : "");
+}
+
+unsigned cw_in_sync(const struct cluster *c, const struct volume_record *rec)
+{
+	unsigned mask = 0;
+
+	for (unsigned i = 0; i < rec->member_count; i++) {
+		int member = cw_member(c, rec->members[i].uri);
+
+		if (member >= 0 && rec->members[i].state == VOLUME_IN_SYNC)
+			mask |= 1u << member;
+	}
+	return mask;
+}
+
+void cw_record_changed(struct cluster *c)
+{
+	struct volume_record *rec = mem_alloc(sim_mem(c->sim), sizeof(*rec));
+	unsigned in_sync;
+
 	must(rec);
 	if (cw_record(c, rec)) {
-		for (unsigned i = 0; i < rec->member_count && at < sizeof(line); i++)
-			at += (size_t)snprintf(line + at, sizeof(line) - at, " %s %s%s",
-					       rec->members[i].uri,
-					       volume_member_state_name(rec->members[i].state),
-					       rec->members[i].is_offline ? "*" : "");
-		sim_trace(c->sim, "record: epoch %" PRIu64 " gen %" PRIu64 ".%" PRIu64 "%s:%s",
-			  rec->epoch, rec->gen_epoch, rec->gen_n, rec->clean ? " clean" : "",
-			  at ? line : "");
+		trace_record(c, rec);
+		in_sync = cw_in_sync(c, rec);
+		if (c->last_epoch && rec->epoch > c->last_epoch && !c->last_clean)
+			sim_fault_count(c->sim, SIM_STORY_TAKEOVER);
+		if (c->last_epoch && in_sync & ~c->last_in_sync)
+			sim_fault_count(c->sim, SIM_STORY_REBUILD);
+		c->last_epoch = rec->epoch;
+		c->last_in_sync = in_sync;
+		c->last_clean = rec->clean;
 	}
 	mem_free(rec);
 }

@@ -122,6 +122,10 @@ struct cluster {
 	uint64_t serial, sessions, acked;
 	struct cw_op ops[CW_OPS_MAX];
 	struct cw_look looks[CW_MEMBERS];
+	/* the record when it changed last */
+	uint64_t last_epoch;
+	unsigned last_in_sync; /* a mask of members */
+	bool last_clean;
 	unsigned wish; /* the candidate that should own the volume */
 	unsigned rules_off;
 	bool is_strict; /* every cell was written, and nothing is unmapped: reads never go back */
@@ -136,9 +140,11 @@ const char *cw_uri(const struct cluster *c, unsigned member); /* of 0 .. CW_MEMB
 int cw_member(const struct cluster *c, const char *uri);      /* -1: none of ours */
 void cw_name_members(struct cluster *c);		      /* when the hosts are there */
 uint64_t cw_lba(uint64_t cell);
-void cw_trace_record(const struct cluster *c);
+/* Takeovers and rebuilds are counted. */
+void cw_record_changed(struct cluster *c);
 /* As the store has it now; false: not yet. */
 bool cw_record(const struct cluster *c, struct volume_record *ret);
+unsigned cw_in_sync(const struct cluster *c, const struct volume_record *rec); /* a mask */
 
 struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op_state state,
 			  uint64_t cell, uint64_t count); /* NULL: too many in doubt */

@@ -536,5 +536,6 @@ const struct scenario scenario_disk = {
 	.name = "disk",
 	.help = "the file driver: write, flush, crash, verify under every disk fault",
 	.plants = "skip-flush lost-lock",
+	.faults = "disk.* proc.crash host.power_cut",
 	.run = disk_run,
 };

@@ -2,12 +2,15 @@
 /*
  * sim - play scenarios from seeds.
  *
- *	sim [--seed N] [--seeds COUNT] [--first | --must-fail] [--plant NAME] [--hash] [-v] SCENARIO
+ *	sim [--seed N] [--seeds COUNT] [--first | --must-fail] [--plant NAME] [--without FAULT] [--hash]
+ *	    [-v] SCENARIO
  *	sim --list
  *
  * --first ends with the first seed that fails; --must-fail too, and is content if there is one.
+ * --without switches one kind of fault off.
  * Prints one line for each seed that fails, with the command that plays it again, and a summary.
- * Exit status: 0 all passed, 1 a seed failed, 2 wrong usage.
+ * A run of SCENARIO_SEEDS_ALL_FAULTS seeds or more fails if a kind of fault that the scenario is
+ * there for has never struck. Exit status: 0 all passed, 1 not, 2 wrong usage.
  */
 #include <getopt.h>
 #include <malloc.h>
@@ -25,6 +28,7 @@ struct args {
 	const struct scenario *scenario;
 	const char *plant, *program;
 	uint64_t seed, seeds;
+	enum sim_fault without; /* SIM_FAULTS: none */
 	bool verbose, hash, to_first_failure, must_fail;
 };
 
@@ -50,8 +54,8 @@ static int list(void)
 
 static int usage(void)
 {
-	fputs("usage: sim [--seed N] [--seeds COUNT] [--first | --must-fail] [--plant NAME] [--hash] "
-	      "[-v] SCENARIO\n"
+	fputs("usage: sim [--seed N] [--seeds COUNT] [--first | --must-fail] [--plant NAME] "
+	      "[--without FAULT] [--hash] [-v] SCENARIO\n"
 	      "       sim --list\n",
 	      stderr);
 	return 2;
@@ -68,6 +72,7 @@ static bool parse(int argc, char **argv, struct args *args)
 		{ "seed", required_argument, NULL, 's' },
 		{ "seeds", required_argument, NULL, 'n' },
 		{ "plant", required_argument, NULL, 'p' },
+		{ "without", required_argument, NULL, 'w' },
 		{ "hash", no_argument, NULL, 'h' },
 		{ "first", no_argument, NULL, 'f' },
 		{ "must-fail", no_argument, NULL, 'm' },
@@ -87,6 +92,14 @@ static bool parse(int argc, char **argv, struct args *args)
 			break;
 		case 'p':
 			args->plant = optarg;
+			break;
+		case 'w':
+			args->without = sim_fault_find(optarg);
+			if (args->without == SIM_FAULTS) {
+				fprintf(stderr, "sim: no fault '%s'; sim --list names them\n",
+					optarg);
+				return false;
+			}
 			break;
 		case 'h':
 			args->hash = true;
@@ -135,63 +148,121 @@ static void say_failure(const struct args *args, uint64_t seed, const char *word
 	       args->plant ? " " : "", args->scenario->name);
 }
 
-static void summarize(const struct args *args, const struct scenario_result *sum, uint64_t seeds,
-		      uint64_t failures, double ms)
+/* ---- the sum of all seeds --------------------------------------------------------------------- */
+
+struct sum {
+	struct scenario_result all; /* sim_ns, events, fired */
+	uint64_t seeds, failures;
+	double *ms; /* CPU of each seed */
+};
+
+static int by_size(const void *a, const void *b)
 {
-	printf("%s: %llu seeds, %llu failed; %.1f simulated hours, %.1f M events, %.3f ms CPU a seed\n",
-	       args->scenario->name, (unsigned long long)seeds, (unsigned long long)failures,
-	       (double)sum->sim_ns / 3.6e12, (double)sum->events / 1e6, ms / (double)seeds);
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void sum_add(struct sum *sum, const struct scenario_result *result, double ms)
+{
+	sum->ms[sum->seeds++] = ms;
+	sum->failures += result->failed;
+	sum->all.sim_ns += result->sim_ns;
+	sum->all.events += result->events;
+	for (unsigned i = 0; i < SIM_FAULTS; i++)
+		sum->all.fired[i] += result->fired[i];
+}
+
+static void summarize(const struct args *args, struct sum *sum)
+{
+	double ms = 0;
+
+	for (uint64_t i = 0; i < sum->seeds; i++)
+		ms += sum->ms[i];
+	qsort(sum->ms, sum->seeds, sizeof(*sum->ms), by_size);
+	printf("%s: %llu seeds, %llu failed; %.1f simulated hours, %.1f M events, "
+	       "CPU a seed: median %.3f ms, mean %.3f ms\n",
+	       args->scenario->name, (unsigned long long)sum->seeds,
+	       (unsigned long long)sum->failures, (double)sum->all.sim_ns / 3.6e12,
+	       (double)sum->all.events / 1e6, sum->ms[sum->seeds / 2], ms / (double)sum->seeds);
 	for (unsigned i = 0, n = 0; i < SIM_FAULTS; i++)
-		if (sum->fired[i])
+		if (sum->all.fired[i])
 			printf("%s%s %llu", n++ ? ", " : "faults: ", sim_fault_name(i),
-			       (unsigned long long)sum->fired[i]);
+			       (unsigned long long)sum->all.fired[i]);
 	puts("");
 }
 
-static uint64_t run(const struct args *args)
+/* What never struck was not tested. */
+static bool all_faults_struck(const struct args *args, const struct sum *sum)
 {
-	struct scenario_result sum = { 0 }, result;
+	bool all = true;
+
+	if (sum->seeds < SCENARIO_SEEDS_ALL_FAULTS || args->plant)
+		return true;
+	for (unsigned i = 0; i < SIM_FAULTS; i++) {
+		if (sum->all.fired[i] || !scenario_has_fault(args->scenario, i))
+			continue;
+		printf("FAILED: %s has never struck in %llu seeds\n", sim_fault_name(i),
+		       (unsigned long long)sum->seeds);
+		all = false;
+	}
+	return all;
+}
+
+static void run_seeds(const struct args *args, struct sum *sum)
+{
+	struct scenario_result result;
 	struct mem_heap heap;
-	uint64_t failures = 0, seeds = 0;
-	double start = cpu_ms();
 
 	/* each seed gives everything back: do not give it to the kernel in between */
 	mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
 	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 	mem_heap_init(&heap);
 	struct sim_stacks *stacks = sim_stacks_new(&heap.mem);
-	for (; seeds < args->seeds; seeds++) {
-		struct scenario_opts opts = { .seed = args->seed + seeds,
+	while (sum->seeds < args->seeds) {
+		struct scenario_opts opts = { .seed = args->seed + sum->seeds,
 					      .plant = args->plant,
+					      .without = args->without,
 					      .trace = args->verbose ? print_line : NULL,
 					      .stacks = stacks };
+		double start = cpu_ms();
+
 		scenario_run(args->scenario, &heap.mem, &opts, &result);
+		sum_add(sum, &result, cpu_ms() - start);
 		if (args->hash)
 			printf("%llu %016llx\n", (unsigned long long)opts.seed,
 			       (unsigned long long)result.hash);
-		sum.sim_ns += result.sim_ns;
-		sum.events += result.events;
-		for (unsigned i = 0; i < SIM_FAULTS; i++)
-			sum.fired[i] += result.fired[i];
-		if (result.failed && ++failures <= FAILURES_SHOWN)
+		if (result.failed && sum->failures <= FAILURES_SHOWN)
 			say_failure(args, opts.seed, result.words);
-		if (result.failed && args->to_first_failure) {
-			seeds++;
+		if (result.failed && args->to_first_failure)
 			break;
-		}
 	}
 	sim_stacks_free(stacks);
 	mem_heap_fini(&heap);
+}
+
+static bool run(const struct args *args)
+{
+	struct sum sum = { .ms = calloc(args->seeds, sizeof(*sum.ms)) };
+	bool good;
+
+	if (!sum.ms) {
+		fprintf(stderr, "sim: no memory for %llu seeds\n", (unsigned long long)args->seeds);
+		return false;
+	}
+	run_seeds(args, &sum);
 	if (!args->hash)
-		summarize(args, &sum, seeds, failures, cpu_ms() - start);
-	return failures;
+		summarize(args, &sum);
+	good = all_faults_struck(args, &sum) && sum.failures == 0;
+	free(sum.ms);
+	return good;
 }
 
 int main(int argc, char **argv)
 {
-	struct args args = { .program = argv[0], .seed = 1, .seeds = 1 };
+	struct args args = { .program = argv[0], .seed = 1, .seeds = 1, .without = SIM_FAULTS };
 
 	if (!parse(argc, argv, &args))
 		return usage();
-	return (run(&args) > 0) != args.must_fail;
+	return run(&args) == args.must_fail;
 }

@@ -291,5 +291,8 @@ const struct scenario scenario_pool = {
 	.name = "pool",
 	.help = "a pool: replicas, snapshots and clones under every disk fault",
 	.plants = "skip-flush super-flush log-fua",
+	.faults = "disk.eio_read disk.eio_write disk.eio_flush disk.short_write disk.slow disk.hang "
+		  "disk.lost_write disk.misdirect disk.corrupt_read disk.rot disk.lying_flush "
+		  "disk.lost_cache disk.torn proc.crash host.power_cut",
 	.run = pool_run,
 };

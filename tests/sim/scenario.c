@@ -40,6 +40,22 @@ const struct scenario *scenario_find(const char *name)
 	return NULL;
 }
 
+bool scenario_has_fault(const struct scenario *scenario, enum sim_fault fault)
+{
+	const char *name = sim_fault_name(fault);
+
+	for (const char *word = scenario->faults; word && *word;) {
+		size_t len = strcspn(word, " ");
+		bool is_prefix = word[len - 1] == '*';
+
+		if (is_prefix ? strncmp(word, name, len - 1) == 0 :
+				strlen(name) == len && strncmp(word, name, len) == 0)
+			return true;
+		word += len + (word[len] == ' ');
+	}
+	return false;
+}
+
 void scenario_run(const struct scenario *scenario, struct mem *mem,
 		  const struct scenario_opts *opts, struct scenario_result *ret)
 {
@@ -49,6 +65,7 @@ void scenario_run(const struct scenario *scenario, struct mem *mem,
 		.trace = opts->trace,
 		.trace_ctx = opts->trace_ctx,
 		.stacks = opts->stacks,
+		.without = opts->without == SIM_FAULTS ? 0 : UINT64_C(1) << opts->without,
 	});
 
 	scenario->run(sim, opts->plant);

@@ -16,8 +16,12 @@ struct scenario {
 	const char *help;
 	const char *plants; /* names, separated by spaces; NULL: none */
 	const char *rules;  /* more of them, that take more seeds; NULL: none */
+	/* kinds of faults that it is there for; "net.*": all that begin so; NULL: none is missed */
+	const char *faults;
 	void (*run)(struct sim *sim, const char *plant);
 };
+
+#define SCENARIO_SEEDS_ALL_FAULTS 500u /* in so many, each of its kinds strikes at least once */
 
 extern const struct scenario scenario_cluster;
 extern const struct scenario scenario_cluster_remote;
@@ -33,6 +37,7 @@ extern const struct scenario scenario_reactor;
 /* NULL-terminated. */
 extern const struct scenario *const scenarios[];
 const struct scenario *scenario_find(const char *name);
+bool scenario_has_fault(const struct scenario *scenario, enum sim_fault fault);
 
 struct scenario_result {
 	bool failed;
@@ -44,6 +49,7 @@ struct scenario_result {
 struct scenario_opts {
 	uint64_t seed;
 	const char *plant;
+	enum sim_fault without; /* a kind that does not happen; SIM_FAULTS: none */
 	sim_trace_fn trace;
 	void *trace_ctx;
 	struct sim_stacks *stacks; /* NULL: its own */

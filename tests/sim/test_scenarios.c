@@ -38,6 +38,7 @@ static struct scenario_result play(const struct scenario *scenario, uint64_t see
 	scenario_run(scenario, &heap.mem,
 		     &(struct scenario_opts){ .seed = seed,
 					      .plant = plant,
+					      .without = SIM_FAULTS,
 					      .trace = trace ? trace_line : NULL,
 					      .trace_ctx = trace },
 		     &result);
