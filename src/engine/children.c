@@ -149,6 +149,9 @@ static int child_add(struct fiber *f, struct engine *e, struct engine_nexus *en,
 		if (state_save(f, e) < 0)
 			engine_note(f, e, "state not saved", en->name);
 		*fiber_err(f) = why;
+	} else {
+		events_add(e->events, EVENTS_CHILD, "added", opened, &en->uuid, "to nexus '%s'",
+			   en->name);
 	}
 	return r;
 }
@@ -160,6 +163,8 @@ static int child_remove(struct fiber *f, struct engine *e, struct engine_nexus *
 
 	if (r < 0)
 		return r;
+	events_add(e->events, EVENTS_CHILD, "removed", known, &en->uuid, "from nexus '%s'",
+		   en->name);
 	child_forget(en, known);
 	return state_save(f, e);
 }

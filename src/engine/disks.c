@@ -212,11 +212,13 @@ static int disk_add(struct fiber *f, struct engine *e, const char *uri, struct e
 		if (r < 0)
 			bdev_close(f, disk->bdev);
 	}
-	if (r < 0)
+	if (r < 0) {
 		engine_disk_free(disk);
-	else
-		*ret = disk;
-	return r;
+		return r;
+	}
+	events_add(e->events, EVENTS_BDEV, "created", uri, &disk->bdev->uuid, "%s", "");
+	*ret = disk;
+	return 0;
 }
 
 static int disk_have(struct fiber *f, struct engine *e, const char *uri, struct engine_disk **ret)
@@ -282,6 +284,8 @@ int engine_bdev_destroy(struct fiber *f, struct engine *e, const char *uri)
 		      disk_is_unused(f, disk);
 	if (r == 0) {
 		bdev = disk->bdev;
+		events_add(e->events, EVENTS_BDEV, "destroyed", disk->uri,
+			   bdev ? &bdev->uuid : NULL, "%s", "");
 		engine_disk_free(disk);
 		r = state_save(f, e);
 		if (bdev)
@@ -325,6 +329,9 @@ static int disk_share_now(struct fiber *f, struct engine *e, struct engine_disk 
 	disk->hosts = copy;
 	r = disk_share(f, e, disk);
 	disk->is_shared = r == 0;
+	if (r == 0)
+		events_add(e->events, EVENTS_BDEV, "shared", disk->uri, &disk->bdev->uuid, "%s",
+			   "");
 	return r < 0 ? r : state_save(f, e);
 }
 
@@ -381,6 +388,8 @@ int engine_bdev_unshare(struct fiber *f, struct engine *e, const char *name)
 		disk->is_shared = false;
 		texts_free(&disk->hosts);
 		r = state_save(f, e);
+		events_add(e->events, EVENTS_BDEV, "unshared", disk->uri,
+			   disk->bdev ? &disk->bdev->uuid : NULL, "%s", "");
 		if (disk->bdev) {
 			share_name(disk, share);
 			share_close(f, share_find(e, share));

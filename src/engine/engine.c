@@ -22,6 +22,7 @@
 #include "bdev/bdev_driver.h"
 #include "engine/doors.h"
 #include "engine/engine_priv.h"
+#include "engine/events_source.h"
 #include "engine/stores.h"
 #include "reactor/fiber.h"
 #include "reactor/fiber_io.h"
@@ -213,9 +214,10 @@ static int open_store(struct fiber *f, struct engine *e)
 		return r;
 	opts.store = e->store;
 	r = nexus_table_new(f, &opts, &e->nexus_table);
-	if (r == 0)
-		e->opts.env->nexuses = e->nexus_table;
-	return r;
+	if (r < 0)
+		return r;
+	e->opts.env->nexuses = e->nexus_table;
+	return events_open(f, e);
 }
 
 static void open_pools(struct fiber *f, struct engine *e)
@@ -331,6 +333,7 @@ void engine_close(struct fiber *f, struct engine *e)
 	struct making *making, *after;
 
 	e->is_closing = true;
+	events_add(e->events, EVENTS_NODE, "stopping", e->opts.node_name, &e->instance, "%s", "");
 	if (e->tender) {
 		event_set(&e->tender_wake);
 		fiber_cancel(e->tender);
@@ -343,6 +346,7 @@ void engine_close(struct fiber *f, struct engine *e)
 	pools_close(f, e);
 	if (e->tgt)
 		tgt_close(f, e->tgt);
+	events_detach(f, e);
 	if (e->nexus_table)
 		nexus_table_free(f, e->nexus_table);
 	if (e->store)
@@ -351,5 +355,6 @@ void engine_close(struct fiber *f, struct engine *e)
 	e->opts.env->nexuses = NULL;
 	list_for_each_safe(making, after, &e->makings, link)
 		making_end(making); /* noted in the file still */
+	events_close(e);
 	mem_free(e);
 }

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "engine/engine.h"
+#include "engine/events.h"
 #include "engine/publish.h"
 #include "reactor/wait.h"
 
@@ -93,6 +94,8 @@ struct engine {
 	struct io_addr replica_addr, nexus_addr; /* with the ports that were chosen */
 	struct store *store;
 	struct nexus_table *nexus_table; /* NULL: no store */
+	struct events *events;		 /* what happens; NULL: not open */
+	struct events_source *sources;
 	struct fiber *tender;		 /* brings back what was away */
 	struct event tender_wake;
 	uint64_t busy_until_ns; /* at the start: who held our disks before may not be gone yet */

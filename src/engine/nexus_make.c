@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "engine/engine_priv.h"
+#include "engine/events_source.h"
 #include "reactor/fiber.h"
 
 /* ---- create -------------------------------------------------------------------------------------------- */
@@ -162,6 +163,8 @@ static int nexus_add(struct fiber *f, struct engine *e, const struct engine_nexu
 	r = nexus_make(f, e, en);
 	en->is_making = false;
 	en->is_gone = r < 0;
+	if (r == 0)
+		events_nexus(e, en, "created");
 	if (r < 0) {
 		struct err why = *fiber_err(f);
 
@@ -242,6 +245,7 @@ static int nexus_go(struct fiber *f, struct engine *e, struct engine_nexus *en)
 	r = nexus_remove(f, e, &en->uuid);
 	making_end(making);
 	if (r == 0) {
+		events_nexus(e, en, "destroyed");
 		en->is_gone = true;
 		list_del(&en->link);
 	}
@@ -273,6 +277,7 @@ int engine_nexus_shutdown(struct fiber *f, struct engine *e, const char *name_or
 		en->is_shutting = true;
 		nexus_shut(f, e, en);
 		en->is_shutting = false;
+		events_nexus(e, en, "shut-down");
 	}
 	return nexus_end(f, e, en, r, fn, ctx);
 }

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "engine/engine_priv.h"
+#include "engine/events_source.h"
 #include "reactor/fiber.h"
 
 /* ---- publish ---------------------------------------------------------------------------------------------- */
@@ -29,6 +30,8 @@ static int nexus_publish(struct fiber *f, struct engine *e, struct engine_nexus 
 	en->hosts = copy;
 	r = nexus_door(f, e, en);
 	en->is_shared = r == 0;
+	if (r == 0)
+		events_nexus(e, en, "published");
 	return r < 0 ? r : state_save(f, e);
 }
 
@@ -64,6 +67,7 @@ int engine_nexus_unpublish(struct fiber *f, struct engine *e, const char *name_o
 		r = state_save(f, e);
 		if (publish)
 			publish_stop(f, publish);
+		events_nexus(e, en, "unpublished");
 	}
 	return nexus_end(f, e, en, r, fn, ctx);
 }
@@ -102,6 +106,7 @@ int engine_nexus_resize(struct fiber *f, struct engine *e, const char *name_or_u
 		r = publish_rescan(f, en->publish);
 	if (r == 0) {
 		en->size_bytes = size_bytes;
+		events_nexus(e, en, "resized");
 		r = state_save(f, e);
 	}
 	return nexus_end(f, e, en, r, fn, ctx);

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "engine/doors.h"
 #include "engine/engine_priv.h"
+#include "engine/events_source.h"
 #include "reactor/fiber.h"
 
 /* ---- disks of a pool, by URI or path --------------------------------------------------------- */
@@ -210,6 +211,7 @@ static int pool_bring(struct fiber *f, struct engine *e, struct engine_pool *ep)
 	}
 	ep->uuid = info.uuid;
 	ep->pool = pool;
+	events_pool_here(e, ep, "imported");
 	return 0;
 }
 
@@ -218,6 +220,9 @@ int pools_restore(struct fiber *f, struct engine *e, struct engine_pool *ep)
 	int r = pool_bring(f, e, ep);
 
 	if (r < 0) {
+		if (strncmp(ep->why, err_words(fiber_err(f)), sizeof(ep->why) - 1) != 0)
+			events_add(e->events, EVENTS_POOL, "faulted", ep->name, &ep->uuid,
+				   "not imported: %s", err_words(fiber_err(f)));
 		snprintf(ep->why, sizeof(ep->why), "%s", err_words(fiber_err(f)));
 		return r;
 	}
@@ -334,10 +339,12 @@ static int pool_make(struct fiber *f, struct engine *e, struct engine_pool *ep,
 	r = pool_create(f, &args, &ep->pool);
 	if (r == -EMEDIUMTYPE)
 		r = -EBUSY; /* a disk that bears something: the words say what */
-	if (r < 0)
+	if (r < 0) {
 		making_fail(f, e, making);
-	else
+	} else {
 		making_end(making);
+		events_pool_here(e, ep, "created");
+	}
 	return r;
 }
 
@@ -478,6 +485,8 @@ static int pool_leave(struct fiber *f, struct engine *e, struct engine_pool *ep,
 			engine_note(f, e, "state not saved", ep->name);
 		return r;
 	}
+	events_add(e->events, EVENTS_POOL, destroy ? "destroyed" : "exported", ep->name, &ep->uuid,
+		   "%s", "");
 	engine_pool_free(ep);
 	return state_save(f, e);
 }
@@ -506,6 +515,7 @@ static int pool_go(struct fiber *f, struct engine *e, const char *name_or_uuid, 
 		return r;
 	r = pools_pick(f, e, name_or_uuid, uuid, &ep);
 	if (r == 0 && !ep->pool && !destroy) { /* away: it is only forgotten */
+		events_add(e->events, EVENTS_POOL, "forgotten", ep->name, &ep->uuid, "%s", "");
 		engine_pool_free(ep);
 		r = state_save(f, e);
 	} else {
@@ -560,8 +570,10 @@ int engine_pool_grow(struct fiber *f, struct engine *e, const char *name_or_uuid
 		r = pool_tell(ep, fn, ctx);
 	if (r == 0)
 		r = pool_grow(f, ep->pool);
-	if (r == 0)
+	if (r == 0) {
+		events_add(e->events, EVENTS_POOL, "grown", ep->name, &ep->uuid, "%s", "");
 		r = pool_tell(ep, fn, ctx);
+	}
 	latch_unlock(f, &e->change);
 	return r;
 }

@@ -253,6 +253,12 @@ int engine_replica_each(struct fiber *f, struct engine *e, const char *pool, eng
 	return 0;
 }
 
+static void replica_event(struct engine *e, const struct replica_at *at, const char *what)
+{
+	events_add(e->events, EVENTS_REPLICA, what, at->stat.name, &at->stat.uuid, "in pool '%s'",
+		   at->ep->name);
+}
+
 /* ---- sharing --------------------------------------------------------------------------------------- */
 
 static int replica_share(struct fiber *f, struct engine *e, const struct replica_at *at)
@@ -376,8 +382,11 @@ int engine_replica_share(struct fiber *f, struct engine *e, const char *name_or_
 		r = change_begin(f, e, name_or_uuid, NULL, at);
 	if (r < 0)
 		return r;
-	if (!share_is(f, e, at, hosts, host_count))
+	if (!share_is(f, e, at, hosts, host_count)) {
 		r = share_set(f, e, at, hosts, host_count);
+		if (r == 0)
+			replica_event(e, at, "shared");
+	}
 	return change_end(f, e, at, r, fn, ctx);
 }
 
@@ -389,8 +398,11 @@ int engine_replica_unshare(struct fiber *f, struct engine *e, const char *name_o
 
 	if (r < 0)
 		return r;
-	if (at->stat.shared)
+	if (at->stat.shared) {
 		r = unshare(f, e, at);
+		if (r == 0)
+			replica_event(e, at, "unshared");
+	}
 	return change_end(f, e, at, r, fn, ctx);
 }
 
@@ -459,6 +471,8 @@ static int replica_make(struct fiber *f, struct engine *e, struct replica_at *at
 		making_end(making);
 		r = state_save(f, e);
 	}
+	if (r == 0)
+		replica_event(e, at, "created");
 	return r;
 }
 
@@ -552,6 +566,8 @@ int engine_replica_destroy(struct fiber *f, struct engine *e, const char *name_o
 		return r;
 	share_close(f, share_find(e, at->stat.name));
 	r = replica_destroy(f, at->ep->pool, at->stat.name);
+	if (r == 0)
+		replica_event(e, at, "destroyed");
 	if (r < 0 && at->stat.shared) { /* it stays, and so does its door */
 		struct err why = *fiber_err(f);
 
@@ -571,10 +587,13 @@ int engine_replica_resize(struct fiber *f, struct engine *e, const char *name_or
 
 	if (r < 0)
 		return r;
-	if (size_bytes == 0)
+	if (size_bytes == 0) {
 		r = fiber_fail(f, -EINVAL, "replica '%s': the new size is missing", at->stat.name);
-	else if (whole_clusters(at, size_bytes) != at->stat.size_bytes)
+	} else if (whole_clusters(at, size_bytes) != at->stat.size_bytes) {
 		r = replica_resize(f, at->ep->pool, at->stat.name, size_bytes);
+		if (r == 0)
+			replica_event(e, at, "resized");
+	}
 	if (r == 0)
 		r = share_rescan(f, share_find(e, at->stat.name));
 	return change_end(f, e, at, r, fn, ctx);

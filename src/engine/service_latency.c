@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* service_latency - mayastor.x1.LatencyRpc and VolumeRpc: histograms of disks, records of volumes. */
 #include <errno.h>
-#include <mayastor/x1/event.pb-c.h>
 #include <mayastor/x1/latency.pb-c.h>
 #include <mayastor/x1/volume.pb-c.h>
 #include <string.h>
@@ -167,19 +166,4 @@ const struct rpc_service service_volume = {
 	.name = "mayastor.x1.VolumeRpc",
 	.methods = volume_methods,
 	.method_count = ARRAY_LEN(volume_methods),
-};
-
-/* ---- events: not yet -------------------------------------------------------------------------------------- */
-
-static const struct rpc_method event_methods[] = {
-	{ .name = "WatchEvents",
-	  .in = &mayastor__x1__watch_events_request__descriptor,
-	  .out = &mayastor__x1__event__descriptor,
-	  .streams = true },
-};
-
-const struct rpc_service service_event = {
-	.name = "mayastor.x1.EventRpc",
-	.methods = event_methods,
-	.method_count = ARRAY_LEN(event_methods),
 };

@@ -85,6 +85,9 @@ static int snapshot_make(struct fiber *f, struct engine *e, const struct engine_
 		making_end(making);
 		r = state_save(f, e);
 	}
+	if (r == 0)
+		events_add(e->events, EVENTS_SNAPSHOT, "created", args->name, &uuid,
+			   "of replica '%s'", at->stat.name);
 	return r < 0 ? r : replica_stat(f, at->ep->pool, args->name, &at->stat);
 }
 
@@ -152,6 +155,10 @@ int engine_snapshot_destroy(struct fiber *f, struct engine *e, const char *name_
 	if (r == 0) {
 		if (!at->stat.discarded)
 			r = snapshot_destroy(f, at->ep->pool, at->stat.name);
+		if (r == 0 && !at->stat.discarded)
+			events_add(e->events, EVENTS_SNAPSHOT, "destroyed", at->stat.name,
+				   &at->stat.uuid, "of replica '%s'%s", at->stat.parent,
+				   at->stat.clones ? ", goes with its last clone" : "");
 		pools_put(at->ep);
 	}
 	latch_unlock(f, &e->change);
@@ -189,6 +196,9 @@ static int clone_have(struct fiber *f, struct engine *e, struct replica_at *snap
 	r = engine_uuid_of(f, "clone_uuid", uuid_text, &uuid);
 	if (r == 0)
 		r = clone_create(f, snapshot->ep->pool, snapshot->stat.name, name, &uuid);
+	if (r == 0)
+		events_add(e->events, EVENTS_REPLICA, "created", name, &uuid,
+			   "a clone of snapshot '%s'", snapshot->stat.name);
 	return r < 0 ? r : replicas_find(f, e, uuid_text, NULL, at);
 }
 

@@ -71,6 +71,7 @@ enum ctl_opt {
 	CTL_REPLICA,
 	CTL_RESV_KEY,
 	CTL_CNTLID,
+	CTL_FOLLOW,
 	CTL_OPTS
 };
 
@@ -88,6 +89,7 @@ struct ctl_verb {
 	bool many_nodes;	 /* asks all nodes that were named */
 	const char *help;
 	int (*run)(struct fiber *f, struct ctl *ctl);
+	bool is_default; /* the noun alone means this one, the first of its verbs */
 };
 
 struct ctl_node {

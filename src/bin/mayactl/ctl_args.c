@@ -39,6 +39,7 @@ static const struct option {
 	[CTL_REPLICA] = { "replica", "UUID", "only those of this replica" },
 	[CTL_RESV_KEY] = { "resv-key", "NUMBER", "kept and told" },
 	[CTL_CNTLID] = { "cntlid", "MIN-MAX", "controller ids of its subsystem" },
+	[CTL_FOLLOW] = { "follow", NULL, "and the new ones, as they come" },
 };
 
 static const char *const global_help =
@@ -343,6 +344,11 @@ static int verb_take(struct ctl *ctl, struct words *words)
 	noun = noun_find(name);
 	if (!noun)
 		return wrong(ctl, "there is no '%s'; 'mayactl --help' lists what there is", name);
+	ctl->verb = noun;
+	if (noun->is_default && (words->at == words->argc || (words->argv[words->at][0] == '-' &&
+							      !is_help(words->argv[words->at]))))
+		return 0;
+	ctl->verb = NULL;
 	if (words->at == words->argc || is_help(words->argv[words->at])) {
 		usage_noun(words->at == words->argc ? stderr : stdout, noun);
 		return words->at == words->argc ? -EINVAL : 1;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ctl_node - mayactl node ..., stats ..., events ...: the node itself, and what it does.
+ * ctl_node - mayactl node ..., stats ...: the node itself, and what it has done.
  */
 #include <errno.h>
 #include <google/protobuf/empty.pb-c.h>
 #include <mayastor/v1/host.pb-c.h>
 #include <mayastor/v1/stats.pb-c.h>
-#include <mayastor/x1/event.pb-c.h>
 #include <mayastor/x1/latency.pb-c.h>
 
 #include "base/cursor.h"
@@ -16,7 +15,6 @@
 static const ProtobufCServiceDescriptor *const host = &mayastor__v1__host_rpc__descriptor;
 static const ProtobufCServiceDescriptor *const stats = &mayastor__v1__stats_rpc__descriptor;
 static const ProtobufCServiceDescriptor *const latency = &mayastor__x1__latency_rpc__descriptor;
-static const ProtobufCServiceDescriptor *const event = &mayastor__x1__event_rpc__descriptor;
 
 /* ---- the node -------------------------------------------------------------------------------- */
 
@@ -170,38 +168,5 @@ const struct ctl_verb ctl_stats_verbs[] = {
 	{ "stats", "latency", "[DISK]", 0, 0, true, "how long requests took, by disk",
 	  stats_latency },
 	{ "stats", "reset", "", 0, 0, false, "begin at 0", stats_reset },
-	{ 0 },
-};
-
-/* ---- events ---------------------------------------------------------------------------------------- */
-
-static int event_line(struct ctl *ctl, struct json_object *message)
-{
-	if (ctl->format == CTL_JSON) {
-		ctl_json_line(message);
-		return 0;
-	}
-	printf("%s  %-8s %-12s %s %s\n", ctl_json_text(message, "time"),
-	       ctl_json_text(message, "kind"), ctl_json_text(message, "what"),
-	       ctl_json_text(message, "name"), ctl_json_text(message, "text"));
-	fflush(stdout);
-	return 0;
-}
-
-static int events_watch(struct fiber *f, struct ctl *ctl)
-{
-	struct ctl_call call = ctl_call(ctl, event, "WatchEvents");
-	uint64_t since = 0;
-
-	if (ctl_given(ctl, CTL_SINCE))
-		TRY(ctl_number(f, "--since", ctl_value(ctl, CTL_SINCE), UINT64_MAX, &since));
-	ctl_set(&call, "since", since);
-	ctl_set(&call, "no_follow", ctl_given(ctl, CTL_NO_FOLLOW));
-	return ctl_follow(f, &call, event_line);
-}
-
-const struct ctl_verb ctl_events_verbs[] = {
-	{ "events", "watch", "", CTL_BIT(CTL_SINCE) | CTL_BIT(CTL_NO_FOLLOW), 0, false,
-	  "what happens on the node, as it happens", events_watch },
 	{ 0 },
 };

@@ -153,7 +153,6 @@ def latencies_and_records_are_told(w):
 @case
 def what_is_not_served_says_so(w):
     w.fails("UNIMPLEMENTED", "PoolExtraRpc/AddDisk", "pool", "AddDiskRequest", "PoolDetail")
-    w.fails("UNIMPLEMENTED", "EventRpc/WatchEvents", "event", "WatchEventsRequest", "Event", True)
 
 
 def main():

@@ -85,6 +85,7 @@ static void fake_wake(struct io *io)
 static const struct io_ops fake_ops = {
 	.name = "fake",
 	.now_ns = fake_now,
+	.wall_ns = fake_now,
 	.submit = fake_submit,
 	.turn = fake_turn,
 	.wake = fake_wake,
