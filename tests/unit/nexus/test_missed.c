@@ -64,6 +64,20 @@ static void back(struct fiber *f, struct nexus_rig *nr, unsigned i)
 	assert_int_equal(child(nr, i).state, NEXUS_CHILD_IN_SYNC);
 }
 
+static void until(struct fiber *f, struct nexus_rig *nr, unsigned i, enum nexus_child_state state)
+{
+	while (child(nr, i).state != state)
+		nr_ok(f, fiber_sleep(f, 1000000));
+}
+
+/* It can be had again, and is told to begin now. */
+static void rejoin(struct fiber *f, struct nexus_rig *nr, unsigned i)
+{
+	nr_ok(f, nexus_rebuild_start(f, nr->nexus, nr_uris[i]));
+	nr_ok(f, nexus_settle(f, nr->nexus));
+	assert_int_equal(child(nr, i).state, NEXUS_CHILD_IN_SYNC);
+}
+
 static void reopen(struct fiber *f, struct nexus_rig *nr, bool clean)
 {
 	if (clean)
@@ -187,8 +201,7 @@ RIG_TEST(a_child_that_crashed_is_rebuilt_in_part_by_itself)
 	while (child(&nr, 1).rebuild.state != NEXUS_REBUILD_WAITING)
 		nr_ok(f, fiber_sleep(f, 1000000));
 	nr_repair(f, &nr, 1);
-	while (child(&nr, 1).state != NEXUS_CHILD_IN_SYNC)
-		nr_ok(f, fiber_sleep(f, 5000000));
+	until(f, &nr, 1, NEXUS_CHILD_IN_SYNC);
 	nr_ok(f, nexus_settle(f, nr.nexus));
 	rebuilt(&nr, true, 2);
 	nr_check_equal(f, &nr);
@@ -236,16 +249,14 @@ RIG_TEST(a_rebuild_that_was_stopped_begins_again_with_what_it_missed_since)
 	put(f, 0, REGION_BLOCKS, 9);
 	nexus_rebuild_limit(nr.nexus, 1 << 20);
 	nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[1]));
-	while (child(&nr, 1).state != NEXUS_CHILD_REBUILDING)
-		nr_ok(f, fiber_sleep(f, 1000000));
+	until(f, &nr, 1, NEXUS_CHILD_REBUILDING);
 	put(f, REGION_BLOCKS * 3, 8, 10); /* reaches it, and is marked all the same */
 	nr_ok(f, nexus_rebuild_stop(f, nr.nexus, nr_uris[1]));
 	assert_int_equal(last(&nr).result, -ECANCELED);
 	assert_int_equal(child(&nr, 1).rebuild.state, NEXUS_REBUILD_STOPPED);
 	put(f, REGION_BLOCKS * 4, 8, 11);
 	nexus_rebuild_limit(nr.nexus, 0);
-	nr_ok(f, nexus_rebuild_start(f, nr.nexus, nr_uris[1]));
-	nr_ok(f, nexus_settle(f, nr.nexus));
+	rejoin(f, &nr, 1);
 	rebuilt(&nr, true, 3);
 	nr_check_equal(f, &nr);
 	nr_stop(f, &nr);
@@ -306,8 +317,7 @@ RIG_TEST(who_is_lost_in_a_takeover_is_rebuilt_in_part)
 	assert_true(child(&nr, 2).is_tracked);
 	put(f, REGION_BLOCKS * 5, 8, 31);
 	nr_import(f, &nr, 2);
-	nr_ok(f, nexus_rebuild_start(f, nr.nexus, nr_uris[2]));
-	nr_ok(f, nexus_settle(f, nr.nexus));
+	rejoin(f, &nr, 2);
 	rebuilt(&nr, true, 2);
 	nr_check_equal(f, &nr);
 	nr_stop(f, &nr);
@@ -373,8 +383,7 @@ RIG_TEST(who_was_admitted_is_in_sync_though_it_was_not_told)
 	nr_open(f, &nr);
 	assert_int_equal(child(&nr, 1).state, NEXUS_CHILD_IN_SYNC);
 	nr_import(f, &nr, 0);
-	nr_ok(f, nexus_rebuild_start(f, nr.nexus, nr_uris[0]));
-	nr_ok(f, nexus_settle(f, nr.nexus));
+	rejoin(f, &nr, 0);
 	nr_check_equal(f, &nr);
 	nr_stop(f, &nr);
 }
