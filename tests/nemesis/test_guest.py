@@ -3,13 +3,15 @@
 """
 test_guest - the faults of test_nemesis.py under the Linux kernel's own NVMe/TCP host.
 
-  test_guest.py MAYASTOR [--faults N] [--seed N] [--only KIND]
+  test_guest.py MAYASTOR [--long] [--faults N] [--seed N] [--only KIND]
 
 A guest (tests/guest) has the volume by multipath: a path to the nexus that serves, another one when there
-is another. fio with verify never ends badly, whatever happens to nodes, wires and nexuses.
+is another. fio with verify never ends badly, whatever happens to nodes, wires and nexuses, and its kernel
+has no error to tell of the disk (of paths it has).
 """
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,12 +27,14 @@ GUEST = f"{c.HERE}/../guest/guest"
 HOSTID = "5e7a0000-0000-4000-8000-00000000bbbb"
 UUID = "6e656d65-7369-4000-8000-000000000001"
 SKIPPED = 77
+# what 6.1 says when somebody who uses the disk is given an error
+DISK_ERRORS = re.compile(r"failing I/O|Buffer I/O error|I/O error, dev nvme\d+n\d")
 
 
 class Guest:
     """What Nemesis asks of a load, and of fio."""
 
-    def __init__(self, addresses):
+    def __init__(self, addresses, seconds):
         self.io = tempfile.mkdtemp(prefix="nemesis-guest.")
         self.problems, self.errors, self.runs, self.threads = [], 0, 0, []
         env = {"ADDRS": f'"{" ".join(addresses)}"', "NQN": f"nqn.2019-05.io.openebs:{UUID}", "HOSTID": HOSTID,
@@ -38,8 +42,8 @@ class Guest:
         with open(f"{self.io}/env", "w", encoding="utf-8") as file:
             file.write("".join(f"{key}={value}\n" for key, value in env.items()))
         self.out = open(f"{self.io}/told", "w+", encoding="utf-8")
-        self.child = subprocess.Popen([GUEST, "run", "--cpus", "2", "--mem", "1024", "--io", self.io, "--timeout", "3000",
-                                       f"{c.HERE}/guest.sh"], stdin=subprocess.DEVNULL, stdout=self.out,
+        self.child = subprocess.Popen([GUEST, "run", "--cpus", "2", "--mem", "1024", "--io", self.io, "--timeout",
+                                       str(seconds), f"{c.HERE}/guest.sh"], stdin=subprocess.DEVNULL, stdout=self.out,
                                       stderr=subprocess.STDOUT)
 
     def done(self):
@@ -79,6 +83,13 @@ class Guest:
             print(f"# guest: {line}")
         if status:
             raise c.Failure(f"the guest ends with {status}")
+        with open(f"{self.io}/dmesg", encoding="utf-8", errors="replace") as file:
+            told = file.read().splitlines()
+        bad = [line for line in told if DISK_ERRORS.search(line)]
+        if bad:
+            raise c.Failure(f"{len(bad)} I/O errors in the guest: {'; '.join(bad[:3])}")
+        print(f"# the guest's kernel: {sum('econnect' in line for line in told)} lines of paths that come and go,"
+              f" {len(bad)} I/O errors of the disk")
 
 
 class GuestNemesis(Nemesis):
@@ -90,7 +101,7 @@ class GuestNemesis(Nemesis):
         return c.Nexus(self.cluster, where, ["--listen", f"10.9.0.{20 + int(where[1])}:4421"])
 
     def begin(self):
-        self.load = self.fio = Guest(["10.9.0.21", "10.9.0.22"])
+        self.load = self.fio = Guest(["10.9.0.21", "10.9.0.22"], 900 + 90 * self.args.faults)
         if not self.load.goes_on(1, 400):
             raise c.Failure(f"the guest does not begin: {self.load.told()[-2000:]}")
 
@@ -120,11 +131,13 @@ class GuestNemesis(Nemesis):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("mayastor")
-    parser.add_argument("--faults", type=int, default=20)
+    parser.add_argument("--long", action="store_true", help="100 faults")
+    parser.add_argument("--faults", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only")
     args = parser.parse_args()
     args.mayastor = os.path.abspath(args.mayastor)
+    args.faults = args.faults or (100 if args.long else 20)
     if os.environ.get("NEMESIS") != "inside":
         done = subprocess.run([GUEST, "prepare"], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode == SKIPPED:
