@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "base/uri.h"
-#include "engine/engine_priv.h"
+#include "engine/uses.h"
 #include "reactor/fiber.h"
 
 /* ---- names ---------------------------------------------------------------------------------------- */
@@ -56,7 +56,9 @@ int child_open_uri(struct fiber *f, struct engine *e, const char *text, char **r
 	r = uri_parse(e->io->mem, text, &uri, fiber_fail_err(f));
 	if (r < 0)
 		return r;
-	r = child_is_ours(f, e, uri, at);
+	r = uses_for_child(f, e, text);
+	if (r == 0)
+		r = child_is_ours(f, e, uri, at);
 	if (r < 0)
 		return r;
 	if (r > 0) {

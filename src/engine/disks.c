@@ -10,7 +10,7 @@
 
 #include "base/err.h"
 #include "bdev/bdev_driver.h"
-#include "engine/engine_priv.h"
+#include "engine/uses.h"
 #include "reactor/fiber.h"
 
 #define NAME_SIZE BDEV_NAME_MAX
@@ -190,8 +190,10 @@ static int disk_share(struct fiber *f, struct engine *e, struct engine_disk *dis
 
 int disks_restore(struct fiber *f, struct engine *e, struct engine_disk *disk)
 {
-	int r = bdev_open(f, disk->uri, &disk->bdev);
+	int r = uses_may_open(f, e, disk->uri);
 
+	if (r == 0)
+		r = bdev_open(f, disk->uri, &disk->bdev);
 	if (r == 0 && disk->is_shared)
 		r = disk_share(f, e, disk);
 	return r;
@@ -199,9 +201,12 @@ int disks_restore(struct fiber *f, struct engine *e, struct engine_disk *disk)
 
 static int disk_add(struct fiber *f, struct engine *e, const char *uri, struct engine_disk **ret)
 {
-	struct engine_disk *disk = mem_new(e->io, sizeof(*disk));
-	int r = 0;
+	struct engine_disk *disk;
+	int r = uses_may_open(f, e, uri);
 
+	if (r < 0)
+		return r;
+	disk = mem_new(e->io, sizeof(*disk));
 	if (!disk)
 		return fiber_fail(f, -ENOMEM, "no memory");
 	list_add_tail(&e->disks, &disk->link);
@@ -256,6 +261,13 @@ int engine_bdev_create(struct fiber *f, struct engine *e, const char *uri, engin
 	return r;
 }
 
+/* A replica or a nexus: it does not go with our use of it. */
+static bool disk_is_view(const struct engine_disk *disk)
+{
+	return disk->bdev && (strcmp(disk->bdev->driver->scheme, "pool") == 0 ||
+			      strcmp(disk->bdev->driver->scheme, "nexus") == 0);
+}
+
 /* Somebody else's use of it shows in a claim: ours would be refused. */
 static int disk_is_unused(struct fiber *f, const struct engine_disk *disk)
 {
@@ -264,6 +276,8 @@ static int disk_is_unused(struct fiber *f, const struct engine_disk *disk)
 
 	if (disk->is_shared)
 		return fiber_fail(f, -EBUSY, "bdev '%s' is shared", disk->uri);
+	if (disk_is_view(disk))
+		return 0;
 	r = disk->bdev ? bdev_claim(f, disk->bdev, BDEV_CLAIM_WRITE, "destroy", &claim) : 0;
 	if (r == 0 && disk->bdev)
 		bdev_unclaim(f, &claim);

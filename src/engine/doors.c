@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
-#include "engine/engine_priv.h"
+#include "engine/uses.h"
 #include "export/nbd.h"
 #include "reactor/fiber.h"
 #include "reactor/fiber_io.h"
@@ -90,8 +90,10 @@ static int door_open(struct fiber *f, struct engine *e, struct engine_door *door
 					     .description = door->description,
 					     .read_only = door->read_only,
 					     .is_door = true };
-	int r = server_start(f, e);
+	int r = uses_may_open(f, e, door->uri);
 
+	if (r == 0)
+		r = server_start(f, e);
 	if (r == 0)
 		r = nbd_server_add(f, e->nbd, &args);
 	door->is_open = r == 0;
@@ -120,14 +122,14 @@ void doors_tend(struct fiber *f, struct engine *e)
 	latch_unlock(f, &e->door_turn);
 }
 
-void doors_close(struct fiber *f, struct engine *e, const char *uri)
+void doors_close(struct fiber *f, struct engine *e, const struct uses_thing *thing)
 {
 	struct engine_door *door;
 
 	if (latch_lock(f, &e->door_turn) < 0)
 		return;
 	list_for_each(door, &e->doors, link)
-		if (strncmp(door->uri, uri, strlen(uri)) == 0)
+		if (uses_leads(e, door->uri, thing))
 			door_close(f, e, door);
 	latch_unlock(f, &e->door_turn);
 }

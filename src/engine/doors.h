@@ -14,6 +14,8 @@
 #include "base/list.h"
 #include "engine/engine.h"
 
+struct uses_thing;
+
 #define ENGINE_DOORS_MAX 256u
 #define DOORS_SOCKET	 "nbd.sock"
 
@@ -41,8 +43,8 @@ int engine_door_each(struct engine *e, engine_door_fn fn, void *ctx);
 
 /* Those that are closed and can be opened. */
 void doors_tend(struct fiber *f, struct engine *e);
-/* Those whose disk's URI begins so (DO1). */
-void doors_close(struct fiber *f, struct engine *e, const char *uri);
+/* Those that lead there (DO1). */
+void doors_close(struct fiber *f, struct engine *e, const struct uses_thing *thing);
 /* The end: all, and the server. */
 void doors_fini(struct fiber *f, struct engine *e);
 void engine_door_free(struct engine_door *door);

@@ -147,8 +147,8 @@ static int tender_main(struct fiber *f, void *arg)
 	while (!e->is_closing) {
 		tend_makings(f, e);
 		tend_pools(f, e);
-		tend_disks(f, e);
 		nexuses_tend(f, e);
+		tend_disks(f, e); /* they may stand on nexuses */
 		doors_tend(f, e);
 		fiber_clear(f);
 		if (!e->is_closing &&
@@ -341,8 +341,8 @@ void engine_close(struct fiber *f, struct engine *e)
 		fiber_clear(f);
 	}
 	doors_fini(f, e);
+	disks_close(f, e); /* US2 */
 	nexuses_close(f, e);
-	disks_close(f, e);
 	pools_close(f, e);
 	if (e->tgt)
 		tgt_close(f, e->tgt);

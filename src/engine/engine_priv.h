@@ -60,7 +60,7 @@ struct engine_nexus {
 	char why[128];		 /* not open: the reason */
 	struct latch turn;	 /* one change at a time */
 	unsigned users;
-	bool is_gone, is_shutting, is_making;
+	bool is_gone, is_shutting, is_making, is_leaving; /* leaving: US1 */
 	struct event unused;
 };
 

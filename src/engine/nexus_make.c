@@ -10,8 +10,9 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "engine/engine_priv.h"
+#include "engine/doors.h"
 #include "engine/events_source.h"
+#include "engine/uses.h"
 #include "reactor/fiber.h"
 
 /* ---- create -------------------------------------------------------------------------------------------- */
@@ -162,7 +163,7 @@ static int nexus_add(struct fiber *f, struct engine *e, const struct engine_nexu
 	}
 	r = nexus_make(f, e, en);
 	en->is_making = false;
-	en->is_gone = r < 0;
+	en->is_gone = en->is_leaving = r < 0;
 	if (r == 0)
 		events_nexus(e, en, "created");
 	if (r < 0) {
@@ -231,6 +232,25 @@ int nexus_remove(struct fiber *f, struct engine *e, const struct uuid *uuid)
 	return r;
 }
 
+/* Nobody is on it, and nobody comes (US1); a share by NBD is in the way of who destroys. */
+static int nexus_clear(struct fiber *f, struct engine *e, struct engine_nexus *en, bool destroy)
+{
+	struct uses_thing thing;
+	int r = latch_lock(f, &e->change);
+
+	if (r < 0)
+		return r;
+	r = latch_lock(f, &e->door_turn);
+	if (r == 0) {
+		uses_of_nexus(en, &thing);
+		r = uses_check(f, e, &thing, destroy);
+		en->is_leaving = r == 0;
+		latch_unlock(f, &e->door_turn);
+	}
+	latch_unlock(f, &e->change);
+	return r;
+}
+
 /* Noted first, so that it goes also if we do not get to the end. */
 static int nexus_go(struct fiber *f, struct engine *e, struct engine_nexus *en)
 {
@@ -238,12 +258,17 @@ static int nexus_go(struct fiber *f, struct engine *e, struct engine_nexus *en)
 	int r;
 
 	snprintf(what.name, sizeof(what.name), "%s", en->name);
-	r = making_start(f, e, &what, &making);
-	if (r < 0)
+	r = nexus_clear(f, e, en, true);
+	if (r == 0)
+		r = making_start(f, e, &what, &making);
+	if (r < 0) {
+		en->is_leaving = false;
 		return r;
+	}
 	nexus_shut(f, e, en);
 	r = nexus_remove(f, e, &en->uuid);
 	making_end(making);
+	en->is_leaving = false;
 	if (r == 0) {
 		events_nexus(e, en, "destroyed");
 		en->is_gone = true;
@@ -269,8 +294,10 @@ int engine_nexus_shutdown(struct fiber *f, struct engine *e, const char *name_or
 	if (r < 0)
 		return r;
 	if (!en->is_shut) {
-		en->is_shut = true;
-		r = state_save(f, e);
+		r = nexus_clear(f, e, en, false);
+		en->is_shut = r == 0;
+		if (r == 0)
+			r = state_save(f, e);
 		en->is_shut = r == 0;
 	}
 	if (r == 0) {
@@ -279,5 +306,6 @@ int engine_nexus_shutdown(struct fiber *f, struct engine *e, const char *name_or
 		en->is_shutting = false;
 		events_nexus(e, en, "shut-down");
 	}
+	en->is_leaving = false;
 	return nexus_end(f, e, en, r, fn, ctx);
 }

@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "bdev/bdev_driver.h"
 #include "engine/doors.h"
-#include "engine/engine_priv.h"
+#include "engine/uses.h"
 #include "reactor/fiber.h"
 
 /* ---- the list ------------------------------------------------------------------------------------ */
@@ -225,13 +225,12 @@ bool nexus_local_uri(struct engine *e, const char *name_or_uuid, char ret[ENGINE
 
 void nexus_shut(struct fiber *f, struct engine *e, struct engine_nexus *en)
 {
-	char uuid[UUID_TEXT_SIZE], uri[sizeof("nexus:///") + UUID_TEXT_SIZE];
 	struct publish *publish = en->publish;
 	struct nexus *nexus = en->nexus;
+	struct uses_thing thing;
 
-	snprintf(uri, sizeof(uri), "nexus:///%s", uuid_print(&en->uuid, uuid));
-	doors_close(f, e, uri);
-
+	uses_of_nexus(en, &thing);
+	doors_close(f, e, &thing);
 	en->publish = NULL;
 	if (publish)
 		publish_stop(f, publish);

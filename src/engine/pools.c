@@ -13,8 +13,8 @@
 
 #include "base/err.h"
 #include "engine/doors.h"
-#include "engine/engine_priv.h"
 #include "engine/events_source.h"
+#include "engine/uses.h"
 #include "reactor/fiber.h"
 
 /* ---- disks of a pool, by URI or path --------------------------------------------------------- */
@@ -355,7 +355,10 @@ static int pool_begin(struct fiber *f, struct engine *e, struct engine_pool *ep,
 
 	if (r < 0)
 		return r;
-	r = pool_is_borne(f, e, ep, &uris);
+	for (unsigned i = 0; i < uris.count && r == 0; i++)
+		r = uses_for_pool(f, e, uris.at[i]);
+	if (r == 0)
+		r = pool_is_borne(f, e, ep, &uris);
 	if (r > 0)
 		r = pool_bring(f, e, ep);
 	else if (r == 0 && !may_create)
@@ -435,11 +438,11 @@ int engine_pool_import(struct fiber *f, struct engine *e, const struct engine_po
 /* Nobody new comes in (PO2), those who are in leave, doors are closed. */
 static struct pool *pool_quiesce(struct fiber *f, struct engine *e, struct engine_pool *ep)
 {
-	char uri[sizeof("pool:////") + POOL_NAME_LEN_MAX];
 	struct pool *pool = ep->pool;
+	struct uses_thing thing;
 
-	snprintf(uri, sizeof(uri), "pool:///%s/", ep->name);
-	doors_close(f, e, uri);
+	uses_of_pool(ep, &thing);
+	doors_close(f, e, &thing);
 	replicas_unshare_all(f, e, ep);
 	ep->pool = NULL;
 	snprintf(ep->why, sizeof(ep->why), "it is being let go");
@@ -491,18 +494,27 @@ static int pool_leave(struct fiber *f, struct engine *e, struct engine_pool *ep,
 	return state_save(f, e);
 }
 
-static int pool_may_go(struct fiber *f, struct engine_pool *ep, bool destroy)
+static int pool_is_here(struct fiber *f, const struct engine_pool *ep)
 {
-	struct pool_info info;
+	return ep->pool ? 0 :
+			  fiber_fail(f, -EAGAIN, "pool '%s' is not imported: %s", ep->name, ep->why);
+}
 
-	if (!ep->pool)
-		return fiber_fail(f, -EAGAIN, "pool '%s' is not imported: %s", ep->name, ep->why);
+static int pool_may_go(struct fiber *f, struct engine *e, struct engine_pool *ep, bool destroy)
+{
+	struct uses_thing thing;
+	struct pool_info info;
+	int r = pool_is_here(f, ep);
+
+	if (r < 0)
+		return r;
 	pool_info(ep->pool, &info);
 	if (destroy && info.replicas + info.snapshots > 0) /* EN4 */
 		return fiber_fail(f, -ENOTEMPTY, "pool '%s' has %llu replicas and %llu snapshots",
 				  ep->name, (unsigned long long)info.replicas,
 				  (unsigned long long)info.snapshots);
-	return 0;
+	uses_of_pool(ep, &thing);
+	return uses_check(f, e, &thing, destroy);
 }
 
 static int pool_go(struct fiber *f, struct engine *e, const char *name_or_uuid, const char *uuid,
@@ -520,7 +532,7 @@ static int pool_go(struct fiber *f, struct engine *e, const char *name_or_uuid, 
 		r = state_save(f, e);
 	} else {
 		if (r == 0)
-			r = pool_may_go(f, ep, destroy);
+			r = pool_may_go(f, e, ep, destroy);
 		if (r == 0)
 			r = pool_leave(f, e, ep, destroy);
 	}
@@ -565,7 +577,7 @@ int engine_pool_grow(struct fiber *f, struct engine *e, const char *name_or_uuid
 		return r;
 	r = pools_pick(f, e, name_or_uuid, uuid, &ep);
 	if (r == 0)
-		r = pool_may_go(f, ep, false);
+		r = pool_is_here(f, ep);
 	if (r == 0)
 		r = pool_tell(ep, fn, ctx);
 	if (r == 0)

@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "engine/engine_priv.h"
+#include "engine/uses.h"
 #include "reactor/fiber.h"
 
 /* Between the entity id and the transaction id of a snapshot, in the pool's one attribute. */
@@ -560,10 +560,15 @@ int engine_replica_destroy(struct fiber *f, struct engine *e, const char *name_o
 			   const char *pool)
 {
 	CLEANUP(cleanup_mem) struct replica_at *at = mem_new(e->io, sizeof(*at));
+	struct uses_thing thing;
 	int r = at ? change_begin(f, e, name_or_uuid, pool, at) : -ENOMEM;
 
 	if (r < 0)
 		return r;
+	uses_of_replica(at, &thing);
+	r = uses_check(f, e, &thing, true);
+	if (r < 0)
+		return change_end(f, e, at, r, NULL, NULL);
 	share_close(f, share_find(e, at->stat.name));
 	r = replica_destroy(f, at->ep->pool, at->stat.name);
 	if (r == 0)
