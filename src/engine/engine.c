@@ -133,6 +133,7 @@ static void tend_makings(struct fiber *f, struct engine *e)
 	if (list_empty(&e->makings) || latch_lock(f, &e->change) < 0)
 		return;
 	is_less = making_undo(f, e, MAKING_POOL);
+	is_less |= making_undo(f, e, MAKING_DISK);
 	is_less |= making_undo(f, e, MAKING_REPLICA);
 	latch_unlock(f, &e->change);
 	is_less |= making_undo(f, e, MAKING_NEXUS);
@@ -277,6 +278,7 @@ static int open_all(struct fiber *f, struct engine *e)
 		return r;
 	open_disks(f, e);
 	open_pools(f, e);
+	(void)making_undo(f, e, MAKING_DISK);
 	(void)making_undo(f, e, MAKING_REPLICA);
 	(void)making_undo(f, e, MAKING_NEXUS);
 	if (had_makings)

@@ -5,7 +5,7 @@
  *
  * This folder, from the bottom: drivers, stores, node (reactors), publish (a nexus's doors), state
  * and state_json (what is kept), engine (life), making (what is half made), share (NVMe/TCP doors
- * of replicas and disks), pools, replicas, snapshots, disks, nexuses, nexus_make, nexus_serve,
+ * of replicas and disks), uses, pools, pool_disks, replicas, snapshots, disks, nexuses, nexus_make, nexus_serve,
  * children, figures, host, events; then the services, and the daemon.
  *
  * EN1. What was acknowledged is there after a restart; what was begun and not acknowledged is either
@@ -103,6 +103,9 @@ MUST_USE int engine_pool_destroy(struct fiber *f, struct engine *e, const char *
 /* fn sees it before and after. */
 MUST_USE int engine_pool_grow(struct fiber *f, struct engine *e, const char *name_or_uuid,
 			      const char *uuid, engine_pool_fn fn, void *ctx);
+/* One more disk, as it is told: URI or path; one that it has already is the same answer. force: though it bears something. */
+MUST_USE int engine_pool_add_disk(struct fiber *f, struct engine *e, const char *name_or_uuid,
+				  const char *disk, bool force, engine_pool_fn fn, void *ctx);
 /* fn does not suspend. */
 int engine_pool_each(struct engine *e, engine_pool_fn fn, void *ctx);
 /* -ENOENT. */

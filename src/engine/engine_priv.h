@@ -65,14 +65,14 @@ struct engine_nexus {
 };
 
 /* What is being made or taken down: undone at the start (EN1). */
-enum making_what { MAKING_POOL, MAKING_REPLICA, MAKING_NEXUS };
+enum making_what { MAKING_POOL, MAKING_REPLICA, MAKING_NEXUS, MAKING_DISK };
 
 struct making {
 	struct list_link link; /* engine.makings */
 	enum making_what what;
-	struct uuid uuid, pool; /* pool: of a replica */
+	struct uuid uuid, pool; /* pool: of a replica, a disk */
 	char name[POOL_NAME_LEN_MAX + 1];
-	struct texts disks; /* of a pool */
+	struct texts disks; /* of a pool; the one that joins */
 	uint64_t pass;	    /* of the tender, that has tried it */
 	bool is_left,
 		is_told; /* nobody is at it any more: to be undone; that it cannot be is told */
@@ -170,9 +170,24 @@ struct engine_pool *pools_next(struct engine *e, struct engine_pool *prev);
 MUST_USE int pools_get(struct fiber *f, struct engine *e, const char *name_or_uuid,
 		       struct engine_pool **ret);
 void pools_put(struct engine_pool *ep);
+/* Its entry, also while it is away; uuid (or NULL) must fit. */
+MUST_USE int pools_pick(struct fiber *f, struct engine *e, const char *name_or_uuid,
+			const char *uuid, struct engine_pool **ret);
+MUST_USE int pool_is_here(struct fiber *f, const struct engine_pool *ep); /* -EAGAIN */
+int pool_tell(struct engine_pool *ep, engine_pool_fn fn, void *ctx);
 MUST_USE int pools_restore(struct fiber *f, struct engine *e, struct engine_pool *ep);
 void pools_close(struct fiber *f, struct engine *e);
 void engine_pool_free(struct engine_pool *ep);
+
+/* ---- pool_disks.c -------------------------------------------------------------------------------------------- */
+
+/* What they are opened by. */
+MUST_USE int pool_uris(struct fiber *f, struct engine *e, const struct texts *disks,
+		       struct texts *ret);
+/* One that was noted has joined before a crash: it is listed now (PD1). */
+bool pool_disk_joined(struct fiber *f, struct engine *e, struct engine_pool *ep);
+/* One that was noted and has not joined bears nothing of the pool. */
+MUST_USE int pool_disk_undo(struct fiber *f, struct engine *e, const struct making *making);
 
 /* ---- replicas.c ------------------------------------------------------------------------------------------------ */
 

@@ -138,6 +138,10 @@ static int undo(struct fiber *f, struct engine *e, const struct making *making)
 		r = nexus_remove(f, e, &making->uuid);
 		return r == -EBUSY ? -EAGAIN : r; /* a wait at the start would not help */
 	}
+	if (making->what == MAKING_DISK) {
+		r = pool_disk_undo(f, e, making);
+		return r == -EBUSY ? -EAGAIN : r;
+	}
 	r = undo_pool(f, e, making);
 	list_for_each_safe(ep, after, &e->pools, link)
 		if (r == 0 && uuid_equal(&ep->uuid, &making->uuid)) /* it was being destroyed */

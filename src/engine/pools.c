@@ -17,52 +17,6 @@
 #include "engine/uses.h"
 #include "reactor/fiber.h"
 
-/* ---- disks of a pool, by URI or path --------------------------------------------------------- */
-
-char *engine_disk_uri(struct mem *mem, const char *text)
-{
-	static const char plain[] = "/-._~";
-	char *uri, *to;
-
-	if (text[0] != '/')
-		return mem_strdup(mem, text);
-	uri = mem_alloc(mem, sizeof("file://") + 3 * strlen(text));
-	if (!uri)
-		return NULL;
-	memcpy(uri, "file://", 7);
-	to = uri + 7;
-	for (; *text; text++) {
-		char c = *text;
-		bool is_word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-			       (c >= 'A' && c <= 'Z');
-
-		if (is_word || strchr(plain, c))
-			*to++ = c;
-		else
-			to += snprintf(to, 4, "%%%02X", (unsigned char)c);
-	}
-	return uri;
-}
-
-static int disk_uris(struct fiber *f, struct engine *e, const struct texts *disks,
-		     struct texts *ret)
-{
-	struct texts uris = { 0 };
-	int r = 0;
-
-	for (unsigned i = 0; i < disks->count && r == 0; i++) {
-		CLEANUP(cleanup_mem) char *uri = engine_disk_uri(e->io->mem, disks->at[i]);
-
-		r = uri ? texts_add(e->io->mem, &uris, uri) : -ENOMEM;
-	}
-	if (r < 0) {
-		texts_free(&uris);
-		return fiber_fail(f, r, "no memory");
-	}
-	*ret = uris;
-	return 0;
-}
-
 /* ---- the list ------------------------------------------------------------------------------- */
 
 void engine_pool_free(struct engine_pool *ep)
@@ -117,9 +71,8 @@ int pools_get(struct fiber *f, struct engine *e, const char *name_or_uuid, struc
 	return 0;
 }
 
-/* Its entry, also while it is away; uuid (or NULL) must fit. */
-static int pools_pick(struct fiber *f, struct engine *e, const char *name_or_uuid, const char *uuid,
-		      struct engine_pool **ret)
+int pools_pick(struct fiber *f, struct engine *e, const char *name_or_uuid, const char *uuid,
+	       struct engine_pool **ret)
 {
 	const char *key = name_or_uuid[0] || !uuid ? name_or_uuid : uuid;
 	struct engine_pool *ep = pools_find(e, key);
@@ -142,7 +95,7 @@ static int pools_pick(struct fiber *f, struct engine *e, const char *name_or_uui
 
 /* ---- telling of them ------------------------------------------------------------------------- */
 
-static int pool_tell(struct engine_pool *ep, engine_pool_fn fn, void *ctx)
+int pool_tell(struct engine_pool *ep, engine_pool_fn fn, void *ctx)
 {
 	struct engine_pool_info info = { .disks = texts_list(&ep->disks),
 					 .disk_count = ep->disks.count };
@@ -183,20 +136,33 @@ int engine_pool_show(struct fiber *f, struct engine *e, const char *name_or_uuid
 
 /* ---- import ------------------------------------------------------------------------------------- */
 
-static int pool_bring(struct fiber *f, struct engine *e, struct engine_pool *ep)
+static int pool_take(struct fiber *f, struct engine *e, struct engine_pool *ep, struct pool **ret)
 {
 	struct pool_import_args args = { .name = ep->name };
 	struct texts uris;
-	struct pool *pool;
-	struct pool_info info;
-	int r = disk_uris(f, e, &ep->disks, &uris);
+	int r = pool_uris(f, e, &ep->disks, &uris);
 
 	if (r < 0)
 		return r;
 	args.disks = texts_list(&uris);
 	args.disk_count = uris.count;
-	r = pool_import(f, &args, &pool);
+	r = pool_import(f, &args, ret);
 	texts_free(&uris);
+	return r;
+}
+
+static int pool_bring(struct fiber *f, struct engine *e, struct engine_pool *ep)
+{
+	struct pool *pool;
+	struct pool_info info;
+	int r = pool_take(f, e, ep, &pool);
+
+	if (r == -ENODEV && pool_disk_joined(f, e, ep)) {
+		fiber_clear(f);
+		r = pool_take(f, e, ep, &pool);
+		if (r < 0)
+			texts_remove(&ep->disks, ep->disks.count - 1);
+	}
 	if (r < 0)
 		return r;
 	pool_info(pool, &info);
@@ -351,7 +317,7 @@ static int pool_make(struct fiber *f, struct engine *e, struct engine_pool *ep,
 static int pool_begin(struct fiber *f, struct engine *e, struct engine_pool *ep, bool may_create)
 {
 	struct texts uris;
-	int r = disk_uris(f, e, &ep->disks, &uris);
+	int r = pool_uris(f, e, &ep->disks, &uris);
 
 	if (r < 0)
 		return r;
@@ -494,10 +460,11 @@ static int pool_leave(struct fiber *f, struct engine *e, struct engine_pool *ep,
 	return state_save(f, e);
 }
 
-static int pool_is_here(struct fiber *f, const struct engine_pool *ep)
+int pool_is_here(struct fiber *f, const struct engine_pool *ep)
 {
-	return ep->pool ? 0 :
-			  fiber_fail(f, -EAGAIN, "pool '%s' is not imported: %s", ep->name, ep->why);
+	return ep->pool ?
+		       0 :
+		       fiber_fail(f, -EAGAIN, "pool '%s' is not imported: %s", ep->name, ep->why);
 }
 
 static int pool_may_go(struct fiber *f, struct engine *e, struct engine_pool *ep, bool destroy)
@@ -563,29 +530,4 @@ void pools_close(struct fiber *f, struct engine *e)
 			engine_note(f, e, "pool not exported", ep->name);
 		engine_pool_free(ep);
 	}
-}
-
-/* ---- growing ----------------------------------------------------------------------------------------- */
-
-int engine_pool_grow(struct fiber *f, struct engine *e, const char *name_or_uuid, const char *uuid,
-		     engine_pool_fn fn, void *ctx)
-{
-	struct engine_pool *ep;
-	int r = latch_lock(f, &e->change);
-
-	if (r < 0)
-		return r;
-	r = pools_pick(f, e, name_or_uuid, uuid, &ep);
-	if (r == 0)
-		r = pool_is_here(f, ep);
-	if (r == 0)
-		r = pool_tell(ep, fn, ctx);
-	if (r == 0)
-		r = pool_grow(f, ep->pool);
-	if (r == 0) {
-		events_add(e->events, EVENTS_POOL, "grown", ep->name, &ep->uuid, "%s", "");
-		r = pool_tell(ep, fn, ctx);
-	}
-	latch_unlock(f, &e->change);
-	return r;
 }

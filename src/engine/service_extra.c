@@ -214,8 +214,22 @@ static int check_pool(struct fiber *f, struct rpc_call *call, const struct Proto
 	return r < 0 ? r : rpc_call_send(f, call, (const void *)&last);
 }
 
+static int add_disk(struct fiber *f, struct rpc_call *call, const struct ProtobufCMessage *in,
+		    struct ProtobufCMessage *out)
+{
+	const Mayastor__X1__AddDiskRequest *ask = (const void *)in;
+	struct reply reply = { .mem = rpc_call_mem(call) };
+	int r = engine_pool_add_disk(f, rpc_call_ctx(call), ask->pool, ask->disk, ask->force,
+				     pool_detail, &reply);
+
+	if (r == 0)
+		*(Mayastor__X1__PoolDetail *)(void *)out =
+			*(Mayastor__X1__PoolDetail *)reply.list[0];
+	return r;
+}
+
 static const struct rpc_method pool_methods[] = {
-	METHOD_LATER("AddDisk", mayastor__x1__add_disk_request, mayastor__x1__pool_detail),
+	METHOD("AddDisk", mayastor__x1__add_disk_request, mayastor__x1__pool_detail, add_disk),
 	METHOD_LOOK("GetPoolDetail", mayastor__x1__pool_detail_request, mayastor__x1__pool_detail,
 		    get_pool),
 	{ .name = "CheckPool",

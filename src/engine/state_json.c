@@ -9,7 +9,7 @@
  *	    "shared":bool,"hosts":[NQN...],"info_key":"","cntlid":[MIN,MAX],"keys":[RESV,PREEMPT],
  *	    "resv_type":N or -1,"preempt_policy":N}],
  *	 "doors":[{"name":"","bdev":"","uri":URI,"description":"","read_only":bool}],
- *	 "making":[{"what":"pool|replica|nexus","uuid":UUID,"pool":UUID,"name":"","disks":[URI...]}]}
+ *	 "making":[{"what":"pool|replica|nexus|disk","uuid":UUID,"pool":UUID,"name":"","disks":[URI...]}]}
  *
  * SJ1. Version 1 has these fields, all of them; a text with fewer, or of another version, is refused
  *      as a whole: a node that forgot half of what it serves is worse than one that does not start.
@@ -29,6 +29,7 @@ static const char *const making_names[] = {
 	[MAKING_POOL] = "pool",
 	[MAKING_REPLICA] = "replica",
 	[MAKING_NEXUS] = "nexus",
+	[MAKING_DISK] = "disk",
 };
 
 /* ---- out --------------------------------------------------------------------------- */
@@ -395,6 +396,8 @@ static void making_in(struct in *in, struct json_object *from)
 	in_uuid(in, from, "pool", &making->pool);
 	in_name(in, from, making->name);
 	in_texts(in, from, "disks", &making->disks);
+	if (in->r == 0 && making->what == MAKING_DISK && making->disks.count != 1)
+		in->r = fiber_fail(in->f, -EUCLEAN, "the node's state: half made is no one disk");
 }
 
 static void in_each(struct in *in, struct json_object *from, const char *name,

@@ -150,11 +150,6 @@ def latencies_and_records_are_told(w):
     w.fails("INVALID_ARGUMENT", *volumes, volume="x")
 
 
-@case
-def what_is_not_served_says_so(w):
-    w.fails("UNIMPLEMENTED", "PoolExtraRpc/AddDisk", "pool", "AddDiskRequest", "PoolDetail")
-
-
 def main():
     print(f"1..{len(cases)}")
     world, failed = World(), False

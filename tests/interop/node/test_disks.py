@@ -1,0 +1,224 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""
+test_disks - one more disk for a pool, by mayastor.x1 and by mayactl: asked again, refused, and after a crash in between.
+
+  test_disks.py MAYASTOR MAYACTL PROTO
+"""
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import traceback
+import uuid
+
+try:
+    import grpc
+    import node
+except ImportError as error:
+    print(f"1..1\nok 1 - node_disks # SKIP {error}")
+    sys.exit(0)
+
+MAYASTOR, MAYACTL, PROTO = sys.argv[1:4]
+MIB = 1 << 20
+R = "11111111-1111-4111-8111-111111111111"
+cases = []
+
+
+def case(fn):
+    cases.append(fn)
+    return fn
+
+
+class World:
+    def __init__(self):
+        self.room = node.Room()
+        subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}", "mayastor/x1/pool.proto"], check=True)
+        self.pb = importlib.import_module("mayastor.x1.pool_pb2")
+        self.node = node.Node(MAYASTOR, self.room).start()
+        self.first = self.room.disk("first", 64 * MIB)
+        self.pool = self.node.call("PoolRpc/CreatePool", name="p", disks=[self.first])
+
+    def add(self, disk, pool="p", force=False):
+        function = self.node.channel.unary_unary("/mayastor.x1.PoolExtraRpc/AddDisk",
+                                                 request_serializer=self.pb.AddDiskRequest.SerializeToString,
+                                                 response_deserializer=self.pb.PoolDetail.FromString)
+        try:
+            return function(self.pb.AddDiskRequest(pool=pool, disk=disk, force=force), timeout=30)
+        except grpc.RpcError as error:
+            raise node.Failed(error) from None
+
+    def fails(self, code, *args, **fields):
+        before = self.node.call("PoolRpc/ListPools")
+        try:
+            answer = self.add(*args, **fields)
+        except node.Failed as failed:
+            assert failed.code == code and failed.words and "\n" not in failed.words, f"{args} {fields}: {failed}, expected {code}"
+            after = self.node.call("PoolRpc/ListPools")
+            assert after == before, (before, after)
+            return failed.words
+        raise AssertionError(f"{args} {fields}: {answer}")
+
+    def disks(self):
+        return list(self.node.call("PoolRpc/ListPools", name="p").pools[0].disks)
+
+    def state(self):
+        with open(os.path.join(self.node.state, "node.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def set_state(self, state):
+        with open(os.path.join(self.node.state, "node.json"), "w", encoding="utf-8") as file:
+            json.dump(state, file)
+
+    def note(self, disk):
+        """What the state has from the moment on in which a disk begins to join."""
+        return {"what": "disk", "uuid": str(uuid.uuid4()), "pool": self.pool.uuid, "name": "p", "disks": [disk]}
+
+
+@case
+def a_pool_takes_one_more_disk_and_says_so_again(w):
+    before = w.node.call("PoolRpc/ListPools").pools[0]
+    second = w.room.disk("second", 64 * MIB)
+    found = w.add(second)
+    assert list(found.disks) == [w.first, second] and found.capacity_bytes > 1.9 * before.capacity, found
+    assert list(w.add(second, pool=w.pool.uuid).disks) == [w.first, second]
+    # what one disk would not hold
+    w.node.call("ReplicaRpc/CreateReplica", name="r", uuid=R, pooluuid="p", size=90 * MIB, thin=False)
+    w.node.kill()
+    w.node.start()
+    after = w.node.call("PoolRpc/ListPools").pools[0]
+    assert after.state == 1 and list(after.disks) == [w.first, second], after
+    assert w.node.call("ReplicaRpc/ListReplicas").replicas[0].size == 90 * MIB
+    w.node.call("PoolRpc/ExportPool", name="p")
+    assert w.node.call("PoolRpc/CreatePool", name="p", disks=[w.first, second]).uuid == w.pool.uuid
+
+
+@case
+def wrong_disks_are_refused_and_nothing_is_changed(w):
+    blank = w.room.disk("blank", 64 * MIB)
+    w.fails("NOT_FOUND", blank, pool="nobody")
+    w.fails("NOT_FOUND", "/nowhere/disk")
+    w.fails("INVALID_ARGUMENT", "")
+    w.fails("INVALID_ARGUMENT", "nonsense://x")
+    w.fails("INVALID_ARGUMENT", f"pool:///p/{R}")
+    w.fails("INVALID_ARGUMENT", "/" + "x" * 1100)
+    w.fails("RESOURCE_EXHAUSTED", w.room.disk("small", MIB))
+    alias = w.room.dir + "/../" + os.path.basename(w.room.dir) + "/first"
+    os.symlink(w.first, w.first + ".link")
+    for name in (f"file://{w.first}", alias, w.first + ".link"):
+        for force in (False, True):
+            w.fails("FAILED_PRECONDITION", name, force=force)
+    other = w.room.disk("other", 64 * MIB)
+    w.node.call("PoolRpc/CreatePool", name="o", disks=[other])
+    for force in (False, True):
+        w.fails("FAILED_PRECONDITION", other, force=force)  # in use
+    w.node.call("PoolRpc/ExportPool", name="o")
+    assert "'o'" in w.fails("FAILED_PRECONDITION", other)
+    w.node.call("PoolRpc/ImportPool", name="o", disks=[other])
+    w.node.call("PoolRpc/DestroyPool", name="o")
+    with open(other, "r+b") as file:
+        file.write(b"XFSB" + bytes(4092))
+    w.fails("FAILED_PRECONDITION", other)
+    assert other in w.add(other, force=True).disks
+    assert not w.state()["making"]
+
+
+@case
+def mayactl_adds_a_disk(w):
+    def run(*words):
+        return subprocess.run([MAYACTL, "--node", w.node.addrs["grpc"], "pool", "add-disk", *words], capture_output=True, text=True,
+                              timeout=60, check=False)
+    third = w.room.disk("third", 64 * MIB)
+    done = run("p", third, "-o", "json")
+    assert done.returncode == 0 and third in json.loads(done.stdout)["disks"], done
+    done = run("p", third)
+    assert done.returncode == 0 and third in done.stdout, done
+    done = run("nobody", third)
+    assert done.returncode == 3 and "nobody" in done.stderr, done
+    with open(w.room.disk("ext", 64 * MIB), "r+b") as file:
+        file.write(b"XFSB" + bytes(4092))
+    done = run("p", w.room.dir + "/ext")
+    assert done.returncode == 2 and "xfs" in done.stderr.lower(), done
+
+
+@case
+def a_disk_that_joined_before_a_crash_is_listed(w):
+    disk = w.room.disk("joined", 64 * MIB)
+    w.add(disk)
+    w.node.stop()
+    state = w.state()
+    state["pools"][0]["disks"].remove(disk)
+    state["making"].append(w.note(disk))
+    w.set_state(state)
+    w.node.start()
+    pool = w.node.call("PoolRpc/ListPools").pools[0]
+    assert pool.state == 1 and disk in pool.disks, pool
+    assert not w.state()["making"] and disk in w.state()["pools"][0]["disks"]
+
+
+@case
+def a_disk_that_did_not_join_bears_nothing_afterwards(w):
+    disk = w.room.disk("late", 64 * MIB)
+    w.node.stop()
+    kept = [w.first, *[d for d in w.state()["pools"][0]["disks"] if d != w.first]]
+    state = w.state()
+    for path in kept:
+        shutil.copyfile(path, path + ".kept")
+    w.node.start()
+    w.add(disk)
+    w.node.stop()
+    for path in kept:  # the pool has not heard of it, its label is written
+        os.replace(path + ".kept", path)
+    state["making"].append(w.note(disk))
+    w.set_state(state)
+    w.node.start()
+    assert disk not in w.disks() and w.node.call("PoolRpc/ListPools").pools[0].state == 1
+    assert not w.state()["making"]
+    assert disk in w.add(disk).disks  # not by force
+
+
+@case
+def a_note_never_costs_a_pool_its_disk(w):
+    """The disk that was noted is one of the pool's by another name, or bears another pool, or is away."""
+    w.node.stop()
+    alias = w.first + ".alias"
+    os.symlink(w.first, alias)
+    other = w.room.disk("foreign", 64 * MIB)
+    state = w.state()
+    state["making"] += [w.note(alias), w.note("/nowhere/disk"), w.note(other)]
+    w.set_state(state)
+    with open(w.first, "rb") as file:
+        head = file.read(MIB)
+    w.node.start()
+    assert w.node.call("PoolRpc/ListPools").pools[0].state == 1
+    w.node.stop()
+    with open(w.first, "rb") as file:
+        assert file.read(4096) == head[:4096]
+    w.node.start()
+    assert w.node.call("PoolRpc/ListPools").pools[0].state == 1
+    assert w.node.call("ReplicaRpc/ListReplicas").replicas[0].size == 90 * MIB
+
+
+def main():
+    print(f"1..{len(cases)}")
+    world, failed = World(), False
+    try:
+        for number, check in enumerate(cases, 1):
+            try:
+                check(world)
+                print(f"ok {number} - {check.__name__}", flush=True)
+            except Exception:
+                failed = True
+                print(f"not ok {number} - {check.__name__}")
+                print("# " + (traceback.format_exc() + world.node.words()[-1500:]).replace("\n", "\n# "), flush=True)
+        world.node.stop()
+    finally:
+        if world.node.child.poll() is None:
+            world.node.kill()
+        world.room.close()
+    return failed
+
+
+sys.exit(main())
