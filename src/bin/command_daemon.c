@@ -30,9 +30,8 @@ struct run {
 
 static uint64_t log_clock(void *ctx)
 {
-	struct io *io = ctx;
-
-	return io_wall(io);
+	(void)ctx;
+	return io_process_wall();
 }
 
 static void print_line(const char *line)
@@ -50,7 +49,6 @@ static int run_main(struct fiber *f, void *arg)
 {
 	struct run *run = arg;
 
-	run->log.clock_ctx = fiber_io(f);
 	for (unsigned i = 0; i < run->cmd->note_count; i++)
 		log_info(&run->log, "option not needed here",
 			 LOG_STR("option", run->cmd->notes[i]));
@@ -60,7 +58,7 @@ static int run_main(struct fiber *f, void *arg)
 static int run_daemon(struct run *run)
 {
 	static const int signals[] = { SIGTERM, SIGINT, 0 };
-	const struct node_opts opts = { .reactors = run->cmd->reactors };
+	const struct node_opts opts = { .reactors = run->cmd->reactors, .log = &run->log };
 	struct daemon_opts *daemon = &run->cmd->daemon;
 	struct err err = { 0 };
 

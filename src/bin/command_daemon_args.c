@@ -61,10 +61,11 @@ static int take_registrar(struct daemon_command *cmd, const char *option, const 
 	const char *scheme = strstr(value, "://");
 	const char *target = scheme ? scheme + 3 : value;
 
-	if (scheme && strncmp(value, "http://", 7) != 0 && strncmp(value, "tcp://", 6) != 0)
-		return wrong(option, value, "HOST:PORT of a registrar (https:// is not had yet)");
-	if (!target[0])
-		return wrong(option, value, "HOST:PORT of a registrar");
+	cmd->daemon.registrar_tls = strncmp(value, "https://", 8) == 0;
+	if ((scheme && !cmd->daemon.registrar_tls && strncmp(value, "http://", 7) != 0 &&
+	     strncmp(value, "tcp://", 6) != 0) ||
+	    !target[0])
+		return wrong(option, value, "HOST:PORT of a registrar, or https://HOST:PORT");
 	cmd->daemon.registrar = target;
 	return 0;
 }
@@ -167,6 +168,29 @@ static int take_log_format(struct daemon_command *cmd, const char *option, const
 	return 0;
 }
 
+static int take_file(const char *option, const char *value, const char **ret)
+{
+	if (!value[0])
+		return wrong(option, value, "a file");
+	*ret = value;
+	return 0;
+}
+
+static int take_tls_cert(struct daemon_command *cmd, const char *option, const char *value)
+{
+	return take_file(option, value, &cmd->daemon.tls_cert);
+}
+
+static int take_tls_key(struct daemon_command *cmd, const char *option, const char *value)
+{
+	return take_file(option, value, &cmd->daemon.tls_key);
+}
+
+static int take_tls_ca(struct daemon_command *cmd, const char *option, const char *value)
+{
+	return take_file(option, value, &cmd->daemon.tls_ca);
+}
+
 static int take_refused(struct daemon_command *cmd, const char *option, const char *value)
 {
 	(void)cmd;
@@ -195,6 +219,9 @@ static const struct daemon_option {
 	{ "", "--nexus-port", true, take_nexus_port },
 	{ "", "--api-versions", true, take_versions },
 	{ "-F", "--log-format", true, take_log_format },
+	{ "", "--tls-cert", true, take_tls_cert },
+	{ "", "--tls-key", true, take_tls_key },
+	{ "", "--tls-ca", true, take_tls_ca },
 	{ "", "--enable-rdma", false, take_refused },
 	{ "", "--enable-lvm", false, take_refused },
 	{ "-s", "--mem-size", true, NULL },
@@ -333,6 +360,22 @@ static void settle_host(struct daemon_command *cmd)
 		snprintf(cmd->host, sizeof(cmd->host), "127.0.0.1");
 }
 
+/* Half of what TLS needs is a mistake, not a choice. */
+static int settle_tls(const struct daemon_opts *daemon)
+{
+	const char *wrong = NULL;
+
+	if (!daemon->tls_cert != !daemon->tls_key)
+		wrong = "--tls-cert and --tls-key belong together";
+	else if (daemon->tls_ca && !daemon->tls_cert && !daemon->registrar_tls)
+		wrong = "--tls-ca has no use without --tls-cert and --tls-key";
+	else if (daemon->registrar_tls && !daemon->tls_ca)
+		wrong = "a registrar at https:// wants --tls-ca, who signs its certificate";
+	if (wrong)
+		fprintf(stderr, "mayastor daemon: %s\n", wrong);
+	return wrong ? -EINVAL : 0;
+}
+
 int daemon_args(struct daemon_command *cmd, int argc, char **argv)
 {
 	const char *dir = io_process_env("STATE_DIRECTORY");
@@ -348,7 +391,9 @@ int daemon_args(struct daemon_command *cmd, int argc, char **argv)
 	r = take_all(cmd, argc, argv);
 	if (r < 0 || cmd->wants_help)
 		return r;
-	r = settle_grpc(cmd);
+	r = settle_tls(&cmd->daemon);
+	if (r == 0)
+		r = settle_grpc(cmd);
 	if (r < 0)
 		return r;
 	settle_host(cmd);
@@ -368,6 +413,9 @@ void daemon_usage(void)
 	     "Options:\n"
 	     "  -g, --grpc-endpoint ADDR[:PORT]   where its services listen; 127.0.0.1:10124\n"
 	     "  -N, --node-name NAME              this machine's name\n"
+	     "      --tls-cert FILE               its certificate with its chain, as PEM: only TLS then\n"
+	     "      --tls-key FILE                and its key\n"
+	     "      --tls-ca FILE                 who signs clients: those without a certificate are refused\n"
 	     "  -R, --registration-endpoint HOST:PORT  the control plane to register with\n"
 	     "      --state-dir DIR               what it keeps; /var/lib/mayastor\n"
 	     "  -p, --ps-endpoint sqlite:///PATH  records of volumes; volumes.db in the state directory\n"

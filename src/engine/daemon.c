@@ -29,6 +29,7 @@ struct daemon {
 	struct engine *engine;
 	struct rpc_server *server;
 	struct registration *registration;
+	struct rpc_tls *tls, *tls_client; /* owned; NULL: plain */
 	struct io_signal *signals[SIGNALS];
 	struct event over;
 	struct timer patience; /* DN2 */
@@ -82,9 +83,22 @@ static void print_line(const struct daemon *d, const char *what, const struct io
 		d->opts->print(line);
 }
 
+static int tls_open(struct fiber *f, struct daemon *d)
+{
+	const struct daemon_opts *opts = d->opts;
+	const struct rpc_tls_files files = { .ca = opts->tls_ca,
+					     .cert = opts->tls_cert,
+					     .key = opts->tls_key };
+	int r = opts->tls_cert ? rpc_tls_new(f, &files, true, &d->tls) : 0;
+
+	if (r == 0 && opts->registrar_tls)
+		r = rpc_tls_new(f, &files, false, &d->tls_client);
+	return r;
+}
+
 static int serve(struct fiber *f, struct daemon *d)
 {
-	const struct rpc_server_opts opts = { .drain_ns = DRAIN_NS };
+	const struct rpc_server_opts opts = { .drain_ns = DRAIN_NS, .tls = d->tls };
 	struct io_addr addr, replicas, nexuses;
 	int r = rpc_server_new(f, &opts, &d->server);
 
@@ -104,7 +118,7 @@ static int serve(struct fiber *f, struct daemon *d)
 	print_line(d, "replicas", &replicas);
 	print_line(d, "nexuses", &nexuses);
 	if (d->opts->registrar)
-		r = registration_start(f, d->engine, d->opts->registrar, d->endpoint,
+		r = registration_start(f, d->engine, d->opts->registrar, d->tls_client, d->endpoint,
 				       &d->registration);
 	return r;
 }
@@ -113,6 +127,8 @@ static int start(struct fiber *f, struct daemon *d)
 {
 	int r = watch_signals(f, d);
 
+	if (r == 0)
+		r = tls_open(f, d);
 	if (r == 0)
 		r = engine_open(f, &d->opts->engine, &d->engine);
 	return r < 0 ? r : serve(f, d);
@@ -128,6 +144,10 @@ static void stop(struct fiber *f, struct daemon *d)
 		registration_stop(f, d->registration);
 	if (d->server)
 		rpc_server_free(f, d->server);
+	if (d->tls)
+		rpc_tls_free(d->tls);
+	if (d->tls_client)
+		rpc_tls_free(d->tls_client);
 	if (d->engine)
 		engine_close(f, d->engine);
 	for (unsigned i = 0; i < SIGNALS; i++)

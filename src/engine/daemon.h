@@ -21,7 +21,11 @@
 struct daemon_opts {
 	struct engine_opts engine;
 	struct io_addr grpc;
-	const char *registrar;		 /* HOST:PORT; NULL: none */
+	const char *registrar;		/* HOST:PORT; NULL: none */
+	bool registrar_tls;		/* needs tls_ca */
+	const char *tls_cert, *tls_key; /* PEM files; NULL: the services are not encrypted */
+	const char *
+		tls_ca; /* who signs clients, who must have a certificate then, and the registrar; or NULL */
 	int (*notify)(const char *text); /* the service manager; NULL: none */
 	void (*give_up)(void);		 /* DN2: ends the process */
 	void (*print)(const char *line); /* where it is served; NULL: nobody asks */

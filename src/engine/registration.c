@@ -71,9 +71,10 @@ static int registration_main(struct fiber *f, void *arg)
 	return 0;
 }
 
-int registration_start(struct fiber *f, struct engine *e, const char *target, const char *endpoint,
-		       struct registration **ret)
+int registration_start(struct fiber *f, struct engine *e, const char *target, struct rpc_tls *tls,
+		       const char *endpoint, struct registration **ret)
 {
+	const struct rpc_channel_opts opts = { .tls = tls };
 	struct registration *reg = mem_new(fiber_io(f), sizeof(*reg));
 	int r;
 
@@ -82,7 +83,7 @@ int registration_start(struct fiber *f, struct engine *e, const char *target, co
 	reg->e = e;
 	reg->endpoint = endpoint;
 	event_init(&reg->wake);
-	r = rpc_channel_new(f, target, NULL, &reg->channel);
+	r = rpc_channel_new(f, target, &opts, &reg->channel);
 	if (r == 0) {
 		r = fiber_start(fiber_reactor(f), "registration", registration_main, reg,
 				&reg->fiber);

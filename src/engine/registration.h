@@ -11,10 +11,12 @@
 struct engine;
 struct fiber;
 struct registration;
+struct rpc_tls;
 
-/* target: HOST:PORT of the registrar; endpoint: where our own services are. All are borrowed. */
+/* target: HOST:PORT of the registrar; tls NULL: plain; endpoint: where our own services are. All are borrowed. */
 MUST_USE int registration_start(struct fiber *f, struct engine *e, const char *target,
-				const char *endpoint, struct registration **ret);
+				struct rpc_tls *tls, const char *endpoint,
+				struct registration **ret);
 /* Says goodbye, if there is anybody. */
 void registration_stop(struct fiber *f, struct registration *reg);
 

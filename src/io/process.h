@@ -16,6 +16,9 @@ struct io_usage {
 /* Of all threads, since the start. */
 void io_process_usage(struct io_usage *ret);
 
+/* Nanoseconds since 1970 UTC, from any thread: for the clock of a log. */
+uint64_t io_process_wall(void);
+
 /* The environment's value, or NULL. */
 const char *io_process_env(const char *name);
 

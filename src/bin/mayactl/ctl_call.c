@@ -45,10 +45,14 @@ static void nodes_close(struct fiber *f, struct ctl *ctl)
 
 /* ---- words ---------------------------------------------------------------------------------- */
 
-static const char *hint_of(const struct ctl *ctl)
+static const char *hint_of(const struct ctl *ctl, const char *words)
 {
 	switch (ctl->code) {
 	case RPC_UNAVAILABLE:
+		if (strstr(words, "TLS:"))
+			return "--ca, --cert and --key name the certificates";
+		if (strstr(words, "the server closed it") && !ctl->ca)
+			return "does it want TLS? --ca names who signed its certificate";
 		return "is mayastor running there? --node HOST:PORT names another";
 	case RPC_UNIMPLEMENTED:
 		return "the node is older than this mayactl, or does not serve that";
@@ -68,7 +72,7 @@ static int call_failed(struct fiber *f, struct ctl *ctl, int error, enum rpc_cod
 	struct err said = *fiber_err(f);
 
 	ctl->code = code;
-	hint = hint_of(ctl);
+	hint = hint_of(ctl, err_words(&said));
 	fiber_clear(f);
 	return fiber_fail(f, error, "%s: %s%s%s%s", ctl->nodes[ctl->node].target, err_words(&said),
 			  hint ? " (" : "", hint ? hint : "", hint ? ")" : "");

@@ -51,6 +51,7 @@ class Node:
         self.state = os.path.join(room.dir, name + ".state")
         self.log = os.path.join(room.dir, name + ".log")
         self.addrs, self.child, self.channel = {}, None, None
+        self.credentials = None  # of TLS
         self.ports = ["--replica-port", "0", "--nexus-port", "0"]
 
     def start(self):
@@ -69,8 +70,15 @@ class Node:
         # shares keep their ports over restarts, as those of a real node do
         self.ports = ["--replica-port", self.addrs["replicas"].rsplit(":", 1)[1],
                       "--nexus-port", self.addrs["nexuses"].rsplit(":", 1)[1]]
-        self.channel = grpc.insecure_channel(self.addrs["grpc"], options=[("grpc.use_local_subchannel_pool", 1)])
+        self.connect(self.credentials)
         return self
+
+    def connect(self, credentials):
+        if self.channel:
+            self.channel.close()
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channel = (grpc.secure_channel(self.addrs["grpc"], credentials, options=options) if credentials else
+                        grpc.insecure_channel(self.addrs["grpc"], options=options))
 
     def words(self):
         with open(self.log, encoding="utf-8", errors="replace") as log:

@@ -45,6 +45,8 @@ def options_that_mean_what_is_not_had_are_refused(_):
     refused("--enable-rdma", "--enable-rdma")
     refused("V1", "--api-versions", "V0")
     refused("https", "-R", "https://agent:50051")
+    refused("--tls-key", "--tls-cert", "a.pem")
+    refused("--tls-cert", "--tls-ca", "a.pem")
 
 
 @case
