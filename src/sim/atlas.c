@@ -95,6 +95,7 @@ static const struct sim_fault_info sim_fault_infos[SIM_FAULTS] = {
 	[SIM_STORY_REBUILD] = { "story.rebuild", 0, 0, 0, "a member was rebuilt" },
 	[SIM_STORY_RESIZE] = { "story.resize", 0, 0, 0, "a volume was grown" },
 	[SIM_STORY_SWITCH] = { "story.switch", 0, 0, 0, "a host sends its requests another way" },
+	[SIM_DISK_PULL] = { "disk.pull", 0, 0, 0, "a disk is unplugged, and plugged in again" },
 };
 
 const char *sim_fault_name(enum sim_fault fault)

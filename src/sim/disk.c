@@ -114,6 +114,7 @@ struct io_file *file_open(struct sim_io *io, struct sim_disk *disk, uint32_t fla
 
 	opened->locks = (flags & IO_OPEN_LOCK) ||
 			((flags & IO_OPEN_EXCL) && disk->kind == IO_KIND_BLOCK);
+	opened->pulls = disk->pulls;
 	disk->writers += opened->locks;
 	return file_make(io, disk, opened, flags);
 }
@@ -305,6 +306,8 @@ static int disk_refuse(struct io_op *op, uint64_t len)
 	struct sim_disk *disk = file->disk;
 	bool writes = op->code != IO_READ && op->code != IO_FSYNC;
 
+	if (file->opened->pulls != disk->pulls)
+		return -EIO;
 	if (op->code == IO_FSYNC)
 		return 0;
 	if (disk->kind == IO_KIND_DIR)
@@ -519,19 +522,18 @@ void disk_forget_proc(struct sim_disk *disk, struct sim_proc *proc)
 			req->op = NULL;
 }
 
-/* W5: what is in flight has happened or not, and then it is like everything in the cache. */
-void sim_disk_power_cut(struct sim_disk *disk)
+/* Any part of what was not flushed is gone, also of what is in flight. */
+static void disk_lose_cache(struct sim_disk *disk)
 {
 	struct sim *sim = disk->host->sim;
 	struct prng *prng = &sim->prng[SIM_STREAM_CUT];
 	struct media_cut cut = { 0 };
-	struct disk_req *req, *after;
+	struct disk_req *req;
 
-	sim_disk_ref(disk);
-	list_for_each_safe(req, after, &disk->reqs, link) {
+	list_for_each(req, &disk->reqs, link) {
 		if (req->write && !req->write->applied)
 			media_apply(&disk->media, req->write);
-		disk_req_free(req);
+		req->write = NULL;
 	}
 	static const uint32_t keeps[] = { 0, 10000, 500000, 500000, 900000, 990000 };
 	cut.loses = prng_chance_ppm(prng, sim->ppm[SIM_DISK_LOST_CACHE]);
@@ -546,7 +548,30 @@ void sim_disk_power_cut(struct sim_disk *disk)
 		sim_trace(sim, "%s%s: lost %llu sectors, tore %llu writes", disk->host->name,
 			  disk->path, (unsigned long long)cut.lost_sectors,
 			  (unsigned long long)cut.torn_writes);
+}
+
+/* W5: what is in flight has happened or not, and then it is like everything in the cache. */
+void sim_disk_power_cut(struct sim_disk *disk)
+{
+	struct disk_req *req, *after;
+
+	sim_disk_ref(disk);
+	disk_lose_cache(disk);
+	list_for_each_safe(req, after, &disk->reqs, link)
+		disk_req_free(req);
 	sim_disk_unref(disk);
+}
+
+void sim_disk_pull(struct sim_disk *disk)
+{
+	struct disk_req *req;
+
+	sim_trace(disk->host->sim, "%s%s: pulled", disk->host->name, disk->path);
+	sim_fault_count(disk->host->sim, SIM_DISK_PULL);
+	disk_lose_cache(disk);
+	list_for_each(req, &disk->reqs, link)
+		req->error = -EIO;
+	disk->pulls++;
 }
 
 void disk_let_go(struct sim *sim)

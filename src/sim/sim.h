@@ -175,6 +175,7 @@ enum sim_fault {
 	SIM_STORY_REBUILD,
 	SIM_STORY_RESIZE,
 	SIM_STORY_SWITCH,
+	SIM_DISK_PULL,
 	SIM_FAULTS
 };
 
@@ -262,6 +263,11 @@ void sim_disk_peek(struct sim_disk *disk, uint64_t off, void *buf, size_t len);
 void sim_disk_poke(struct sim_disk *disk, uint64_t off, const void *buf, size_t len);
 /* Which silent faults have touched this range, ever: bits 1 << SIM_DISK_... */
 uint32_t sim_disk_taints(struct sim_disk *disk, uint64_t off, uint64_t len);
+/*
+ * The device loses power and is there again at once, its host lives on: what was not flushed may be
+ * lost, requests fail with EIO, and so do all that come by who opened it before.
+ */
+void sim_disk_pull(struct sim_disk *disk);
 /* Requests the device now has. */
 unsigned sim_disk_inflight(const struct sim_disk *disk);
 /* Flushes fail, or are told done and skipped, from now on: a planted bug for tests of checkers. */

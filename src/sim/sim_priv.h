@@ -134,6 +134,7 @@ struct sim_disk {
 	struct media media;
 	struct list reqs; /* struct disk_req in flight */
 	unsigned inflight;
+	unsigned pulls; /* who opened it before the last one finds it gone */
 	bool plant_skip_flush, plant_lost_lock;
 	sim_disk_plant_fn plant;
 	void *plant_ctx;
@@ -152,6 +153,7 @@ void sim_disk_power_cut(struct sim_disk *disk);
 /* What was opened; lives as long as a handle of it. */
 struct sim_opened {
 	unsigned handles;
+	unsigned pulls; /* of the disk, then */
 	bool locks;
 };
 

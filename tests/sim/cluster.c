@@ -39,9 +39,9 @@
 #define CLOCK_NS   (2 * SIM_S) /* between two looks at the hosts' clocks */
 
 /* That a run of many seeds must have seen. */
-#define FAULTS                                                                               \
-	"disk.eio_read disk.eio_write disk.short_write disk.slow disk.hang disk.lost_cache " \
-	"disk.torn store.* clock.* proc.pause proc.crash host.power_cut story.takeover "     \
+#define FAULTS                                                                                                    \
+	"disk.eio_read disk.eio_write disk.short_write disk.slow disk.hang disk.lost_cache "                      \
+	"disk.torn disk.eio_flush disk.pull store.* clock.* proc.pause proc.crash host.power_cut story.takeover " \
 	"story.rebuild"
 
 /* ---- a process ------------------------------------------------------------------------------- */
@@ -191,18 +191,31 @@ static bool place_runs(const struct cw_place *place)
 	return place->proc && sim_proc_state(place->proc) == SIM_PROC_RUNNING;
 }
 
+static void place_gone(struct cw_place *place)
+{
+	cw_place_gone(place);
+	for (unsigned i = 0; i < CW_NODES; i++)
+		if (has(place->nodes, i))
+			cw_cache_lost(place->c, i);
+}
+
 static void place_kill(struct cw_place *place)
 {
 	if (!place_runs(place))
 		return;
 	sim_proc_crash(place->proc);
-	cw_place_gone(place);
+	place_gone(place);
+}
+
+static void place_power_off(struct cw_place *place)
+{
+	sim_host_power_cut(place->host);
+	place_gone(place);
 }
 
 static void place_power_cut(struct cw_place *place)
 {
-	sim_host_power_cut(place->host);
-	cw_place_gone(place);
+	place_power_off(place);
 	sim_run_for(place->c->sim, prng_below(sim_prng(place->c->sim), 2 * SIM_S));
 	sim_host_power_on(place->host);
 }
@@ -251,10 +264,16 @@ static void rates_on(struct sim *sim, const struct rates *rates)
 static void inspect(struct cluster *c)
 {
 	struct sim *sim = c->sim;
+	bool all_lose_power = c->is_volatile && prng_below(sim_prng(sim), 2);
 	struct rates rates;
 
-	for (unsigned i = 0; i < c->place_count; i++)
-		place_kill(&c->places[i]);
+	for (unsigned i = 0; i < c->place_count; i++) {
+		if (all_lose_power)
+			place_power_off(&c->places[i]);
+		else
+			place_kill(&c->places[i]);
+		sim_host_power_on(c->places[i].host);
+	}
 	rates_off(sim, &rates);
 	sim_trace(sim, "inspection");
 	memset(c->looks, 0, sizeof(c->looks));
@@ -319,6 +338,16 @@ static void take_over(struct cluster *c)
 	sim_trace(c->sim, "wish: %u", c->wish);
 }
 
+/* One node's; all others, and its own nexus, live on. */
+static void pull_disk(struct cluster *c)
+{
+	unsigned node = (unsigned)prng_below(sim_prng(c->sim), CW_NODES);
+
+	sim_disk_pull(c->nodes[node].disk);
+	c->nodes[node].is_pulled = true;
+	cw_cache_lost(c, node);
+}
+
 static void strike(struct cluster *c)
 {
 	struct sim *sim = c->sim;
@@ -329,7 +358,10 @@ static void strike(struct cluster *c)
 		cut_net(c);
 		return;
 	}
-	switch (prng_below(prng, 8)) {
+	switch (prng_below(prng, 9)) {
+	case 8:
+		pull_disk(c);
+		break;
 	case 0:
 		place_kill(place);
 		sim_run_for(sim, prng_below(prng, SIM_S));
@@ -366,6 +398,8 @@ static void build_node(struct cluster *c, unsigned i, struct cw_place *place)
 	struct cw_node *node = &c->nodes[i];
 	uint64_t discard = prng_below(prng, 2), blocks = prng_below(prng, 4);
 
+	node->is_volatile = c->is_volatile && prng_below(prng, 4);
+
 	node->c = c;
 	node->number = i;
 	node->place = place;
@@ -382,7 +416,8 @@ static void build_node(struct cluster *c, unsigned i, struct cw_place *place)
 	}
 	node->disk = sim_disk_add(place->host, node->disk_path,
 				  &(struct sim_disk_opts){ .size_bytes = DISK_BYTES,
-							   .discard_bytes = discard ? 4096 : 0 });
+							   .discard_bytes = discard ? 4096 : 0,
+							   .volatile_cache = node->is_volatile });
 }
 
 static void build_cand(struct cluster *c, unsigned i, struct cw_place *place)
@@ -441,6 +476,7 @@ static struct cluster *build(struct sim *sim, bool is_remote)
 	c->sim = sim;
 	c->check = check_new(sim_mem(sim), CW_CELLS);
 	c->is_strict = prng_below(prng, 2);
+	c->is_volatile = prng_below(prng, 2);
 	c->members = prng_below(prng, 4) ? 3 : 2;
 	c->workers = (unsigned)prng_range(prng, 1, CW_WORKERS_MAX);
 	c->lease_ms = (uint32_t)prng_range(prng, 500, 3000);
@@ -501,7 +537,10 @@ static void cluster_play(struct sim *sim, bool is_remote, const char *plant)
 	struct prng *prng = sim_prng(sim);
 	unsigned strikes = (unsigned)prng_range(prng, 2, 10);
 
-	c->rules_off = rule_of(plant);
+	if (plant && strcmp(plant, "skip-flush") == 0)
+		sim_disk_plant_skipped_flush(c->nodes[0].disk, true);
+	else
+		c->rules_off = rule_of(plant);
 	for (unsigned i = 0; i < c->place_count; i++)
 		place_start(&c->places[i]);
 	if (!sim_run_until(sim, is_made, c, END_NS) && !sim_failed(sim))
@@ -542,7 +581,7 @@ const struct scenario scenario_cluster_remote = {
 const struct scenario scenario_cluster = {
 	.name = "cluster",
 	.help = "a volume of three replicas: takeovers, crashes, faults of disks and record store",
-	.plants = "persist fence",
+	.plants = "persist fence skip-flush",
 	.rules = "seal resync lastone lease readdrop lock attach final order",
 	.faults = FAULTS,
 	.run = cluster_run,

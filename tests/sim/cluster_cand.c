@@ -32,7 +32,8 @@
 static bool is_explained(const struct cluster *c, int r)
 {
 	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE,
-						SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE };
+						SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE,
+						SIM_DISK_PULL };
 
 	if (r == -ESTALE || r == -ENODEV || c->is_remote)
 		return true;
@@ -71,7 +72,9 @@ static int cand_write(struct fiber *f, struct cw_cand *cand, struct bdev_chan *c
 	}
 	sim_trace(c->sim, "cand %u: writes %" PRIu64 " to %" PRIu64 "+%" PRIu64, cand->number,
 		  c->serial - count + 1, cell, count);
-	int r = bdev_write(f, chan, cw_lba(cell) / per, count * CW_CELL_LBAS / per, buf, 0);
+	op->is_fua = c->is_volatile && prng_below(sim_prng(c->sim), 4) == 0;
+	int r = bdev_write(f, chan, cw_lba(cell) / per, count * CW_CELL_LBAS / per, buf,
+			   op->is_fua ? BIO_FUA : 0);
 	request_ended(f, cand, "write", cell, count, r);
 	cw_op_end(c, op, r == 0);
 	return r;
@@ -125,9 +128,13 @@ static int cand_read(struct fiber *f, struct cw_cand *cand, struct bdev_chan *ch
 
 static int cand_flush(struct fiber *f, struct cw_cand *cand, struct bdev_chan *chan)
 {
-	int r = bdev_flush(f, chan);
+	struct cw_op *op = cw_op_begin(cand->c, cand, OP_FLUSHING, 0, 0);
 
+	if (!op)
+		return 0;
+	int r = bdev_flush(f, chan);
 	request_ended(f, cand, "flush", 0, 0, r);
+	cw_op_end(cand->c, op, r == 0);
 	return r;
 }
 

@@ -2,7 +2,8 @@
 /*
  * cluster_node - a storage node of the scenario `cluster`: its pool, and what its replicas hold.
  *
- * CN1. A pool that a failed metadata write has stopped is imported anew as soon as nobody uses it.
+ * CN1. A pool that a failed metadata write has stopped, or whose disk was pulled, is imported anew
+ *      as soon as nobody uses it.
  * CN2. An inspection reads what the replicas hold, from their own side, while no nexus runs.
  */
 #include "cluster_world.h"
@@ -75,6 +76,7 @@ int cw_node_begin(struct fiber *f, struct cw_node *node)
 	struct cluster *c = node->c;
 	int r;
 
+	node->is_pulled = false;
 	for (;;) {
 		r = node->is_made ? node_import(f, node) : node_make(f, node);
 		if (r == 0)
@@ -158,7 +160,7 @@ int cw_node_keeper(struct fiber *f, void *arg)
 
 	while (fiber_sleep(f, 300 * SIM_MS) == 0) {
 		pool_info(node->pool, &info);
-		if (info.state == POOL_ONLINE)
+		if (info.state == POOL_ONLINE && !node->is_pulled)
 			continue;
 		cw_node_unserve(f, node);
 		int r = pool_export(f, node->pool);
@@ -168,6 +170,7 @@ int cw_node_keeper(struct fiber *f, void *arg)
 		if (r == -EBUSY)
 			continue;
 		node->pool = NULL;
+		cw_cache_lost(node->c, node->number);
 		if (cw_node_begin(f, node) < 0)
 			break;
 		(void)cw_node_serve(f, node);
@@ -359,7 +362,8 @@ void cw_compare(struct cluster *c)
 	if (!sim_failed(c->sim) && count == 0)
 		sim_fail(c->sim, "LASTONE: no member is in sync");
 	for (unsigned i = 0; i < count && !sim_failed(c->sim); i++)
-		compare_cells(c, (unsigned)members[i]);
+		if (!(c->lost >> members[i] & 1)) /* INCARN */
+			compare_cells(c, (unsigned)members[i]);
 	for (unsigned i = 1; i < count && !sim_failed(c->sim); i++)
 		compare_two(c, (unsigned)members[0], (unsigned)members[i], al, rec->clean);
 	mem_free(rec);

@@ -106,8 +106,8 @@ void cw_record_changed(struct cluster *c)
 			sim_fault_count(c->sim, SIM_STORY_TAKEOVER);
 		if (c->last_epoch && in_sync & ~c->last_in_sync)
 			sim_fault_count(c->sim, SIM_STORY_REBUILD);
+		cw_cache_record(c, rec->epoch, in_sync);
 		c->last_epoch = rec->epoch;
-		c->last_in_sync = in_sync;
 		c->last_clean = rec->clean;
 	}
 	mem_free(rec);
@@ -127,7 +127,8 @@ struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op
 				      .place = cand->place->number,
 				      .epoch = cand->epoch,
 				      .cell = cell,
-				      .count = count };
+				      .count = count,
+				      .mark = check_flush_begin(c->check) };
 		return op;
 	}
 	return NULL;
@@ -145,8 +146,12 @@ void cw_op_end(struct cluster *c, struct cw_op *op, bool ok)
 		op->state = OP_IN_DOUBT;
 		return;
 	}
-	if (op->state == OP_WRITING)
-		op_writes_end(c, op, CHECK_DURABLE);
+	if (op->state == OP_WRITING && op->mark < c->cut_mark)
+		op_writes_end(c, op, CHECK_FAILED);
+	else if (op->state == OP_WRITING)
+		op_writes_end(c, op, c->is_volatile && !op->is_fua ? CHECK_ACKED : CHECK_DURABLE);
+	if (op->state == OP_FLUSHING && ok && op->mark > c->cut_mark)
+		check_flush_end(c->check, op->mark, true);
 	if (op->state == OP_READING)
 		check_read_end(c->check);
 	op->state = OP_FREE;
@@ -162,6 +167,7 @@ void cw_serves(struct cluster *c, uint64_t epoch)
 		op_writes_end(c, op, CHECK_FAILED);
 		op->state = OP_FREE;
 	}
+	cw_cache_serves(c, epoch);
 }
 
 void cw_place_gone(struct cw_place *place)
@@ -211,6 +217,7 @@ void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *by
 			return;
 		}
 	}
-	if (is_whole && check_has_ended(c->check, cell, serial, mark)) /* as while it is idle */
+	if (is_whole && mark > c->cut_mark &&
+	    check_has_ended(c->check, cell, serial, mark)) /* as while it is idle */
 		check_saw(c->check, cell, serial);
 }

@@ -54,6 +54,7 @@ struct cw_op {
 	enum op_state state;
 	unsigned place;
 	uint64_t epoch, cell, count, mark;
+	bool is_fua;
 	uint64_t writes[CW_GROUP];
 };
 
@@ -65,7 +66,7 @@ struct cw_node {
 	char disk_path[24], disk_uri[48], pool_name[8];
 	struct uuid replica[CW_REPLICAS];
 	struct pool *pool; /* of the process that runs; NULL */
-	bool is_made;
+	bool is_made, is_volatile, is_pulled;
 	struct tgt_subsys *subsys[CW_REPLICAS]; /* the same; NULL: not served */
 	bool is_served;
 };
@@ -126,10 +127,16 @@ struct cluster {
 	uint64_t last_epoch;
 	unsigned last_in_sync; /* a mask of members */
 	bool last_clean;
-	unsigned wish; /* the candidate that should own the volume */
+	/* cluster_cache.c */
+	unsigned lost; /* a mask of members that lack what was not flushed */
+	uint64_t lost_ns[CW_MEMBERS];
+	uint64_t cut_mark;   /* of the check: when the volume may have lost it */
+	uint64_t gone_epoch; /* ... by this owner's choice; 0: it has not */
+	unsigned wish;	     /* the candidate that should own the volume */
 	unsigned rules_off;
-	bool is_strict; /* every cell was written, and nothing is unmapped: reads never go back */
-	bool is_remote; /* each node is a host of its own: members by nvmf:// */
+	bool is_strict;	  /* every cell was written, and nothing is unmapped: reads never go back */
+	bool is_volatile; /* a disk has a cache */
+	bool is_remote;	  /* each node is a host of its own: members by nvmf:// */
 	char uris[CW_MEMBERS][CW_URI_MAX];
 	bool is_made, is_inspecting, is_final, is_healed, is_good, must_stop;
 };
@@ -155,6 +162,14 @@ void cw_serves(struct cluster *c, uint64_t epoch);
 void cw_place_gone(struct cw_place *place);
 /* Of bytes of a cell that a read, begun at mark, has returned. */
 void cw_judge(struct cluster *c, uint64_t cell, uint64_t mark, const uint8_t *bytes);
+
+/* ---- cluster_cache.c ----------------------------------------------------------------------- */
+
+/* A node's disk has lost what was not flushed. */
+void cw_cache_lost(struct cluster *c, unsigned node);
+/* The record has changed; c->last_... are still those before. */
+void cw_cache_record(struct cluster *c, uint64_t epoch, unsigned in_sync);
+void cw_cache_serves(struct cluster *c, uint64_t epoch);
 
 /* ---- cluster_node.c: pools, and the inspection of their replicas ----------------------------- */
 

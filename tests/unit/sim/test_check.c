@@ -230,6 +230,27 @@ static void what_is_found_is_flushed_by_a_later_flush(void **state)
 	assert_false(may(c, 1));
 }
 
+static void a_lost_cache_leaves_those_alive_who_ask(void **state)
+{
+	struct check *c = ((struct fix *)*state)->c;
+
+	put(c, 1, CHECK_DURABLE);
+	put(c, 2, CHECK_ACKED);
+	uint64_t read = check_read_begin(c);
+	uint64_t write = check_write_begin(c, 0, 3);
+	check_cache_lost(c);
+	assert_true(may(c, 1) && may(c, 2) && may(c, 3));
+	assert_true(check_is_under_way(c, 0, 3));
+	assert_true(check_may_read(c, 0, read, 2));
+	check_read_end(c);
+	check_write_end(c, 0, write, CHECK_ACKED);
+	assert_false(may(c, 1) || may(c, 2));
+	check_cache_lost(c);
+	check_saw(c, 0, 2);
+	check_cache_lost(c);
+	assert_false(may(c, 1)); /* C4 */
+}
+
 static void a_write_is_under_way_until_its_end(void **state)
 {
 	struct check *c = ((struct fix *)*state)->c;
@@ -293,6 +314,7 @@ int main(void)
 		WITH_CHECK(zeros_may_be_written_twice),
 		WITH_CHECK(what_could_be_forgotten_and_is_found_waits_for_a_flush),
 		WITH_CHECK(what_is_found_is_flushed_by_a_later_flush),
+		WITH_CHECK(a_lost_cache_leaves_those_alive_who_ask),
 		WITH_CHECK(a_write_is_under_way_until_its_end),
 		WITH_CHECK(all_values_that_are_known_are_told_once),
 		cmocka_unit_test(patterns_know_where_they_belong),

@@ -479,6 +479,38 @@ static void flushes_lie_and_fail(void **state)
 	assert_in_range(lost_after_bad_flush(SIM_DISK_LYING_FLUSH, true), 5, 55);
 }
 
+static void a_pulled_disk_loses_its_cache_and_its_users(void **state)
+{
+	unsigned lost = 0;
+
+	for (uint64_t seed = 1; seed <= 30; seed++) {
+		uint8_t buf[4096];
+		struct bare b;
+
+		bare_start(&b, seed);
+		struct sim_disk *disk = add_disk(&b, true, 0);
+		struct io_file *f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
+		fill(buf, sizeof(buf), 1);
+		assert_int_equal(bare_write(&b, f, buf, 4096, 0, IO_DSYNC), 4096);
+		fill(buf, sizeof(buf), 2);
+		assert_int_equal(bare_write(&b, f, buf, 4096, 4096, 0), 4096);
+		sim_disk_pull(disk);
+		assert_int_equal(sim_fault_fired(b.sim, SIM_DISK_PULL), 1);
+		assert_int_equal(bare_read(&b, f, buf, 4096, 0), -EIO);
+		assert_int_equal(bare_write(&b, f, buf, 4096, 0, 0), -EIO);
+		assert_int_equal(bare_range(&b, IO_FSYNC, f, 0, 0), -EIO);
+		bare_close(&b, f);
+		f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
+		assert_int_equal(bare_read(&b, f, buf, 4096, 0), 4096);
+		assert_true(is_filled(buf, 4096, 1));
+		assert_int_equal(bare_read(&b, f, buf, 4096, 4096), 4096);
+		lost += !is_filled(buf, 4096, 2);
+		bare_close(&b, f);
+		bare_stop(&b);
+	}
+	assert_in_range(lost, 3, 29);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +531,7 @@ int main(void)
 		cmocka_unit_test(slow_and_hung_requests_end),
 		cmocka_unit_test(a_heal_lets_hung_requests_go),
 		cmocka_unit_test(flushes_lie_and_fail),
+		cmocka_unit_test(a_pulled_disk_loses_its_cache_and_its_users),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
