@@ -135,7 +135,6 @@ static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 	child->label.member = member->replica;
 	child->gen = belong->gen;
 	child->regions = belong->regions;
-	child->fence = belong->fence;
 	child->said = belong->state;
 	return 0;
 }
@@ -221,7 +220,8 @@ int child_fence(struct fiber *f, struct nexus_child *child)
 	if (n->session == NEXUS_SESSION_MAX)
 		return fiber_fail(f, -EOVERFLOW, "volume '%s': its epoch has no sessions left",
 				  n->rec.name);
-	token = replica_token(n->rec.epoch, ++n->session);
+	n->session = nexus_is_off(n, NEXUS_RULE_SESSION) ? 1 : n->session + 1;
+	token = replica_token(n->rec.epoch, n->session);
 	int r = nexus_is_off(n, NEXUS_RULE_FENCE) ? 0 :
 						    child->ops->fence(f, child->chan, token);
 	if (r == 0)

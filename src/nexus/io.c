@@ -292,21 +292,34 @@ static void io_write_done(struct bio *bio)
 		io_write_ended(req);
 }
 
+/* All who are written to; a flush, too (rule FANOUT). */
+static nexus_mask io_whom(const struct nexus_req *req)
+{
+	nexus_mask mask = req->nexus->writable;
+
+	if (req->bio->op != BIO_FLUSH || !nexus_is_off(req->nexus, NEXUS_RULE_FANOUT))
+		return mask;
+	while (mask & (mask - 1)) /* the last one alone */
+		mask &= (nexus_mask)(mask - 1);
+	return mask;
+}
+
 /* All child requests, or none. */
-static unsigned io_prepare(struct nexus_req *req, struct nexus_io *ios[NEXUS_CHILDREN_MAX])
+static unsigned io_prepare(struct nexus_req *req, nexus_mask whom,
+			   struct nexus_io *ios[NEXUS_CHILDREN_MAX])
 {
 	struct nexus *n = req->nexus;
 	unsigned count = 0;
 
 	nexus_each_child(n, child) {
-		if (!nexus_has(n->writable, child->index))
+		if (!nexus_has(whom, child->index))
 			continue;
 		ios[count] = io_new(req, child, io_write_done);
 		if (!ios[count])
 			break;
 		count++;
 	}
-	if (count == (unsigned)__builtin_popcount(n->writable))
+	if (count == (unsigned)__builtin_popcount(whom))
 		return count;
 	while (count > 0)
 		slab_put(&n->ios, ios[--count]);
@@ -317,7 +330,8 @@ static void io_fan_out(struct nexus_req *req)
 {
 	struct nexus *n = req->nexus;
 	struct nexus_io *ios[NEXUS_CHILDREN_MAX];
-	unsigned count = io_prepare(req, ios);
+	nexus_mask whom = io_whom(req);
+	unsigned count = io_prepare(req, whom, ios);
 
 	if (count == 0) {
 		if (req->is_counted)
@@ -325,7 +339,7 @@ static void io_fan_out(struct nexus_req *req)
 		io_park(req, &n->starved);
 		return;
 	}
-	req->sent = n->writable;
+	req->sent = whom;
 	req->failed = 0;
 	req->open = (uint8_t)count;
 	req->serial = ++n->serial;

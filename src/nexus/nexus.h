@@ -53,6 +53,8 @@ enum nexus_rule {
 	NEXUS_RULE_ATTACH = 1 << 8,
 	NEXUS_RULE_FINAL = 1 << 9,
 	NEXUS_RULE_ORDER = 1 << 10, /* ours: overlapping writes one after the other (order.c) */
+	NEXUS_RULE_SESSION = 1 << 11,
+	NEXUS_RULE_FANOUT = 1 << 12,
 };
 
 /* ---- the table of a node ---------------------------------------------------------------- */

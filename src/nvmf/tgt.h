@@ -100,12 +100,18 @@ enum tgt_digest {
 	TGT_DIGEST_REQUIRE, /* a host that does not ask is turned away */
 };
 
+/* Rules of the safety protocol that it has a part in; without them data are lost. For tests. */
+enum tgt_rule {
+	TGT_RULE_SESSION = 1 << 0, /* a token comes once; what came before it is drained */
+};
+
 struct tgt_opts {
 	unsigned reactors; /* that serve connections: 0..n-1; 0: only home */
 	enum tgt_digest hdgst, ddgst;
 	uint64_t instance;	  /* feeds serial numbers and the like that nobody gave; 0: none */
 	uint64_t data_max;	  /* 0: TGT_REACTOR_DATA_MAX */
 	unsigned connections_max; /* 0: TGT_CONNECTIONS_MAX */
+	unsigned rules_off;	  /* enum tgt_rule; 0 but in tests of the tests */
 };
 
 /* -ENOMEM. */

@@ -191,6 +191,7 @@ static uint16_t change_run(struct fiber *f, struct tgt_cmd *cmd, struct tgt_ns *
 		return nvme_status_of_error(r);
 	change->ask.can_persist = tgt_resv_can_persist(ns);
 	change->ask.is_fence = ns->subsys->fence;
+	change->ask.may_repeat = ns->subsys->tgt->opts.rules_off & TGT_RULE_SESSION;
 	change->before = change->after = ns->resv;
 	status = tgt_resv_apply(&change->after, &change->ask, &change->effect);
 	if (status || !change->effect.changed)

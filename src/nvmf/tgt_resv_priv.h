@@ -34,6 +34,7 @@ struct tgt_resv_ask {
 	bool can_persist;     /* the disk keeps the state (PTPL) */
 	bool is_fence;	      /* keys are tokens, */
 	uint64_t fence_token; /* and this is the greatest that took the disk */
+	bool may_repeat;      /* the rule SESSION is off */
 };
 
 /* Sets of registrants are bits by their index in the state before. */

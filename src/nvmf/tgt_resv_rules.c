@@ -85,8 +85,11 @@ static uint64_t others_key_max(const struct resv_state *state, int me)
 static bool token_may_register(const struct resv_state *state, const struct tgt_resv_ask *ask,
 			       int me)
 {
+	uint64_t others = others_key_max(state, me);
+
 	return ask->cmd.new_key != 0 && ask->cmd.new_key >= ask->fence_token &&
-	       ask->cmd.new_key > others_key_max(state, me); /* V3 */
+	       (ask->cmd.new_key > others ||
+		(ask->may_repeat && ask->cmd.new_key == others)); /* V3 */
 }
 
 static bool token_may_acquire(const struct resv_state *state, const struct tgt_resv_ask *ask,

@@ -247,7 +247,9 @@ static uint16_t miss_drop(struct fiber *f, struct vendor_call *call)
 
 static uint16_t fence(struct fiber *f, struct vendor_call *call)
 {
-	int r = call->ops->fence(f, call->chan, call->token);
+	bool is_old = call->ns->subsys->tgt->opts.rules_off & TGT_RULE_SESSION &&
+		      call->token == call->ns->fence;
+	int r = is_old ? 0 : call->ops->fence(f, call->chan, call->token);
 
 	if (r == 0)
 		call->ns->fence = max_u64(call->ns->fence, call->token);

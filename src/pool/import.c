@@ -304,7 +304,7 @@ static int import_do(struct fiber *f, struct import *im)
 				 im->args->read_only ? "as asked" : "written by a later version");
 	}
 	pool->txg_skip = import_skip(im);
-	if (!(pool->super.flags & SUPER_CLEAN))
+	if (!(pool->super.flags & SUPER_CLEAN) && !(im->args->rules_off & POOL_RULE_INCARN))
 		pool->super.incarnation++; /* R4 of bdev/replica.h */
 	space_size(pool);
 	return pool_start(f, pool);

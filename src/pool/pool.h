@@ -72,12 +72,18 @@ struct pool_label {
 /* Only looks. -ENOMSG: the disk bears no pool; -EILSEQ: a damaged label; -EPROTO: a later version. */
 MUST_USE int pool_look(struct fiber *f, const char *uri, struct pool_label *ret);
 
+/* Rules of the safety protocol that it has a part in; without them data are lost. For tests. */
+enum pool_rule {
+	POOL_RULE_INCARN = 1 << 0,
+};
+
 struct pool_import_args {
 	const char *const *disks; /* URIs, in any order */
 	unsigned disk_count;
 	const char *name; /* NULL: whatever it is called */
 	uint64_t cache_bytes;
-	bool read_only; /* nothing is written; also what a damaged pool falls back to */
+	bool read_only;	    /* nothing is written; also what a damaged pool falls back to */
+	unsigned rules_off; /* enum pool_rule; 0 but in tests of the tests */
 };
 
 /* -ENODEV names a missing disk; -ENOENT: no pool there; -EILSEQ: damaged beyond use, with what is wrong. */
