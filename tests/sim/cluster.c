@@ -100,7 +100,8 @@ static void place_forget(struct cw_place *place)
 
 static int place_serve(struct fiber *f, struct cw_place *place)
 {
-	const struct tgt_opts opts = { .reactors = place->reactors };
+	const struct tgt_opts opts = { .reactors = place->reactors,
+				       .rules_off = place->c->rules_off.tgt };
 	struct tgt_port_args args = { 0 };
 	struct tgt_port *port;
 	int r = tgt_open(f, &opts, &place->tgt);
@@ -358,6 +359,10 @@ static void strike(struct cluster *c)
 		cut_net(c);
 		return;
 	}
+	if (prng_below(prng, 6) == 0) {
+		cw_strike_rule(c);
+		return;
+	}
 	switch (prng_below(prng, 9)) {
 	case 8:
 		pull_disk(c);
@@ -510,27 +515,6 @@ static void heal(struct cluster *c)
 		inspect(c);
 }
 
-static unsigned rule_of(const char *plant)
-{
-	static const struct {
-		const char *name;
-		enum nexus_rule rule;
-	} rules[] = {
-		{ "persist", NEXUS_RULE_PERSIST },   { "seal", NEXUS_RULE_SEAL },
-		{ "fence", NEXUS_RULE_FENCE },	     { "resync", NEXUS_RULE_RESYNC },
-		{ "lastone", NEXUS_RULE_LASTONE },   { "lease", NEXUS_RULE_LEASE },
-		{ "readdrop", NEXUS_RULE_READDROP }, { "lock", NEXUS_RULE_LOCK },
-		{ "attach", NEXUS_RULE_ATTACH },     { "final", NEXUS_RULE_FINAL },
-		{ "order", NEXUS_RULE_ORDER },
-	};
-
-	for (unsigned i = 0; plant && i < ARRAY_LEN(rules); i++)
-		if (strcmp(plant, rules[i].name) == 0)
-			return rules[i].rule;
-	must(!plant);
-	return 0;
-}
-
 static void cluster_play(struct sim *sim, bool is_remote, const char *plant)
 {
 	struct cluster *c = build(sim, is_remote);
@@ -540,7 +524,7 @@ static void cluster_play(struct sim *sim, bool is_remote, const char *plant)
 	if (plant && strcmp(plant, "skip-flush") == 0)
 		sim_disk_plant_skipped_flush(c->nodes[0].disk, true);
 	else
-		c->rules_off = rule_of(plant);
+		c->rules_off = cw_rules_of(plant);
 	for (unsigned i = 0; i < c->place_count; i++)
 		place_start(&c->places[i]);
 	if (!sim_run_until(sim, is_made, c, END_NS) && !sim_failed(sim))
@@ -572,7 +556,7 @@ static void cluster_remote_run(struct sim *sim, const char *plant)
 const struct scenario scenario_cluster_remote = {
 	.name = "cluster-remote",
 	.help = "the same over three hosts: members behind NVMe/TCP, and faults of the net",
-	.rules = "persist seal fence resync lastone lease readdrop lock attach final order",
+	.rules = "persist seal fence resync lastone lease readdrop lock attach final order session incarn",
 	.faults = FAULTS " net.reset net.refuse net.connect_timeout net.slow net.stall net.chunks "
 			 "net.slow_reader net.cut net.half_open story.one_way",
 	.run = cluster_remote_run,
@@ -582,7 +566,7 @@ const struct scenario scenario_cluster = {
 	.name = "cluster",
 	.help = "a volume of three replicas: takeovers, crashes, faults of disks and record store",
 	.plants = "persist fence skip-flush",
-	.rules = "seal resync lastone lease readdrop lock attach final order",
+	.rules = "seal resync lastone lock attach final order fanout",
 	.faults = FAULTS,
 	.run = cluster_run,
 };

@@ -23,9 +23,10 @@
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 
-#define OPS_PER_ROUND 16u
-#define IDLE_NS	      (200 * SIM_MS)
-#define STUCK_TICKS   100u /* of 10 ms */
+#define OPS_PER_ROUND  16u
+#define IDLE_NS	       (200 * SIM_MS)
+#define STUCK_TICKS    100u /* of 10 ms */
+#define ADMIN_LOOKS_NS (20 * SIM_MS)
 
 /* ---- requests ---------------------------------------------------------------------------- */
 
@@ -158,6 +159,13 @@ static int cand_request(struct fiber *f, struct cw_cand *cand, struct bdev_chan 
 	return cand_write(f, cand, chan, cell, count, buf);
 }
 
+/* For who only reads: it goes on while writes wait. */
+static int cand_read_any(struct fiber *f, struct cw_cand *cand, struct bdev_chan *chan,
+			 uint8_t *buf)
+{
+	return cand_read(f, cand, chan, prng_below(sim_prng(cand->c->sim), CW_CELLS), 1, buf);
+}
+
 /* ---- workers ------------------------------------------------------------------------------- */
 
 static bool session_goes_on(const struct cw_cand *cand)
@@ -173,6 +181,7 @@ static int worker_at(struct fiber *f, void *arg)
 	struct cw_cand *cand = arg;
 	struct prng *prng = sim_prng(cand->c->sim);
 	uint8_t *buf = io_buf_new(fiber_io(f), CW_GROUP * CW_CELL);
+	bool only_reads = cand->c->workers > 1 && prng_below(prng, 3) == 0;
 	struct bdev_chan *chan;
 	int r = buf ? bdev_chan_open(f, cand->bdev, &chan) : -ENOMEM;
 
@@ -181,7 +190,9 @@ static int worker_at(struct fiber *f, void *arg)
 		return r;
 	}
 	while (r == 0 && session_goes_on(cand)) {
-		r = cand_request(f, cand, chan, buf);
+		r = only_reads || (cand->c->is_healed && cand->c->is_quiet) ?
+			    cand_read_any(f, cand, chan, buf) :
+			    cand_request(f, cand, chan, buf);
 		if (r == 0 && prng_below(prng, 3) == 0)
 			r = fiber_sleep(f, prng_below(prng, 20 * SIM_MS));
 	}
@@ -271,6 +282,32 @@ static bool admin_is_good(const struct nexus_info *info)
 	return info->state == NEXUS_SERVING;
 }
 
+/* The story wants a member out (cluster_rules.c): the nearest, which it reads from. */
+static void admin_drop(struct fiber *f, struct cw_cand *cand, const struct nexus_info *info)
+{
+	const char *uri = NULL;
+
+	for (unsigned i = info->count; i-- > 0;)
+		if (info->children[i].state == NEXUS_CHILD_IN_SYNC &&
+		    (!uri || info->children[i].is_local))
+			uri = info->children[i].uri;
+	cand->shall_drop = false;
+	if (uri)
+		admin_say(f, cand, "drop", uri, nexus_offline_child(f, cand->nexus, uri));
+}
+
+static int admin_pause(struct fiber *f, struct cw_cand *cand)
+{
+	uint64_t ns = prng_below(sim_prng(cand->c->sim), SIM_S);
+	int r = 0;
+
+	for (uint64_t step; r == 0 && ns > 0 && !cand->shall_drop; ns -= step) {
+		step = min_u64(ns, ADMIN_LOOKS_NS);
+		r = fiber_sleep(f, step);
+	}
+	return r;
+}
+
 static int admin_main(struct fiber *f, void *arg)
 {
 	struct cw_cand *cand = arg;
@@ -280,13 +317,15 @@ static int admin_main(struct fiber *f, void *arg)
 	uint64_t acked = c->acked;
 
 	must(info);
-	while (session_goes_on(cand) && fiber_sleep(f, prng_below(prng, SIM_S)) == 0) {
+	while (session_goes_on(cand) && admin_pause(f, cand) == 0) {
 		nexus_info(cand->nexus, info);
 		if (info->state == NEXUS_DEPOSED || info->state == NEXUS_STOPPED) {
 			cand->failed = true;
 			break;
 		}
-		if (!c->is_healed && prng_below(prng, 2) == 0)
+		if (cand->shall_drop)
+			admin_drop(f, cand, info);
+		else if (!c->is_healed && prng_below(prng, 2) == 0)
 			admin_strike(f, cand, info);
 		else
 			admin_mend(f, cand, info);
@@ -369,6 +408,7 @@ static void cand_session(struct fiber *f, struct cw_cand *cand)
 	cand->failed = false;
 	cand->running = 0;
 	cand->leave = LEAVE_NOT;
+	cand->shall_drop = false;
 	nexus_info(cand->nexus, info);
 	cand->epoch = info->epoch;
 	mem_free(info);
@@ -386,7 +426,8 @@ static void cand_session(struct fiber *f, struct cw_cand *cand)
 static int cand_table(struct fiber *f, struct cw_cand *cand)
 {
 	struct cluster *c = cand->c;
-	struct nexus_table_opts opts = { .lease_ttl_ms = c->lease_ms, .rules_off = c->rules_off };
+	struct nexus_table_opts opts = { .lease_ttl_ms = c->lease_ms,
+					 .rules_off = c->rules_off.nexus };
 	int r = 0;
 
 	if (!cand->store)

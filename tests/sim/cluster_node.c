@@ -58,7 +58,8 @@ static int node_import(struct fiber *f, struct cw_node *node)
 	const char *disk = node->disk_uri;
 	const struct pool_import_args args = { .disks = &disk,
 					       .disk_count = 1,
-					       .cache_bytes = CACHE_BYTES };
+					       .cache_bytes = CACHE_BYTES,
+					       .rules_off = node->c->rules_off.pool };
 	struct pool_info info;
 	int r = pool_import(f, &args, &node->pool);
 

@@ -85,7 +85,8 @@ struct cw_cand {
 	struct bdev *bdev;
 	uint64_t epoch;
 	enum cand_leave leave;
-	bool failed; /* the session */
+	bool failed;	 /* the session */
+	bool shall_drop; /* its administrator takes the nearest member out */
 	unsigned running;
 };
 
@@ -108,6 +109,11 @@ struct cw_look {
 	uint64_t cell[CW_CELLS][CW_SECTORS];
 	enum pattern_kind kind[CW_CELLS][CW_SECTORS];
 	uint32_t crc[CW_CHUNKS];
+};
+
+/* Of the safety protocol, by who has a part in them. */
+struct cw_rules {
+	unsigned nexus, tgt, pool;
 };
 
 struct cluster {
@@ -133,11 +139,12 @@ struct cluster {
 	uint64_t cut_mark;   /* of the check: when the volume may have lost it */
 	uint64_t gone_epoch; /* ... by this owner's choice; 0: it has not */
 	unsigned wish;	     /* the candidate that should own the volume */
-	unsigned rules_off;
+	struct cw_rules rules_off;
 	bool is_strict;	  /* every cell was written, and nothing is unmapped: reads never go back */
 	bool is_volatile; /* a disk has a cache */
 	bool is_remote;	  /* each node is a host of its own: members by nvmf:// */
 	char uris[CW_MEMBERS][CW_URI_MAX];
+	bool is_quiet; /* after the heal clients only read: what lands late is not covered up */
 	bool is_made, is_inspecting, is_final, is_healed, is_good, must_stop;
 };
 
@@ -183,6 +190,13 @@ void cw_node_unserve(struct fiber *f, struct cw_node *node);
 void cw_node_inspect(struct fiber *f, struct cw_node *node);
 /* Of all that was inspected: I1, I4, and at the end that all members in sync are the same. */
 void cw_compare(struct cluster *c);
+
+/* ---- cluster_rules.c ------------------------------------------------------------------------- */
+
+/* What a rule is there for, and chance seldom brings about. */
+void cw_strike_rule(struct cluster *c);
+/* Of a plant's name, or NULL: what is off. */
+struct cw_rules cw_rules_of(const char *plant);
 
 /* ---- cluster_cand.c --------------------------------------------------------------------------- */
 
