@@ -127,6 +127,31 @@ static int child_remember(struct fiber *f, struct engine *e, struct engine_nexus
 	return r < 0 ? fiber_fail(f, r, "no memory") : state_save(f, e);
 }
 
+static bool children_have(const struct nexus_info *info, const char *opened)
+{
+	bool has = false;
+
+	for (unsigned i = 0; i < info->count; i++)
+		has |= strcmp(info->children[i].uri, opened) == 0;
+	return has;
+}
+
+void children_settle(struct engine *e, struct engine_nexus *en)
+{
+	CLEANUP(cleanup_mem) struct nexus_info *info = mem_new(e->io, sizeof(*info));
+
+	if (!info)
+		return; /* names that lie are told to nobody while it is open */
+	nexus_info(en->nexus, info);
+	for (unsigned i = en->opened.count; i-- > 0;)
+		if (!children_have(info, en->opened.at[i])) {
+			texts_remove(&en->children, i);
+			texts_remove(&en->opened, i);
+		}
+	if (info->size_bytes > en->size_bytes)
+		en->size_bytes = info->size_bytes;
+}
+
 /* The name first: it may lie without a child, not the other way round. */
 static int child_add(struct fiber *f, struct engine *e, struct engine_nexus *en, const char *uri)
 {

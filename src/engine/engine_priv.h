@@ -247,6 +247,11 @@ MUST_USE int nexus_bring(struct fiber *f, struct engine *e, struct engine_nexus 
 bool nexus_local_uri(struct engine *e, const char *name_or_uuid, char ret[ENGINE_URI_MAX]);
 /* The URI of a disk that was created, by name. */
 bool disk_local_uri(struct engine *e, const char *name, char ret[ENGINE_URI_MAX]);
+/*
+ * It was opened after a restart: names of children that a crash left without a child go, and it is as
+ * large as its record says (NX2). The next save keeps that.
+ */
+void children_settle(struct engine *e, struct engine_nexus *en);
 /* What the disk of a child is opened by: a replica of this node by its local URI. *ret is owned. */
 MUST_USE int child_open_uri(struct fiber *f, struct engine *e, const char *uri, char **ret);
 

@@ -276,14 +276,18 @@ static void nexus_tend(struct fiber *f, struct engine *e, const struct uuid *uui
 {
 	struct engine_nexus *en;
 	char text[UUID_TEXT_SIZE];
+	bool was_open;
 
 	en = nexus_entry(e, uuid_print(uuid, text));
 	if (!en || en->is_making || en->is_shut || (en->nexus && (en->publish || !en->is_shared)))
 		return;
 	if (nexus_enter(f, en) < 0)
 		return;
+	was_open = en->nexus;
 	if (!en->is_shut && nexus_bring(f, e, en) == 0 && e->log)
 		log_info(e->log, "nexus is open", LOG_STR("name", en->name));
+	if (en->nexus && !was_open)
+		children_settle(e, en);
 	(void)nexus_end(f, e, en, 0, NULL, NULL);
 }
 

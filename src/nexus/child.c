@@ -135,6 +135,7 @@ static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 	child->label.member = member->replica;
 	child->gen = belong->gen;
 	child->regions = belong->regions;
+	child->fence = belong->fence;
 	child->said = belong->state;
 	return 0;
 }

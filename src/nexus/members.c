@@ -7,6 +7,10 @@
  * ME2. The last member in sync stays (N3).
  * ME3. What may take long - to reach a new member - is not done under the latch: who fails meanwhile
  *	is to be taken out of the record.
+ * ME4. Who is removed is let go before the record forgets it: after a crash in between it is a member that is
+ *	out and has nothing. The other way round it would say that it belongs to us, who do not know it.
+ * ME5. A replica that was another volume's keeps its fence (BG3). If that is above our tokens our epoch rises above
+ *	it, in the record that names the replica: it is ours as before, and whoever takes over is above both.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +51,26 @@ static int members_fit(struct fiber *f, struct nexus *n)
 	return volume_encode(&n->rec, text, STORE_VALUE_MAX + 1, fiber_fail_err(f));
 }
 
+/* ME5. */
+static int members_epoch(struct fiber *f, struct nexus *n, struct nexus_child *child)
+{
+	uint64_t epoch = n->rec.epoch;
+	int r;
+
+	if (child->ops && child->fence >= replica_token(epoch, (uint16_t)(n->session + 1)))
+		n->rec.epoch = (child->fence >> 16) + 1;
+	if (n->rec.epoch > VOLUME_EPOCH_MAX)
+		r = fiber_fail(f, -EOVERFLOW, "child '%s': no epochs are left above its fence",
+			       child_member(child)->uri);
+	else
+		r = members_fit(f, n);
+	if (r < 0)
+		n->rec.epoch = epoch;
+	else if (n->rec.epoch != epoch)
+		n->epoch_was = epoch;
+	return r;
+}
+
 /* What was forced is ours from now on; if that fails its rebuild says so. */
 static void members_label(struct fiber *f, struct nexus_child *child)
 {
@@ -78,7 +102,7 @@ static int members_append(struct fiber *f, struct nexus *n, const char *uri, boo
 	(*ret)->force = force;
 	r = child_open(f, *ret, false); /* a look, before anything is written */
 	if (r == 0)
-		r = members_fit(f, n);
+		r = members_epoch(f, n, *ret);
 	if (r == 0)
 		r = owner_put_surely(f, n); /* ME1 */
 	if (r == 0 && !(*ret)->ops)
@@ -202,11 +226,14 @@ int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 
 	if (r == 0)
 		r = members_out(f, n, child);
-	if (r == 0)
-		r = latch_lock(f, &n->admin);
 	if (r < 0)
 		return r;
 	was = *child_member(child);
+	if (belong_let_go(f, n->table, &n->rec, &was) < 0) /* ME4 */
+		fiber_clear(f);				   /* it can be taken by force */
+	r = latch_lock(f, &n->admin);
+	if (r < 0)
+		return r;
 	/* before: if it is ever added again, no old map must match it */
 	r = missed_forget(f, n, &was.replica);
 	if (r == 0) {
@@ -214,8 +241,6 @@ int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 		r = owner_put_surely(f, n);
 	}
 	latch_unlock(f, &n->admin);
-	if (r == 0 && belong_let_go(f, n->table, &n->rec, &was) < 0)
-		fiber_clear(f); /* it is out; it can be taken by force */
 	return r;
 }
 

@@ -52,8 +52,8 @@
 #define NEXUS_AL_MAX	    REPLICA_AL_REGIONS_DEFAULT
 #define NEXUS_AL_BATCH	    64u /* regions cleared at once */
 #define NEXUS_COPY_BYTES    (256u << 10)
-#define NEXUS_REBUILD_DEPTH 8u			/* segments of a rebuild in flight */
-#define NEXUS_ORDER_PIECES 1024u
+#define NEXUS_REBUILD_DEPTH 8u /* segments of a rebuild in flight */
+#define NEXUS_ORDER_PIECES  1024u
 #define NEXUS_RETRY_NS	    UINT64_C(100000000) /* between tries of the record */
 #define NEXUS_SESSION_MAX   0xffffu
 
@@ -95,6 +95,7 @@ struct nexus_child {
 	struct bdev_chan *chan;		    /* owned */
 	const struct bdev_replica_ops *ops; /* NULL: no replica */
 	uint64_t token;			    /* 0: it has no fence */
+	uint64_t fence;			    /* its fence when it was looked at */
 	uint64_t inflight;
 	struct event idle;	  /* inflight has become 0 */
 	uint32_t block_shift;	  /* its blocks in one of the volume, as a power of two */
@@ -221,10 +222,11 @@ struct nexus {
 	struct mem *mem;
 	struct volume_record rec;
 	uint64_t revision;
-	uint64_t size_bytes; /* as users see it: that of the record, once that is written */
-	struct list bdevs;   /* of it, open */
+	uint64_t size_bytes;	/* as users see it: that of the record, once that is written */
+	struct list bdevs;	/* of it, open */
 	struct replica_gen gen; /* as the record has it: what members are told */
-	uint16_t session; /* of the last token given */
+	uint16_t session;	/* of the last token given */
+	uint64_t epoch_was;	/* before it was raised for a new member (ME5); 0: it was not */
 	enum nexus_state state;
 	struct latch admin; /* one change of the record, or of the children, at a time */
 	unsigned opens;	    /* bdevs */

@@ -32,6 +32,13 @@ void owner_deposed(struct nexus *n)
 	event_set(&n->active.needed);
 }
 
+/* Perhaps the epoch that we raise is not recorded yet (ME5). */
+static bool owner_is_ours(const struct nexus *n, const struct volume_record *now)
+{
+	return uuid_equal(&now->owner, &n->table->instance) &&
+	       (now->epoch == n->rec.epoch || now->epoch == n->epoch_was);
+}
+
 /* OW1, OW2. */
 int owner_look(struct fiber *f, struct nexus *n)
 {
@@ -43,8 +50,7 @@ int owner_look(struct fiber *f, struct nexus *n)
 		n->revision = revision;
 		return 0;
 	}
-	if (r == -ENOENT || (r == 0 && (now->epoch != n->rec.epoch ||
-					!uuid_equal(&now->owner, &n->table->instance)))) {
+	if (r == -ENOENT || (r == 0 && !owner_is_ours(n, now))) {
 		fiber_clear(f);
 		owner_deposed(n);
 		return fiber_fail(f, -ESTALE, "volume '%s' has another owner", n->rec.name);

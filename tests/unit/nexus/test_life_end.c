@@ -233,6 +233,30 @@ RIG_TEST(a_child_that_is_removed_is_given_back)
 	nr_stop(f, &nr);
 }
 
+static int remove_last(struct fiber *f, void *arg)
+{
+	struct nexus_rig *nr = arg;
+
+	return nexus_remove_child(f, nr->nexus, nr_uris[2]);
+}
+
+/* A crash before the record forgets it leaves a member, not a replica of a volume that does not know it (ME4). */
+RIG_TEST(a_child_is_given_back_before_the_record_forgets_it)
+{
+	struct fiber *remover;
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 3);
+	nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[2]));
+	nr.ram->fail_before = -EIO;
+	nr_ok(f, fiber_start(fiber_reactor(f), "remover", remove_last, &nr, &remover));
+	nr_ok(f, fiber_sleep(f, 500000000));
+	assert_true(is_free(f, 2));
+	nr.ram->fail_before = 0;
+	nr_ok(f, fiber_join(f, remover));
+	nr_stop(f, &nr);
+}
+
 /* ---- without memory ------------------------------------------------------------------------------ */
 
 /* A volume's whole life; the first error, and what is left is put right. */
@@ -374,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_volume_that_may_be_in_use_stays),
 		cmocka_unit_test(who_cannot_be_reached_when_it_goes_is_taken_by_force),
 		cmocka_unit_test(a_child_that_is_removed_is_given_back),
+		cmocka_unit_test(a_child_is_given_back_before_the_record_forgets_it),
 		cmocka_unit_test(each_allocation_may_fail),
 		cmocka_unit_test(a_lease_that_ended_within_a_turn_of_the_loop_is_seen),
 		cmocka_unit_test(lives_go_by_the_tables),

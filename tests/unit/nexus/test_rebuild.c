@@ -59,6 +59,43 @@ RIG_TEST(holes_are_not_copied)
 	nr_stop(f, &nr);
 }
 
+static void fence(struct fiber *f, unsigned i, uint64_t token)
+{
+	struct bdev *bdev = rig_open(f, nr_uris[i]);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+
+	nr_ok(f, bdev_replica_ops(chan)->fence(f, chan, token));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+/* ME5. */
+RIG_TEST(a_child_that_an_older_volume_has_fenced_joins)
+{
+	struct nexus_info info;
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 2);
+	write_some(f, 100, 3000, 7);
+	fence(f, 2, replica_token(40, 7));
+	nr_ok(f, nexus_add_child(f, nr.nexus, nr_uris[2]));
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	assert_int_equal(state_of(&nr, nr_uris[2]), NEXUS_CHILD_IN_SYNC);
+	nexus_info(nr.nexus, &info);
+	assert_int_equal(info.epoch, 41);
+	write_some(f, 200, 300, 8);
+	nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[1]));
+	nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[1]));
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	nr_check_equal(f, &nr);
+	nexus_close(f, nr.nexus);
+	nr_open(f, &nr);
+	nexus_info(nr.nexus, &info);
+	assert_int_equal(info.epoch, 42);
+	nr_check_equal(f, &nr);
+	nr_stop(f, &nr);
+}
+
 RIG_TEST(children_are_added_and_removed)
 {
 	struct nexus_rig nr;
@@ -249,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_child_that_was_away_is_rebuilt),
 		cmocka_unit_test(holes_are_not_copied),
+		cmocka_unit_test(a_child_that_an_older_volume_has_fenced_joins),
 		cmocka_unit_test(children_are_added_and_removed),
 		cmocka_unit_test(a_rebuild_under_writes_ends_with_equal_members),
 		cmocka_unit_test(the_source_may_fail_while_it_is_copied_from),
