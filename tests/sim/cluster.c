@@ -41,7 +41,7 @@
 /* That a run of many seeds must have seen. */
 #define FAULTS                                                                                                    \
 	"disk.eio_read disk.eio_write disk.short_write disk.slow disk.hang disk.lost_cache "                      \
-	"disk.torn disk.eio_flush disk.pull store.* clock.* proc.pause proc.crash host.power_cut story.takeover " \
+	"disk.torn story.resize disk.eio_flush disk.pull store.* clock.* proc.pause proc.crash host.power_cut story.takeover " \
 	"story.rebuild"
 
 /* ---- a process ------------------------------------------------------------------------------- */
@@ -479,7 +479,7 @@ static struct cluster *build(struct sim *sim, bool is_remote)
 
 	must(c);
 	c->sim = sim;
-	c->check = check_new(sim_mem(sim), CW_CELLS);
+	c->check = check_new(sim_mem(sim), CW_CELLS_MAX);
 	c->is_strict = prng_below(prng, 2);
 	c->is_volatile = prng_below(prng, 2);
 	c->members = prng_below(prng, 4) ? 3 : 2;

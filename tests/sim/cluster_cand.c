@@ -144,7 +144,7 @@ static int cand_request(struct fiber *f, struct cw_cand *cand, struct bdev_chan 
 	struct cluster *c = cand->c;
 	struct prng *prng = sim_prng(c->sim);
 	uint64_t count = prng_range(prng, 1, prng_below(prng, 4) ? 2 : CW_GROUP);
-	uint64_t group = prng_below(prng, CW_GROUPS);
+	uint64_t group = prng_below(prng, cw_groups_of(chan->bdev));
 	uint64_t cell = group * CW_GROUP + prng_below(prng, CW_GROUP - count + 1);
 	uint64_t kind = prng_below(prng, 20);
 
@@ -251,6 +251,10 @@ static void admin_strike(struct fiber *f, struct cw_cand *cand, const struct nex
 		break;
 	case 3:
 		admin_say(f, cand, "offline", uri, nexus_offline_child(f, cand->nexus, uri));
+		break;
+	case 4:
+		if (prng_below(prng, 2))
+			cw_grow(f, cand);
 		break;
 	default:
 		break;

@@ -40,12 +40,15 @@ static int node_make(struct fiber *f, struct cw_node *node)
 		.cache_bytes = CACHE_BYTES,
 		.overcommit_percent = 1000,
 	};
+	bool is_spare_large = prng_below(prng, 2);
 	int r = pool_create(f, &args, &node->pool);
 
 	for (unsigned i = 0; r == 0 && i < CW_REPLICAS; i++) {
 		const struct replica_create_args replica = { .name = replica_names[i],
 							     .uuid = &node->replica[i],
-							     .size_bytes = CW_BYTES };
+							     .size_bytes = i && is_spare_large ?
+										   CW_BYTES_MAX :
+										   CW_BYTES };
 
 		r = replica_create(f, node->pool, &replica);
 	}
@@ -203,17 +206,20 @@ static int node_look_at(struct fiber *f, struct cw_node *node, struct bdev_chan 
 	struct cluster *c = node->c;
 	const struct bdev_replica_ops *ops = bdev_replica_ops(chan);
 	int r = ops->info(f, chan, &look->info);
+	uint64_t cells;
 
 	if (r == 0)
 		r = ops->al_get(f, chan, &look->al, 1);
-	for (uint64_t cell = 0; r == 0 && cell < CW_CELLS; cell++) {
+	look->size_bytes = chan->bdev->blocks * chan->bdev->block_size;
+	cells = cw_groups(look->size_bytes) * CW_GROUP;
+	for (uint64_t cell = 0; r == 0 && cell < cells; cell++) {
 		r = node_read(f, chan, cw_lba(cell), CW_CELL_LBAS, buf);
 		for (uint32_t i = 0; r == 0 && i < CW_SECTORS; i++)
 			look->kind[cell][i] = pattern_look(buf + i * PATTERN_SECTOR,
 							   sim_seed(c->sim), cell, i,
 							   &look->cell[cell][i]);
 	}
-	for (uint64_t i = 0; r == 0 && c->is_final && i < CW_CHUNKS; i++) {
+	for (uint64_t i = 0; r == 0 && c->is_final && i < look->size_bytes / CW_CHUNK; i++) {
 		r = node_read(f, chan, i * (CW_CHUNK / 512), CW_CHUNK / 512, buf);
 		look->crc[i] = crc32c(0, buf, CW_CHUNK);
 	}
@@ -292,13 +298,13 @@ void cw_node_inspect(struct fiber *f, struct cw_node *node)
 /* ---- comparison --------------------------------------------------------------------------------- */
 
 /* I1: everything acknowledged is there. */
-static void compare_cells(struct cluster *c, unsigned member)
+static void compare_cells(struct cluster *c, unsigned member, uint64_t size_bytes)
 {
 	const struct cw_look *look = &c->looks[member];
 	uint64_t mark = check_read_begin(c->check);
 	char text[160];
 
-	for (uint64_t cell = 0; cell < CW_CELLS; cell++) {
+	for (uint64_t cell = 0; cell < cw_groups(size_bytes) * CW_GROUP; cell++) {
 		for (unsigned i = 0; i < CW_SECTORS && !sim_failed(c->sim); i++) {
 			uint64_t serial = look->cell[cell][i];
 			enum pattern_kind kind = look->kind[cell][i];
@@ -318,11 +324,13 @@ static void compare_cells(struct cluster *c, unsigned member)
 }
 
 /* I4: they differ only where the logs say so. */
-static void compare_two(struct cluster *c, unsigned a, unsigned b, uint64_t al, bool is_clean)
+static void compare_two(struct cluster *c, unsigned a, unsigned b, uint64_t al,
+			const struct volume_record *rec)
 {
+	bool is_clean = rec->clean;
 	const struct cw_look *la = &c->looks[a], *lb = &c->looks[b];
 
-	for (uint64_t cell = 0; cell < CW_CELLS; cell++) {
+	for (uint64_t cell = 0; cell < cw_groups(rec->size_bytes) * CW_GROUP; cell++) {
 		uint64_t region = cw_lba(cell) * 512 / CW_REGION;
 
 		if (memcmp(la->cell[cell], lb->cell[cell], sizeof(la->cell[cell])) == 0 ||
@@ -335,7 +343,7 @@ static void compare_two(struct cluster *c, unsigned a, unsigned b, uint64_t al, 
 			 is_clean ? ", closed clean" : "");
 		return;
 	}
-	for (uint64_t i = 0; c->is_final && is_clean && i < CW_CHUNKS; i++)
+	for (uint64_t i = 0; c->is_final && is_clean && i < rec->size_bytes / CW_CHUNK; i++)
 		if (la->crc[i] != lb->crc[i])
 			sim_fail(c->sim, "%s and %s are in sync, at rest, and differ at %" PRIu64,
 				 cw_uri(c, a), cw_uri(c, b), i * CW_CHUNK);
@@ -357,6 +365,9 @@ void cw_compare(struct cluster *c)
 		if (rec->members[i].state != VOLUME_IN_SYNC)
 			continue;
 		must(member >= 0 && c->looks[member].is_there);
+		if (c->looks[member].size_bytes < rec->size_bytes) /* CG2 */
+			sim_fail(c->sim, "%s is in sync, and smaller than the volume",
+				 cw_uri(c, (unsigned)member));
 		al |= c->looks[member].al;
 		members[count++] = member;
 	}
@@ -364,8 +375,8 @@ void cw_compare(struct cluster *c)
 		sim_fail(c->sim, "LASTONE: no member is in sync");
 	for (unsigned i = 0; i < count && !sim_failed(c->sim); i++)
 		if (!(c->lost >> members[i] & 1)) /* INCARN */
-			compare_cells(c, (unsigned)members[i]);
+			compare_cells(c, (unsigned)members[i], rec->size_bytes);
 	for (unsigned i = 1; i < count && !sim_failed(c->sim); i++)
-		compare_two(c, (unsigned)members[0], (unsigned)members[i], al, rec->clean);
+		compare_two(c, (unsigned)members[0], (unsigned)members[i], al, rec);
 	mem_free(rec);
 }

@@ -44,7 +44,11 @@
 #define CW_REGION    (4u << 20)
 #define CW_BYTES     ((CW_GROUPS + 1) * (uint64_t)CW_REGION)
 #define CW_CHUNK     (256u << 10)
-#define CW_CHUNKS    (CW_BYTES / CW_CHUNK)
+/* As large as it grows. */
+#define CW_GROUPS_MAX 4u
+#define CW_CELLS_MAX  (CW_GROUP * CW_GROUPS_MAX)
+#define CW_BYTES_MAX  ((CW_GROUPS_MAX + 1) * (uint64_t)CW_REGION)
+#define CW_CHUNKS     (CW_BYTES_MAX / CW_CHUNK)
 
 struct cluster;
 
@@ -106,8 +110,9 @@ struct cw_look {
 	bool is_there;
 	struct replica_info info;
 	uint64_t al; /* one word is enough */
-	uint64_t cell[CW_CELLS][CW_SECTORS];
-	enum pattern_kind kind[CW_CELLS][CW_SECTORS];
+	uint64_t size_bytes;
+	uint64_t cell[CW_CELLS_MAX][CW_SECTORS];
+	enum pattern_kind kind[CW_CELLS_MAX][CW_SECTORS];
 	uint32_t crc[CW_CHUNKS];
 };
 
@@ -177,6 +182,13 @@ void cw_cache_lost(struct cluster *c, unsigned node);
 /* The record has changed; c->last_... are still those before. */
 void cw_cache_record(struct cluster *c, uint64_t epoch, unsigned in_sync);
 void cw_cache_serves(struct cluster *c, uint64_t epoch);
+
+/* ---- cluster_grow.c ------------------------------------------------------------------------ */
+
+uint64_t cw_groups(uint64_t bytes); /* that a volume of so many has */
+uint64_t cw_groups_of(const struct bdev *bdev);
+/* The volume gets another region, if it can. */
+void cw_grow(struct fiber *f, struct cw_cand *cand);
 
 /* ---- cluster_node.c: pools, and the inspection of their replicas ----------------------------- */
 
