@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "bin/command_daemon.h"
+#include "engine/metrics.h"
 #include "io/addr.h"
 #include "io/process.h"
 #include "reactor/reactor.h"
@@ -68,6 +69,19 @@ static int take_registrar(struct daemon_command *cmd, const char *option, const 
 		return wrong(option, value, "HOST:PORT of a registrar, or https://HOST:PORT");
 	cmd->daemon.registrar = target;
 	return 0;
+}
+
+/* ADDR or ADDR:PORT. */
+static int take_metrics(struct daemon_command *cmd, const char *option, const char *value)
+{
+	char text[DAEMON_TEXT_SIZE];
+
+	if (io_addr_parse(value, &cmd->daemon.metrics, NULL) == 0 && !cmd->daemon.metrics.path[0])
+		return 0;
+	snprintf(text, sizeof(text), strchr(value, ':') ? "[%s]:%u" : "%s:%u", value, METRICS_PORT);
+	if (io_addr_parse(text, &cmd->daemon.metrics, NULL) == 0)
+		return 0;
+	return wrong(option, value, "ADDR or ADDR:PORT of this machine");
 }
 
 static int take_mask(struct daemon_command *cmd, const char *option, const char *value)
@@ -208,6 +222,7 @@ static const struct daemon_option {
 	{ "-g", "--grpc-endpoint", true, take_grpc },
 	{ "-N", "--node-name", true, take_node },
 	{ "-R", "--registration-endpoint", true, take_registrar },
+	{ "", "--metrics-endpoint", true, take_metrics },
 	{ "-m", "--reactor-mask", true, take_mask },
 	{ "-l", "--core-list", true, take_cores },
 	{ "", "--reactors", true, take_reactors },
@@ -417,6 +432,7 @@ void daemon_usage(void)
 	     "      --tls-key FILE                and its key\n"
 	     "      --tls-ca FILE                 who signs clients: those without a certificate are refused\n"
 	     "  -R, --registration-endpoint HOST:PORT  the control plane to register with\n"
+	     "      --metrics-endpoint ADDR[:PORT] metrics for Prometheus, at /metrics; off, port 9502\n"
 	     "      --state-dir DIR               what it keeps; /var/lib/mayastor\n"
 	     "  -p, --ps-endpoint sqlite:///PATH  records of volumes; volumes.db in the state directory\n"
 	     "  -T, --nvmf-tgt-interface ip:ADDR  address of the NVMe/TCP target; that of -g\n"

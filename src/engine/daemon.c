@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine/engine_priv.h"
+#include "engine/metrics.h"
 #include "engine/registration.h"
 #include "engine/services.h"
 #include "io/addr.h"
@@ -29,6 +30,7 @@ struct daemon {
 	struct engine *engine;
 	struct rpc_server *server;
 	struct registration *registration;
+	struct metrics_server *metrics;
 	struct rpc_tls *tls, *tls_client; /* owned; NULL: plain */
 	struct io_signal *signals[SIGNALS];
 	struct event over;
@@ -117,6 +119,15 @@ static int serve(struct fiber *f, struct daemon *d)
 	print_line(d, "grpc", &addr);
 	print_line(d, "replicas", &replicas);
 	print_line(d, "nexuses", &nexuses);
+	if (d->opts->metrics.family) {
+		do
+			r = metrics_start(f, d->engine, d->server, &d->opts->metrics, &addr,
+					  &d->metrics);
+		while (engine_wait_busy(f, d->engine, r));
+		if (r < 0)
+			return r;
+		print_line(d, "metrics", &addr);
+	}
 	if (d->opts->registrar)
 		r = registration_start(f, d->engine, d->opts->registrar, d->tls_client, d->endpoint,
 				       &d->registration);
@@ -142,6 +153,8 @@ static void stop(struct fiber *f, struct daemon *d)
 		timer_start(fiber_reactor(f), &d->patience, DAEMON_STOP_NS, patience_lost);
 	if (d->registration)
 		registration_stop(f, d->registration);
+	if (d->metrics)
+		metrics_stop(f, d->metrics);
 	if (d->server)
 		rpc_server_free(f, d->server);
 	if (d->tls)

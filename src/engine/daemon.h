@@ -21,6 +21,7 @@
 struct daemon_opts {
 	struct engine_opts engine;
 	struct io_addr grpc;
+	struct io_addr metrics;		/* family 0: not told */
 	const char *registrar;		/* HOST:PORT; NULL: none */
 	bool registrar_tls;		/* needs tls_ca */
 	const char *tls_cert, *tls_key; /* PEM files; NULL: the services are not encrypted */

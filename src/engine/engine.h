@@ -291,18 +291,28 @@ int engine_nexus_each(struct fiber *f, struct engine *e, const char *name_or_uui
 struct engine_figures {
 	const char *name;
 	struct uuid uuid;
+	const char *of;	       /* the pool of a replica, the nexus of a child; else NULL */
 	const char *entity_id; /* of a replica */
+	const struct engine_replica_info *replica; /* of a replica */
 	struct bdev_stats stats;
 	const struct hist *hist; /* BIO_OPS latencies; NULL: not open */
 	uint32_t block_size;
 };
 
 typedef int (*engine_figures_fn)(void *ctx, const struct engine_figures *figures);
-enum engine_kind { ENGINE_POOLS, ENGINE_REPLICAS, ENGINE_NEXUSES };
+enum engine_kind {
+	ENGINE_POOLS, /* their disks together */
+	ENGINE_REPLICAS,
+	ENGINE_NEXUSES,
+	ENGINE_CHILDREN, /* their name is their URI; as this node sees them, the way there included */
+};
 
 /* Of all, or (name not NULL) of that one: -ENOENT. */
 MUST_USE int engine_figures_each(struct fiber *f, struct engine *e, enum engine_kind kind,
 				 const char *name, engine_figures_fn fn, void *ctx);
+/* Of all but nexuses that are being changed: waits for nobody's turn. */
+MUST_USE int engine_figures_now(struct fiber *f, struct engine *e, enum engine_kind kind,
+				engine_figures_fn fn, void *ctx);
 MUST_USE int engine_figures_reset(struct fiber *f, struct engine *e);
 
 /* Where the target listens, with the ports that were chosen. */

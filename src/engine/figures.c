@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * figures - what was read and written: of pools (their disks together), replicas and nexuses.
+ * figures - what was read and written: of pools (their disks together), replicas, nexuses and their children.
  *
- * A replica or nexus that nobody has open has no figures: they are told as zeros.
+ * A replica or nexus that nobody has open has no figures: they are told as zeros. A child that is
+ * not open is not told.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,12 +19,12 @@ struct figures_call {
 	engine_figures_fn fn;
 	void *ctx;
 	unsigned found;
-	bool reset;
+	bool reset, now; /* now: waits for nobody's turn */
 };
 
 struct room {
 	struct engine_figures figures;
-	struct hist hist[BIO_OPS];
+	struct hist hist[BIO_OPS], one[BIO_OPS]; /* one: of a disk of several */
 	char uri[ENGINE_URI_MAX];
 	struct replica_at at;
 };
@@ -87,9 +88,11 @@ static int pool_disk(struct figures_call *call, struct room *room, const char *d
 	if (call->reset)
 		r = bdev_stats_reset(call->f, bdev);
 	else
-		r = bdev_stats_get(call->f, bdev, stats, NULL);
-	if (r == 0)
+		r = bdev_stats_get(call->f, bdev, stats, room->one);
+	if (r == 0 && !call->reset)
 		add_stats(&room->figures.stats, stats, bdev->block_size);
+	for (unsigned i = 0; r == 0 && !call->reset && i < BIO_OPS; i++)
+		hist_merge(&room->hist[i], &room->one[i]);
 	bdev_close(call->f, bdev);
 	return r;
 }
@@ -107,6 +110,9 @@ static int figures_pools(struct figures_call *call, struct room *room)
 		room->figures.name = ep->name;
 		room->figures.uuid = ep->uuid;
 		room->figures.block_size = BDEV_BLOCK_MIN;
+		room->figures.hist = room->hist;
+		for (unsigned i = 0; i < BIO_OPS; i++)
+			hist_reset(&room->hist[i]);
 		for (unsigned i = 0; i < ep->disks.count && r == 0; i++)
 			r = pool_disk(call, room, ep->disks.at[i]);
 		if (r == 0)
@@ -139,6 +145,8 @@ static int figures_replica(void *ctx, const struct engine_replica_info *info)
 	room->figures.name = info->stat.name;
 	room->figures.uuid = info->stat.uuid;
 	room->figures.entity_id = info->entity;
+	room->figures.of = info->pool->name;
+	room->figures.replica = info;
 	room->figures.block_size = BDEV_BLOCK_MIN;
 	snprintf(room->uri, sizeof(room->uri), "pool:///%s/%s", info->pool->name, info->stat.name);
 	r = add_open(walk->call, room, room->uri);
@@ -147,29 +155,66 @@ static int figures_replica(void *ctx, const struct engine_replica_info *info)
 
 /* ---- nexuses --------------------------------------------------------------------------------------------- */
 
-static int figures_nexus(struct figures_call *call, struct room *room, const char *uuid)
+static int tell_nexus(struct figures_call *call, struct room *room, const struct engine_nexus *en)
 {
-	struct engine_nexus *en;
-	int r = nexus_begin(call->f, call->e, uuid, &en);
+	char text[UUID_TEXT_SIZE];
+	int r;
 
+	if (!is_wanted(call, en->name, &en->uuid))
+		return 0;
+	memset(&room->figures, 0, sizeof(room->figures));
+	room->figures.name = en->name;
+	room->figures.uuid = en->uuid;
+	room->figures.block_size = BDEV_BLOCK_MIN;
+	snprintf(room->uri, sizeof(room->uri), "nexus:///%s", uuid_print(&en->uuid, text));
+	r = add_open(call, room, room->uri);
+	return r < 0 ? r : tell(call, room);
+}
+
+static int tell_children(struct figures_call *call, struct room *room,
+			 const struct engine_nexus *en)
+{
+	int r = 0;
+
+	for (unsigned i = 0; en->nexus && i < en->opened.count && r == 0; i++) {
+		const char *disk = nexus_child_disk(en->nexus, en->opened.at[i]);
+
+		if (!disk)
+			continue;
+		if (!is_wanted(call, en->children.at[i], &en->uuid) &&
+		    !is_wanted(call, en->name, &en->uuid))
+			continue;
+		memset(&room->figures, 0, sizeof(room->figures));
+		room->figures.name = en->children.at[i];
+		room->figures.of = en->name;
+		room->figures.uuid = en->uuid;
+		room->figures.block_size = BDEV_BLOCK_MIN;
+		snprintf(room->uri, sizeof(room->uri), "%s", disk);
+		r = add_open(call, room, room->uri);
+		if (r == 0 && room->figures.hist)
+			r = tell(call, room);
+	}
+	return r;
+}
+
+static int figures_nexus(struct figures_call *call, enum engine_kind kind, struct room *room,
+			 const char *uuid)
+{
+	struct engine_nexus *en = nexus_entry(call->e, uuid);
+	int r;
+
+	if (call->now && en && en->turn.holder)
+		return 0;
+	r = nexus_begin(call->f, call->e, uuid, &en);
 	if (r < 0) { /* gone meanwhile */
 		fiber_clear(call->f);
 		return 0;
 	}
-	if (is_wanted(call, en->name, &en->uuid)) {
-		memset(&room->figures, 0, sizeof(room->figures));
-		room->figures.name = en->name;
-		room->figures.uuid = en->uuid;
-		room->figures.block_size = BDEV_BLOCK_MIN;
-		snprintf(room->uri, sizeof(room->uri), "nexus:///%s", uuid);
-		r = add_open(call, room, room->uri);
-		if (r == 0)
-			r = tell(call, room);
-	}
+	r = kind == ENGINE_CHILDREN ? tell_children(call, room, en) : tell_nexus(call, room, en);
 	return nexus_end(call->f, call->e, en, r, NULL, NULL);
 }
 
-static int figures_nexuses(struct figures_call *call, struct room *room)
+static int figures_nexuses(struct figures_call *call, enum engine_kind kind, struct room *room)
 {
 	CLEANUP(cleanup_mem) struct uuid *uuids = NULL;
 	unsigned count = 0;
@@ -178,7 +223,7 @@ static int figures_nexuses(struct figures_call *call, struct room *room)
 	for (unsigned i = 0; i < count && r == 0; i++) {
 		char text[UUID_TEXT_SIZE];
 
-		r = figures_nexus(call, room, uuid_print(&uuids[i], text));
+		r = figures_nexus(call, kind, room, uuid_print(&uuids[i], text));
 	}
 	return r;
 }
@@ -193,23 +238,34 @@ static int figures_kind(struct figures_call *call, enum engine_kind kind, struct
 		return figures_pools(call, room);
 	if (kind == ENGINE_REPLICAS)
 		return engine_replica_each(call->f, call->e, NULL, figures_replica, &walk);
-	return figures_nexuses(call, room);
+	return figures_nexuses(call, kind, room);
+}
+
+static int figures_each(struct figures_call *call, enum engine_kind kind)
+{
+	static const char *const kinds[] = { "pool", "replica", "nexus", "child" };
+	CLEANUP(cleanup_mem) struct room *room = mem_new(call->e->io, sizeof(*room));
+	int r = room ? figures_kind(call, kind, room) : fiber_fail(call->f, -ENOMEM, "no memory");
+
+	if (r == 0 && call->name && !call->found)
+		return fiber_fail(call->f, -ENOENT, "there is no %s '%s'", kinds[kind], call->name);
+	return r;
 }
 
 int engine_figures_each(struct fiber *f, struct engine *e, enum engine_kind kind, const char *name,
 			engine_figures_fn fn, void *ctx)
 {
-	static const char *const kinds[] = { "pool", "replica", "nexus" };
-	CLEANUP(cleanup_mem) struct room *room = mem_new(e->io, sizeof(*room));
 	struct figures_call call = { .f = f, .e = e, .name = name, .fn = fn, .ctx = ctx };
-	int r;
 
-	if (!room)
-		return fiber_fail(f, -ENOMEM, "no memory");
-	r = figures_kind(&call, kind, room);
-	if (r == 0 && name && !call.found)
-		return fiber_fail(f, -ENOENT, "there is no %s '%s'", kinds[kind], name);
-	return r;
+	return figures_each(&call, kind);
+}
+
+int engine_figures_now(struct fiber *f, struct engine *e, enum engine_kind kind,
+		       engine_figures_fn fn, void *ctx)
+{
+	struct figures_call call = { .f = f, .e = e, .fn = fn, .ctx = ctx, .now = true };
+
+	return figures_each(&call, kind);
 }
 
 int engine_figures_reset(struct fiber *f, struct engine *e)
@@ -218,7 +274,7 @@ int engine_figures_reset(struct fiber *f, struct engine *e)
 	struct figures_call call = { .f = f, .e = e, .reset = true };
 	int r = room ? 0 : fiber_fail(f, -ENOMEM, "no memory");
 
-	for (int kind = ENGINE_POOLS; kind <= ENGINE_NEXUSES && r == 0; kind++)
+	for (int kind = ENGINE_POOLS; kind <= ENGINE_CHILDREN && r == 0; kind++)
 		r = figures_kind(&call, (enum engine_kind)kind, room);
 	return r;
 }

@@ -414,3 +414,11 @@ void nexus_info(struct nexus *n, struct nexus_info *ret)
 		ret->has_log = ret->has_log && !ret->children[child->member].is_foreign;
 	}
 }
+
+const char *nexus_child_disk(struct nexus *n, const char *uri)
+{
+	nexus_each_child(n, child)
+		if (child->bdev && strcmp(child_member(child)->uri, uri) == 0)
+			return child->bdev->name;
+	return NULL;
+}

@@ -274,6 +274,8 @@ struct nexus_info {
 };
 
 void nexus_info(struct nexus *nexus, struct nexus_info *ret);
+/* The name of the disk that a child is open as, until the fiber suspends; NULL: it is not open. */
+const char *nexus_child_disk(struct nexus *nexus, const char *uri);
 const char *nexus_state_name(enum nexus_state state);
 const char *nexus_child_state_name(enum nexus_child_state state);
 const char *nexus_rebuild_state_name(enum nexus_rebuild_state state);
