@@ -6,7 +6,7 @@
  * This folder, from the bottom: drivers, stores, node (reactors), publish (a nexus's doors), state
  * and state_json (what is kept), engine (life), making (what is half made), share (NVMe/TCP doors
  * of replicas and disks), uses, pools, pool_disks, replicas, snapshots, disks, nexuses, nexus_make, nexus_serve,
- * children, figures, host, events; then the services, and the daemon.
+ * children, figures, controllers, host, events; then the services, and the daemon.
  *
  * EN1. What was acknowledged is there after a restart; what was begun and not acknowledged is either
  *      whole or gone: it is noted in the state (making) before the first byte, and undone at the start.
@@ -314,6 +314,28 @@ MUST_USE int engine_figures_each(struct fiber *f, struct engine *e, enum engine_
 MUST_USE int engine_figures_now(struct fiber *f, struct engine *e, enum engine_kind kind,
 				engine_figures_fn fn, void *ctx);
 MUST_USE int engine_figures_reset(struct fiber *f, struct engine *e);
+
+/* ---- NVMe controllers elsewhere --------------------------------------------------------------------- */
+
+enum engine_controller_state {
+	ENGINE_CONTROLLER_CONNECTING, /* it was there, and will be again */
+	ENGINE_CONTROLLER_RUNNING,
+	ENGINE_CONTROLLER_FAULTED,
+};
+
+struct engine_controller_info {
+	const char *name; /* HOST:PORT/NQN */
+	enum engine_controller_state state;
+	uint64_t size_bytes;
+	uint32_t block_size;
+	const struct bdev_stats *stats;
+};
+
+typedef int (*engine_controller_fn)(void *ctx, const struct engine_controller_info *info);
+
+/* Those that disks and children of nexuses are at; of that name (or URI) only: -ENOENT. */
+MUST_USE int engine_controller_each(struct fiber *f, struct engine *e, const char *name,
+				    engine_controller_fn fn, void *ctx);
 
 /* Where the target listens, with the ports that were chosen. */
 void engine_addrs(const struct engine *e, struct io_addr *ret_replicas,

@@ -200,9 +200,12 @@ void making_fail(struct fiber *f, struct engine *e, struct making *making)
 
 	fiber_clear(f);
 	making->is_left = undo(f, e, making) < 0;
-	if (making->is_left)
+	if (making->is_left) {
 		engine_note(f, e, "half made, and not undone", making->name); /* MK3 */
-	else
+	} else {
 		making_free(making);
+		if (state_save(f, e) < 0)
+			engine_note(f, e, "state not saved", "");
+	}
 	*fiber_err(f) = why;
 }

@@ -211,6 +211,77 @@ static int usage(struct fiber *f, struct rpc_call *call, const struct ProtobufCM
 	return 0;
 }
 
+/* ---- NVMe controllers -------------------------------------------------------------------------------------- */
+
+static int list_controller(void *ctx, const struct engine_controller_info *info)
+{
+	static const int states[] = {
+		[ENGINE_CONTROLLER_CONNECTING] = MAYASTOR__V1__NVME_CONTROLLER_STATE__INITIALIZING,
+		[ENGINE_CONTROLLER_RUNNING] = MAYASTOR__V1__NVME_CONTROLLER_STATE__RUNNING,
+		[ENGINE_CONTROLLER_FAULTED] = MAYASTOR__V1__NVME_CONTROLLER_STATE__FAULTED,
+	};
+	struct reply *reply = ctx;
+	Mayastor__V1__NvmeController *out = reply_new(reply, sizeof(*out));
+
+	if (!out)
+		return reply->r;
+	mayastor__v1__nvme_controller__init(out);
+	out->name = reply_text(reply, info->name);
+	out->state = states[info->state];
+	out->size = info->size_bytes;
+	out->blk_size = info->block_size;
+	return reply_add(reply, out);
+}
+
+static int controllers(struct fiber *f, struct rpc_call *call, const struct ProtobufCMessage *in,
+		       struct ProtobufCMessage *out)
+{
+	Mayastor__V1__ListNvmeControllersResponse *answer = (void *)out;
+	struct reply reply = { .mem = rpc_call_mem(call) };
+	int r = engine_controller_each(f, rpc_call_ctx(call), NULL, list_controller, &reply);
+
+	(void)in;
+	answer->controllers = (Mayastor__V1__NvmeController **)reply.list;
+	answer->n_controllers = reply.count;
+	return r;
+}
+
+static int stat_controller(void *ctx, const struct engine_controller_info *info)
+{
+	const struct bdev_op_stats *op = info->stats->op;
+	struct reply *reply = ctx;
+	Mayastor__V1__NvmeControllerIoStats *out = reply_new(reply, sizeof(*out));
+
+	if (!out)
+		return reply->r;
+	mayastor__v1__nvme_controller_io_stats__init(out);
+	out->num_read_ops = op[BIO_READ].ops;
+	out->bytes_read = op[BIO_READ].blocks * info->block_size;
+	out->num_write_ops = op[BIO_WRITE].ops;
+	out->bytes_written = op[BIO_WRITE].blocks * info->block_size;
+	out->num_unmap_ops = op[BIO_UNMAP].ops;
+	out->bytes_unmapped = op[BIO_UNMAP].blocks * info->block_size;
+	return reply_add(reply, out);
+}
+
+static int controller_stats(struct fiber *f, struct rpc_call *call,
+			    const struct ProtobufCMessage *in, struct ProtobufCMessage *out)
+{
+	const Mayastor__V1__StatNvmeControllerRequest *ask = (const void *)in;
+	Mayastor__V1__StatNvmeControllerResponse *answer = (void *)out;
+	struct reply reply = { .mem = rpc_call_mem(call) };
+	int r;
+
+	if (!ask->name[0])
+		return fiber_fail(f, -EINVAL, "the controller's name is missing");
+	r = engine_controller_each(f, rpc_call_ctx(call), ask->name, stat_controller, &reply);
+	if (r == 0 && reply.count == 0)
+		r = fiber_fail(f, -ENOENT, "controller '%.200s' has just gone", ask->name);
+	if (r == 0)
+		answer->stats = reply.list[0];
+	return r;
+}
+
 static const struct rpc_method methods[] = {
 	METHOD_LOOK("GetMayastorInfo", google__protobuf__empty,
 		    mayastor__v1__mayastor_info_response, info),
@@ -218,10 +289,10 @@ static const struct rpc_method methods[] = {
 		    mayastor__v1__list_block_devices_response, devices),
 	METHOD_LOOK("GetMayastorResourceUsage", google__protobuf__empty,
 		    mayastor__v1__get_mayastor_resource_usage_response, usage),
-	METHOD_LATER("ListNvmeControllers", google__protobuf__empty,
-		     mayastor__v1__list_nvme_controllers_response),
-	METHOD_LATER("StatNvmeController", mayastor__v1__stat_nvme_controller_request,
-		     mayastor__v1__stat_nvme_controller_response),
+	METHOD_LOOK("ListNvmeControllers", google__protobuf__empty,
+		    mayastor__v1__list_nvme_controllers_response, controllers),
+	METHOD_LOOK("StatNvmeController", mayastor__v1__stat_nvme_controller_request,
+		    mayastor__v1__stat_nvme_controller_response, controller_stats),
 };
 
 const struct rpc_service service_host = {

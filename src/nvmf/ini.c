@@ -134,6 +134,15 @@ static int ini_open(struct fiber *f, const struct uri *uri, struct bdev **ret)
 	return 0;
 }
 
+enum ini_link ini_link_of(struct bdev *bdev)
+{
+	static const enum ini_link links[] = {
+		[INI_DOWN] = INI_LINK_DOWN, [INI_UP] = INI_LINK_UP, [INI_GONE] = INI_LINK_GONE
+	};
+
+	return links[ini_of(bdev)->state];
+}
+
 static void ini_close(struct fiber *f, struct bdev *bdev)
 {
 	struct ini_disk *disk = container_of(bdev, struct ini_disk, bdev);

@@ -15,6 +15,13 @@
 extern const struct bdev_driver ini_driver;
 
 /*
+ * How it stands with the controller of an open disk of this driver; on the disk's home reactor.
+ * DOWN: the connection is lost, or not wanted, and tried again; GONE: it will not come back.
+ */
+enum ini_link { INI_LINK_DOWN, INI_LINK_UP, INI_LINK_GONE };
+enum ini_link ini_link_of(struct bdev *bdev);
+
+/*
  * The host identifier of a session: each (instance of a nexus, epoch, session) is a host of its
  * own, since a reservation looks at nothing but that. token: epoch << 16 | session.
  */

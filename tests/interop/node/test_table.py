@@ -27,7 +27,7 @@ except ImportError as error:
 MAYASTOR = sys.argv[1]
 MIB = 1 << 20
 COLUMNS = ("ok", "not_found", "exists", "invalid", "precondition")
-LATER = {"SnapshotRpc/CreateNexusSnapshot", "HostRpc/ListNvmeControllers", "HostRpc/StatNvmeController",
+LATER = {"SnapshotRpc/CreateNexusSnapshot",
          *(f"{service}/{name}" for service in ("TestRpc", "JsonRpc", "SnapshotRebuildRpc")
            for name in published.SERVICES[service])}
 ELSEWHERE = {f"Registration/{name}" for name in published.SERVICES["Registration"]}  # the control plane serves it
@@ -1031,6 +1031,58 @@ def usage_ok(w):
 
 for path, check in (("GetMayastorInfo", info_ok), ("ListBlockDevices", devices_ok), ("GetMayastorResourceUsage", usage_ok)):
     row(f"HostRpc/{path}", ok=check, not_found=ANY, exists=MAKES_NOTHING, invalid=ANY, precondition=ALWAYS)
+
+
+def with_far(w, check):
+    """A replica of another node, as a bdev of ours: through a controller there."""
+    far = node.Node(MAYASTOR, w.room, f"far{w.name()[0]}").start()
+    try:
+        far.call("PoolRpc/CreatePool", name="f", disks=[w.room.disk("far", 128 * MIB)])
+        uri = far.call("ReplicaRpc/CreateReplica", name="far", uuid=w.name()[1], pooluuid="f", size=72 * MIB, thin=True, share=1).uri
+        w.call("BdevRpc/Create", uri=uri)
+        check(far, uri.split("?")[0].removeprefix("nvmf://"), uri)
+        w.call("BdevRpc/Destroy", uri=uri)
+        far.stop()
+    finally:
+        if far.child.poll() is None:
+            far.kill()
+    os.remove(os.path.join(w.room.dir, "far"))
+
+
+def is_in_state(w, name, state):
+    until = time.monotonic() + 60
+    while [(c.name, c.state) for c in w.call("HostRpc/ListNvmeControllers").controllers] != [(name, state)]:
+        assert time.monotonic() < until, w.call("HostRpc/ListNvmeControllers")
+        time.sleep(0.02)
+
+
+def controllers_ok(w):
+    def check(far, name, _):
+        found = w.call("HostRpc/ListNvmeControllers").controllers
+        assert [(c.name, c.state, c.size, c.blk_size) for c in found] == [(name, 2, 72 * MIB, 512)], found
+        far.kill()
+        is_in_state(w, name, 1)  # lost, and tried again
+        far.start()
+        is_in_state(w, name, 2)
+    assert not w.call("HostRpc/ListNvmeControllers").controllers
+    with_far(w, check)
+    assert not w.call("HostRpc/ListNvmeControllers").controllers
+
+
+def controller_stats_ok(w):
+    def check(_, name, uri):
+        before = w.call("HostRpc/StatNvmeController", name=f"nvmf://{name}").stats
+        w.call("PoolRpc/CreatePool", name="over", disks=[uri])
+        after = w.call("HostRpc/StatNvmeController", name=name).stats
+        assert after.num_write_ops > before.num_write_ops and after.bytes_written >= 4096 and after.bytes_read, (before, after)
+        w.call("PoolRpc/DestroyPool", name="over")
+    with_far(w, check)
+
+
+row("HostRpc/ListNvmeControllers", ok=controllers_ok, not_found=ANY, exists=MAKES_NOTHING, invalid=ANY, precondition=ALWAYS)
+row("HostRpc/StatNvmeController", ok=controller_stats_ok, exists=MAKES_NOTHING, precondition=ALWAYS,
+    not_found=lambda w: w.fails("NOT_FOUND", "HostRpc/StatNvmeController", name="127.0.0.1:8420/nqn.nobody"),
+    invalid=lambda w: w.fails("INVALID_ARGUMENT", "HostRpc/StatNvmeController"))
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
