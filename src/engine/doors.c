@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* doors - disks of a node for NBD clients. See doors.h. */
+/* doors - disks of a node for clients. See doors.h. */
 #include "engine/doors.h"
 
 #include <errno.h>
@@ -20,27 +20,49 @@ void engine_door_free(struct engine_door *door)
 	mem_free(door->bdev);
 	mem_free(door->uri);
 	mem_free(door->description);
+	texts_free(&door->hosts);
 	mem_free(door);
 }
 
-static struct engine_door *door_find(struct engine *e, const char *name)
+static struct engine_door *door_find(struct engine *e, const char *name, bool is_nvmf)
 {
 	struct engine_door *door;
 
 	list_for_each(door, &e->doors, link)
-		if (strcmp(door->name, name) == 0)
+		if (strcmp(door->name, name) == 0 && door->is_nvmf == is_nvmf)
 			return door;
 	return NULL;
 }
 
+/* What share.c makes its NQN of. */
+static void door_share_name(const struct engine_door *door, char ret[SHARE_NAME_SIZE])
+{
+	snprintf(ret, SHARE_NAME_SIZE, DOORS_NQN_PREFIX "%s", door->name);
+}
+
 /* ---- telling -------------------------------------------------------------------------------- */
+
+static int door_tell_nvmf(struct engine *e, const struct engine_door *door, engine_door_fn fn,
+			  void *ctx)
+{
+	CLEANUP(cleanup_mem) char *uri = mem_new(e->io, ENGINE_URI_MAX);
+	char name[SHARE_NAME_SIZE];
+
+	if (!uri)
+		return -ENOMEM;
+	door_share_name(door, name);
+	share_uri(e, name, NULL, uri);
+	return fn(ctx, door, uri);
+}
 
 static int door_tell(struct engine *e, const struct engine_door *door, engine_door_fn fn, void *ctx)
 {
-	CLEANUP(cleanup_mem)
-	char *uri = mem_printf(e->io->mem, "nbd+unix:///%s?socket=%s/" DOORS_SOCKET, door->name,
-			       e->opts.state_dir);
+	CLEANUP(cleanup_mem) char *uri = NULL;
 
+	if (door->is_nvmf)
+		return door_tell_nvmf(e, door, fn, ctx);
+	uri = mem_printf(e->io->mem, "nbd+unix:///%s?socket=%s/" DOORS_SOCKET, door->name,
+			 e->opts.state_dir);
 	return uri ? fn(ctx, door, uri) : -ENOMEM;
 }
 
@@ -83,28 +105,54 @@ static int server_start(struct fiber *f, struct engine *e)
 	return r;
 }
 
-static int door_open(struct fiber *f, struct engine *e, struct engine_door *door)
+static int door_open_nvmf(struct fiber *f, struct engine *e, const struct engine_door *door)
+{
+	char name[SHARE_NAME_SIZE];
+	const struct share_args args = { .name = name,
+					 .uri = door->uri,
+					 .hosts = texts_list(&door->hosts),
+					 .host_count = door->hosts.count,
+					 .is_door = true,
+					 .read_only = door->read_only };
+
+	door_share_name(door, name);
+	return share_open(f, e, &args);
+}
+
+static int door_open_nbd(struct fiber *f, struct engine *e, const struct engine_door *door)
 {
 	const struct nbd_share_args args = { .name = door->name,
 					     .uri = door->uri,
 					     .description = door->description,
 					     .read_only = door->read_only,
 					     .is_door = true };
+	int r = server_start(f, e);
+
+	return r < 0 ? r : nbd_server_add(f, e->nbd, &args);
+}
+
+static int door_open(struct fiber *f, struct engine *e, struct engine_door *door)
+{
 	int r = uses_may_open(f, e, door->uri);
 
 	if (r == 0)
-		r = server_start(f, e);
-	if (r == 0)
-		r = nbd_server_add(f, e->nbd, &args);
+		r = door->is_nvmf ? door_open_nvmf(f, e, door) : door_open_nbd(f, e, door);
 	door->is_open = r == 0;
 	return r;
 }
 
 static void door_close(struct fiber *f, struct engine *e, struct engine_door *door)
 {
+	char name[SHARE_NAME_SIZE];
+
 	if (!door->is_open)
 		return;
 	door->is_open = false;
+	if (door->is_nvmf) {
+		door_share_name(door, name);
+		share_close(f, share_find(e, name));
+		return;
+	}
 	if (nbd_server_remove(f, e->nbd, door->name) < 0)
 		fiber_clear(f);
 }
@@ -138,6 +186,9 @@ void doors_fini(struct fiber *f, struct engine *e)
 {
 	struct engine_door *door, *after;
 
+	list_for_each(door, &e->doors, link)
+		if (door->is_nvmf)
+			door_close(f, e, door);
 	if (e->nbd)
 		nbd_server_free(f, e->nbd);
 	e->nbd = NULL;
@@ -169,6 +220,32 @@ static int door_uri(struct fiber *f, struct engine *e, const char *bdev, char ur
 	return 0;
 }
 
+/* Over NVMe/TCP these two have doors of their own. */
+static int door_may_be_nvmf(struct fiber *f, const char *bdev, const char *uri)
+{
+	if (strncmp(uri, "pool:", 5) == 0)
+		return fiber_fail(f, -EINVAL, "'%s' is a replica: ShareReplica shares it", bdev);
+	if (strncmp(uri, "nexus:", 6) == 0)
+		return fiber_fail(f, -EINVAL, "'%s' is a nexus: PublishNexus publishes it", bdev);
+	return 0;
+}
+
+static int door_fill(struct engine *e, struct engine_door *door,
+		     const struct engine_door_args *args, const char *uri)
+{
+	struct mem *mem = e->io->mem;
+
+	door->read_only = args->read_only;
+	door->is_nvmf = args->is_nvmf;
+	door->name = mem_strdup(mem, args->name);
+	door->bdev = mem_strdup(mem, args->bdev);
+	door->uri = mem_strdup(mem, uri);
+	door->description = mem_strdup(mem, args->description);
+	if (!door->name || !door->bdev || !door->uri || !door->description)
+		return -ENOMEM;
+	return texts_copy(mem, args->hosts, args->host_count, &door->hosts);
+}
+
 static int door_new(struct fiber *f, struct engine *e, const struct engine_door_args *args,
 		    struct engine_door **ret)
 {
@@ -176,18 +253,17 @@ static int door_new(struct fiber *f, struct engine *e, const struct engine_door_
 	struct engine_door *door;
 	int r = uri ? door_uri(f, e, args->bdev, uri) : -ENOMEM;
 
+	if (r == 0 && args->is_nvmf)
+		r = door_may_be_nvmf(f, args->bdev, uri);
 	if (r < 0)
 		return r;
 	door = mem_new(e->io, sizeof(*door));
 	if (!door)
 		return fiber_fail(f, -ENOMEM, "no memory");
 	list_add_tail(&e->doors, &door->link);
-	door->read_only = args->read_only;
-	door->name = mem_strdup(e->io->mem, args->name);
-	door->bdev = mem_strdup(e->io->mem, args->bdev);
-	door->uri = mem_strdup(e->io->mem, uri);
-	door->description = mem_strdup(e->io->mem, args->description);
-	r = door->name && door->bdev && door->uri && door->description ? 0 : -ENOMEM;
+	r = door_fill(e, door, args, uri);
+	if (r < 0)
+		r = fiber_fail(f, r, "no memory");
 	if (r == 0)
 		r = door_open(f, e, door);
 	if (r == 0) {
@@ -205,10 +281,11 @@ static int door_new(struct fiber *f, struct engine *e, const struct engine_door_
 static int door_have(struct fiber *f, struct engine *e, const struct engine_door_args *args,
 		     struct engine_door **ret)
 {
-	struct engine_door *door = door_find(e, args->name);
+	struct engine_door *door = door_find(e, args->name, args->is_nvmf);
 	unsigned count = 0;
 
-	if (door && (strcmp(door->bdev, args->bdev) != 0 || door->read_only != args->read_only))
+	if (door && (strcmp(door->bdev, args->bdev) != 0 || door->read_only != args->read_only ||
+		     !texts_are(&door->hosts, args->hosts, args->host_count)))
 		return fiber_fail(f, -EEXIST, "share '%s' exists, of '%s'", args->name, door->bdev);
 	if (door) {
 		*ret = door;
@@ -221,17 +298,37 @@ static int door_have(struct fiber *f, struct engine *e, const struct engine_door
 	return door_new(f, e, args, ret);
 }
 
+static int door_check(struct fiber *f, const struct engine_door_args *args)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    ".-_";
+
+	if (!args->name[0] || strchr(args->name, '/'))
+		return fiber_fail(f, -EINVAL, "a share's name is not empty and has no '/'");
+	if (args->is_nvmf &&
+	    (args->name[strspn(args->name, plain)] || strlen(args->name) > DOORS_NAME_MAX))
+		return fiber_fail(f, -EINVAL,
+				  "share '%.64s': over NVMe/TCP a name is 1 to %u letters, digits, "
+				  "dots, dashes and underscores",
+				  args->name, DOORS_NAME_MAX);
+	if (!args->bdev[0])
+		return fiber_fail(f, -EINVAL, "share '%s': the bdev is missing", args->name);
+	if (strlen(args->bdev) >= ENGINE_URI_MAX)
+		return fiber_fail(f, -EINVAL, "share '%s': the bdev's name is longer than %u",
+				  args->name, ENGINE_URI_MAX - 1);
+	if (!args->is_nvmf && args->host_count)
+		return fiber_fail(f, -EINVAL, "NBD has no names of hosts to allow");
+	return share_check_hosts(f, args->hosts, args->host_count);
+}
+
 int engine_door_create(struct fiber *f, struct engine *e, const struct engine_door_args *args,
 		       engine_door_fn fn, void *ctx)
 {
 	struct engine_door *door;
-	int r;
+	int r = door_check(f, args);
 
-	if (!args->name[0] || strchr(args->name, '/'))
-		return fiber_fail(f, -EINVAL, "a share's name is not empty and has no '/'");
-	if (!args->bdev[0])
-		return fiber_fail(f, -EINVAL, "share '%s': the bdev is missing", args->name);
-	r = latch_lock(f, &e->door_turn);
+	if (r == 0)
+		r = latch_lock(f, &e->door_turn);
 	if (r < 0)
 		return r;
 	r = door_have(f, e, args, &door);
@@ -241,14 +338,14 @@ int engine_door_create(struct fiber *f, struct engine *e, const struct engine_do
 	return r;
 }
 
-int engine_door_destroy(struct fiber *f, struct engine *e, const char *name)
+int engine_door_destroy(struct fiber *f, struct engine *e, const char *name, bool is_nvmf)
 {
 	struct engine_door *door;
 	int r = latch_lock(f, &e->door_turn);
 
 	if (r < 0)
 		return r;
-	door = door_find(e, name);
+	door = door_find(e, name, is_nvmf);
 	if (!door) {
 		r = fiber_fail(f, -ENOENT, "there is no share '%s'", name);
 	} else {

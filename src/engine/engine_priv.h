@@ -141,6 +141,8 @@ bool making_undo(struct fiber *f, struct engine *e, enum making_what what); /* a
 
 /* ---- share.c: NVMe/TCP doors ----------------------------------------------------------------------------- */
 
+#define SHARE_NAME_SIZE PUBLISH_NQN_MAX
+
 struct share_args {
 	const char *name; /* of the thing: the NQN is made of it */
 	const char *uri;
@@ -148,6 +150,8 @@ struct share_args {
 	const char *const *hosts;
 	unsigned host_count;
 	bool is_replica; /* offers replica control */
+	bool is_door;	 /* others may write to it as well */
+	bool read_only;
 };
 
 MUST_USE int share_open(struct fiber *f, struct engine *e, const struct share_args *args);

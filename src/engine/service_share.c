@@ -28,7 +28,10 @@ static int list_one(void *ctx, const struct engine_door *door, const char *uri)
 	mayastor__x1__share__init(out);
 	out->name = reply_text(reply, door->name);
 	out->bdev = reply_text(reply, door->bdev);
-	out->door = MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NBD;
+	out->door = door->is_nvmf ? MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NVMF :
+				    MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NBD;
+	out->allowed_hosts = reply_texts(reply, texts_list(&door->hosts), door->hosts.count);
+	out->n_allowed_hosts = door->hosts.count;
 	out->read_only = door->read_only;
 	out->description = reply_text(reply, door->description);
 	out->uri = reply_text(reply, uri);
@@ -37,12 +40,15 @@ static int list_one(void *ctx, const struct engine_door *door, const char *uri)
 
 static int check_door(struct fiber *f, Mayastor__X1__ShareDoor door)
 {
-	if (door == MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NBD)
+	if (door == MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NBD ||
+	    door == MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NVMF)
 		return 0;
-	if (door == MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NVMF)
-		return fiber_fail(f, -EINVAL,
-				  "NVMe/TCP is for ShareReplica, PublishNexus and BdevRpc/Share");
-	return fiber_fail(f, -EINVAL, "door %d: only NBD is offered", (int)door);
+	return fiber_fail(f, -EINVAL, "door %d: NBD and NVMF are offered", (int)door);
+}
+
+static bool is_nvmf(Mayastor__X1__ShareDoor door)
+{
+	return door == MAYASTOR__X1__SHARE_DOOR__SHARE_DOOR_NVMF;
 }
 
 static int create(struct fiber *f, struct rpc_call *call, const struct ProtobufCMessage *in,
@@ -53,11 +59,12 @@ static int create(struct fiber *f, struct rpc_call *call, const struct ProtobufC
 	const struct engine_door_args args = { .name = ask->name,
 					       .bdev = ask->bdev,
 					       .description = ask->description,
-					       .read_only = ask->read_only };
+					       .read_only = ask->read_only,
+					       .is_nvmf = is_nvmf(ask->door),
+					       .hosts = (const char *const *)ask->allowed_hosts,
+					       .host_count = (unsigned)ask->n_allowed_hosts };
 	int r = check_door(f, ask->door);
 
-	if (r == 0 && ask->n_allowed_hosts)
-		r = fiber_fail(f, -EINVAL, "NBD has no names of hosts to allow");
 	if (r == 0)
 		r = engine_door_create(f, rpc_call_ctx(call), &args, list_one, &list);
 	if (r == 0)
@@ -72,7 +79,8 @@ static int destroy(struct fiber *f, struct rpc_call *call, const struct Protobuf
 	int r = check_door(f, ask->door);
 
 	(void)out;
-	return r < 0 ? r : engine_door_destroy(f, rpc_call_ctx(call), ask->name);
+	return r < 0 ? r :
+		       engine_door_destroy(f, rpc_call_ctx(call), ask->name, is_nvmf(ask->door));
 }
 
 static int list(struct fiber *f, struct rpc_call *call, const struct ProtobufCMessage *in,

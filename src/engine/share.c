@@ -63,7 +63,9 @@ static int share_fill(struct fiber *f, struct engine *e, struct share *share,
 {
 	const struct tgt_ns_args ns = { .nsid = 1,
 					.uri = args->uri,
-					.uuid = args->uuid ? *args->uuid : (struct uuid){ { 0 } } };
+					.uuid = args->uuid ? *args->uuid : (struct uuid){ { 0 } },
+					.read_only = args->read_only,
+					.is_door = args->is_door };
 	int r = 0;
 
 	for (unsigned i = 0; i < args->host_count && r == 0; i++)

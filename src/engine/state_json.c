@@ -8,7 +8,8 @@
  *	 "nexuses":[{"name":"","uuid":UUID,"size_bytes":N,"children":[URI...],"shut":bool,
  *	    "shared":bool,"hosts":[NQN...],"info_key":"","cntlid":[MIN,MAX],"keys":[RESV,PREEMPT],
  *	    "resv_type":N or -1,"preempt_policy":N}],
- *	 "doors":[{"name":"","bdev":"","uri":URI,"description":"","read_only":bool}],
+ *	 "doors":[{"name":"","bdev":"","uri":URI,"description":"","read_only":bool,"nvmf":bool,
+ *	    "hosts":[NQN...]}],
  *	 "making":[{"what":"pool|replica|nexus|disk","uuid":UUID,"pool":UUID,"name":"","disks":[URI...]}]}
  *
  * SJ1. Version 1 has these fields, all of them; a text with fewer, or of another version, is refused
@@ -131,6 +132,8 @@ static struct json_object *door_out(const struct engine_door *door)
 	add_text(object, "uri", door->uri);
 	add_text(object, "description", door->description);
 	add_bool(object, "read_only", door->read_only);
+	add_bool(object, "nvmf", door->is_nvmf);
+	add_texts(object, "hosts", &door->hosts);
 	return object;
 }
 
@@ -373,6 +376,8 @@ static void door_in(struct in *in, struct json_object *from)
 	door->uri = in_copy(in, from, "uri");
 	door->description = in_copy(in, from, "description");
 	door->read_only = in_bool(in, from, "read_only");
+	door->is_nvmf = in_bool(in, from, "nvmf");
+	in_texts(in, from, "hosts", &door->hosts);
 }
 
 static void making_in(struct in *in, struct json_object *from)
