@@ -7,6 +7,7 @@ test_js - our server and our client, judged by @grpc/grpc-js.
 
 Needs node; its modules are fetched by npm once into BUILD/grpc-js, if they are not there.
 """
+import fcntl
 import os
 import shutil
 import subprocess
@@ -27,8 +28,15 @@ def modules(build):
     if not shutil.which("node") or not shutil.which("npm"):
         raise Skip("no node or npm on this machine")
     folder = f"{build}/grpc-js"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/lock", "w", encoding="ascii") as lock:  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fetch(folder)
+    return f"{folder}/node_modules"
+
+
+def fetch(folder):
     if not os.path.exists(f"{folder}/ready"):
-        os.makedirs(folder, exist_ok=True)
         try:
             done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
                                    "--fetch-retries=0", "--fetch-timeout=20000", "--prefix", folder,
@@ -40,7 +48,6 @@ def modules(build):
             raise Skip("npm does not get @grpc/grpc-js")
         with open(f"{folder}/ready", "w", encoding="utf-8"):
             pass
-    return f"{folder}/node_modules"
 
 
 class Js:

@@ -3,6 +3,9 @@
 node - a `mayastor daemon` for a test, and a client of it that nobody here wrote (python3-grpcio),
 with messages made of the published API.
 """
+import base64
+import importlib
+import json
 import os
 import shutil
 import signal
@@ -12,7 +15,7 @@ import time
 
 import grpc
 import published
-from google.protobuf import empty_pb2
+from google.protobuf import descriptor_pb2, empty_pb2
 
 MIB = 1 << 20
 START_S, STOP_S = 60, 60
@@ -27,13 +30,79 @@ class Failed(Exception):
         self.words = error.details()
 
 
-class Room:
-    """A folder for state, disks and messages; in memory, if there is some."""
+class Said:
+    """What a client that is not python3-grpcio was told, as that tells it."""
 
-    def __init__(self):
+    def __init__(self, code, words):
+        self.status, self.words = grpc.StatusCode[code], words
+
+    def code(self):
+        return self.status
+
+    def details(self):
+        return self.words
+
+
+class Js:
+    """@grpc/grpc-js (client.js) as a client of nodes."""
+
+    def __init__(self, modules, room):
+        files = ["published_v1.proto", *room.own_files]
+        here = os.path.dirname(os.path.abspath(__file__))
+        self.child = subprocess.Popen(["node", f"{here}/client.js", modules, ":".join(room.folders), *files], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
+
+    def ask(self, address, method, request, seconds):
+        self.child.stdin.write(json.dumps({"address": address, "method": method, "seconds": seconds,
+                                           "request": base64.b64encode(request).decode()}) + "\n")
+        self.child.stdin.flush()
+        answer = json.loads(self.child.stdout.readline())
+        if "code" in answer:
+            raise Failed(Said(answer["code"], answer["words"]))
+        return [base64.b64decode(reply) for reply in answer["replies"]]
+
+    def end(self):
+        self.child.stdin.close()
+        self.child.wait(STOP_S)
+        self.child.stdout.close()
+
+
+class Room:
+    """
+    A folder for state, disks and messages; in memory, if there is some. protos: the folder of our own .proto files, for
+    mayastor.x1. js: who asks, instead of python3-grpcio.
+    """
+
+    def __init__(self, protos=None):
         base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.dir = tempfile.mkdtemp(dir=base)
         self.pb = published.load(self.dir)
+        self.folders = [self.dir, *([protos] if protos else []), "/usr/include"]
+        self.own, self.own_files, self.js = {}, [], None
+        if protos:
+            self.load_own(protos)
+
+    def load_own(self, protos):
+        """{service: {method: (request, reply, streams)}} of mayastor.x1, by its descriptors."""
+        names = sorted(f"mayastor/x1/{name}" for name in os.listdir(f"{protos}/mayastor/x1") if name.endswith(".proto"))
+        self.own_files = names
+        subprocess.run(["protoc", f"-I{protos}", "-I/usr/include", f"--python_out={self.dir}", *names], check=True)
+        for name in names:
+            module = importlib.import_module(name[:-6].replace("/", ".") + "_pb2")
+            for service in module.DESCRIPTOR.services_by_name.values():
+                self.own[service.name] = {
+                    method.name: (self.own_type(module, method.input_type), self.own_type(module, method.output_type),
+                                  self.streams(module, service.name, method.name))
+                    for method in service.methods}
+
+    @staticmethod
+    def own_type(module, descriptor):
+        return empty_pb2.Empty if descriptor.full_name == "google.protobuf.Empty" else getattr(module, descriptor.name)
+
+    @staticmethod
+    def streams(module, service, method):
+        file = descriptor_pb2.FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
+        return next(m.server_streaming for s in file.service if s.name == service for m in s.method if m.name == method)
 
     def disk(self, name, size=128 * MIB):
         path = os.path.join(self.dir, name)
@@ -105,13 +174,27 @@ class Node:
     def type(self, name):
         return empty_pb2.Empty if name == "google.protobuf.Empty" else getattr(self.room.pb, name)
 
-    def method(self, path):
-        """'PoolRpc/CreatePool' -> (its request type, a function of a request)."""
+    def find(self, path):
+        """'PoolRpc/CreatePool' -> (its whole path, request and reply types, if it streams)."""
         service, name = path.split("/")
+        if service in self.room.own:
+            return (f"/mayastor.x1.{path}", *self.room.own[service][name])
         ask, reply, streams = published.SERVICES[service][name]
+        return f"/{published.PACKAGE}.{path}", self.type(ask), self.type(reply), streams
+
+    def method(self, path):
+        """'PoolRpc/CreatePool' -> (its request type, a function of a request and a time-out; a stream is a list)."""
+        whole, ask, reply, streams = self.find(path)
         make = self.channel.unary_stream if streams else self.channel.unary_unary
-        return self.type(ask), make(f"/{published.PACKAGE}.{path}", request_serializer=self.type(ask).SerializeToString,
-                                    response_deserializer=self.type(reply).FromString)
+        function = make(whole, request_serializer=ask.SerializeToString, response_deserializer=reply.FromString)
+
+        def by_python(request, timeout):
+            return list(function(request, timeout=timeout)) if streams else function(request, timeout=timeout)
+
+        def by_js(request, timeout):
+            replies = [reply.FromString(text) for text in self.room.js.ask(self.addrs["grpc"], whole, request.SerializeToString(), timeout)]
+            return replies if streams else replies[0]
+        return ask, by_js if self.room.js else by_python
 
     def call(self, path, timeout=30, **fields):
         kind, function = self.method(path)

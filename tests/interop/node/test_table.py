@@ -4,7 +4,9 @@
 test_table - every RPC that a node serves, called by a client nobody here wrote: RPC x {ok, not found, exists,
 invalid, precondition}.
 
-  test_table.py MAYASTOR
+  test_table.py MAYASTOR PROTO [--js BUILD] [CASE...]
+
+The client is python3-grpcio, or (--js; its modules are fetched into BUILD) @grpc/grpc-js. PROTO is the folder proto/ of the sources.
 
 A cell is a check, or the reason why it cannot happen; an RPC without all five cells is a failed test, and so is one
 that is served and not in the table, or published, not served, and not UNIMPLEMENTED in so many words.
@@ -20,11 +22,13 @@ try:
     import grpc
     import node
     import published
+    import table_x1
 except ImportError as error:
     print(f"1..1\nok 1 - node_table # SKIP {error}")
     sys.exit(0)
 
-MAYASTOR = sys.argv[1]
+MAYASTOR, PROTO = sys.argv[1:3]
+JS = os.path.abspath(sys.argv[4]) if sys.argv[3:4] == ["--js"] else None
 MIB = 1 << 20
 COLUMNS = ("ok", "not_found", "exists", "invalid", "precondition")
 LATER = {"SnapshotRpc/CreateNexusSnapshot",
@@ -47,7 +51,9 @@ def row(path, **cells):
 
 class World:
     def __init__(self):
-        self.room = node.Room()
+        self.room = node.Room(PROTO)
+        if JS:
+            self.room.js = node.Js(modules(), self.room)
         self.node = node.Node(MAYASTOR, self.room).start()
         self.count, self.lock, self.has_rebuilt = 0, None, False
         self.disk = self.room.disk("pool", 512 * MIB)
@@ -1085,10 +1091,14 @@ row("HostRpc/StatNvmeController", ok=controller_stats_ok, exists=MAKES_NOTHING, 
     invalid=lambda w: w.fails("INVALID_ARGUMENT", "HostRpc/StatNvmeController"))
 
 
+table_x1.rows(row)
+
+
 # ---- the table -------------------------------------------------------------------------------------------------------
 
-def is_complete(_):
-    served = {f"{service}/{name}" for service, methods in published.SERVICES.items() for name in methods}
+def is_complete(w):
+    served = {f"{service}/{name}" for services in (published.SERVICES, w.room.own) for service, methods in services.items()
+              for name in methods}
     served -= LATER | ELSEWHERE
     assert served == set(TABLE), f"not in the table: {served - set(TABLE)}, not served: {set(TABLE) - served}"
     for path, cells in TABLE.items():
@@ -1099,14 +1109,7 @@ def is_complete(_):
 
 def is_unimplemented(w):
     for path in sorted(LATER):
-        kind, function = w.node.method(path)
-        try:
-            answer = function(kind(), timeout=10)
-            list(answer) if hasattr(answer, "__next__") else None
-        except grpc.RpcError as error:
-            assert error.code().name == "UNIMPLEMENTED" and error.details(), f"{path}: {error.code()} {error.details()}"
-            continue
-        raise AssertionError(f"{path} answered")
+        w.fails("UNIMPLEMENTED", path)
 
 
 def health(w):
@@ -1133,6 +1136,18 @@ def leaves_nothing(w):
         assert '"making":[\n  ]' in file.read()
 
 
+def modules():
+    """Of grpc-js, or the end: skipped, and why."""
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "grpc"))
+    import gate
+    import test_js
+    try:
+        return test_js.modules(JS)
+    except gate.Skip as skip:
+        print(f"1..1\nok 1 - node_table_js # SKIP {skip}")
+        sys.exit(0)
+
+
 def row_case(path, cells):
     def check(w):
         for column in COLUMNS:
@@ -1149,9 +1164,9 @@ def main():
     cases += [row_case(path, cells) for path, cells in TABLE.items()]
     cases += [("what_is_not_served_says_so", is_unimplemented), ("health_is_told", health),
               ("a_stop_keeps_everything", leaves_nothing)]
-    only = sys.argv[2:]
-    print(f"1..{len(cases)}")
+    only = sys.argv[5 if JS else 3:]
     world, failed = World(), False
+    print(f"1..{len(cases)}")
     try:
         for number, (name, check) in enumerate(cases, 1):
             try:
@@ -1164,6 +1179,8 @@ def main():
                 print("# " + (traceback.format_exc() + world.node.words()[-9000:]).replace("\n", "\n# "))
             sys.stdout.flush()
     finally:
+        if world.room.js:
+            world.room.js.end()
         if world.node.child.poll() is None:
             world.node.kill()
         world.room.close()
