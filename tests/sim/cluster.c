@@ -39,8 +39,8 @@
 #define CLOCK_NS   (2 * SIM_S) /* between two looks at the hosts' clocks */
 
 /* That a run of many seeds must have seen. */
-#define FAULTS                                                                                                    \
-	"disk.eio_read disk.eio_write disk.short_write disk.slow disk.hang disk.lost_cache "                      \
+#define FAULTS                                                                                                                 \
+	"disk.eio_read disk.eio_write disk.short_write disk.slow disk.hang disk.lost_cache "                                   \
 	"disk.torn story.resize disk.eio_flush disk.pull store.* clock.* proc.pause proc.crash host.power_cut story.takeover " \
 	"story.rebuild"
 
@@ -67,6 +67,10 @@ static void place_live(struct fiber *f, struct cw_place *place)
 {
 	struct cluster *c = place->c;
 	struct fiber *keepers[CW_NODES] = { NULL }, *cands[CW_CANDS_MAX] = { NULL };
+	struct fiber *host = NULL;
+
+	if (place == c->host.place)
+		must(fiber_start(fiber_reactor(f), "host", cw_host_main, &c->host, &host) == 0);
 
 	for (unsigned i = 0; i < CW_NODES; i++)
 		if (has(place->nodes, i))
@@ -82,6 +86,8 @@ static void place_live(struct fiber *f, struct cw_place *place)
 	for (unsigned i = 0; i < c->cand_count; i++)
 		if (cands[i])
 			(void)fiber_join(f, cands[i]);
+	if (host)
+		(void)fiber_join(f, host);
 	for (unsigned i = 0; i < CW_NODES; i++)
 		if (keepers[i]) {
 			fiber_cancel(keepers[i]);
@@ -156,7 +162,7 @@ static int place_main(struct fiber *f, void *arg)
 			if (has(place->nodes, i))
 				cw_node_inspect(f, &c->nodes[i]);
 	} else if (r == 0) {
-		if (c->is_remote)
+		if (c->is_remote && place->nodes)
 			r = place_serve(f, place);
 		if (r == 0 && has(place->cands, 0) && !c->is_made)
 			r = place_make(f, c);
@@ -448,6 +454,17 @@ static struct cw_place *build_place(struct cluster *c, const char *name)
 	return place;
 }
 
+static void build_host(struct cluster *c, struct cw_place *place)
+{
+	struct cw_host *h = &c->host;
+
+	h->c = c;
+	h->place = place;
+	h->workers = (unsigned)prng_range(sim_prng(c->sim), 1, CW_WORKERS_MAX);
+	for (unsigned i = 0; i < h->workers; i++)
+		h->requests[i].host = h;
+}
+
 static void record_changed(void *ctx, const char *key)
 {
 	if (strncmp(key, "volume/", 7) == 0)
@@ -469,6 +486,8 @@ static void build_places(struct cluster *c)
 	for (unsigned i = 0; i < c->cand_count; i++)
 		build_cand(c, i, &c->places[c->is_remote ? i : 0]);
 	cw_name_members(c);
+	if (c->is_remote && prng_below(sim_prng(c->sim), 2))
+		build_host(c, build_place(c, "h"));
 }
 
 static struct cluster *build(struct sim *sim, bool is_remote)
@@ -556,9 +575,10 @@ static void cluster_remote_run(struct sim *sim, const char *plant)
 const struct scenario scenario_cluster_remote = {
 	.name = "cluster-remote",
 	.help = "the same over three hosts: members behind NVMe/TCP, and faults of the net",
-	.rules = "persist seal fence resync lastone lease readdrop lock attach final order session incarn",
+	.rules =
+		"persist seal fence resync lastone lease readdrop lock attach final order session incarn",
 	.faults = FAULTS " net.reset net.refuse net.connect_timeout net.slow net.stall net.chunks "
-			 "net.slow_reader net.cut net.half_open story.one_way",
+			 "net.slow_reader net.cut net.half_open story.one_way story.switch",
 	.run = cluster_remote_run,
 };
 

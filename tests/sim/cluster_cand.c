@@ -335,7 +335,7 @@ static int admin_main(struct fiber *f, void *arg)
 			admin_mend(f, cand, info);
 		nexus_info(cand->nexus, info);
 		if (c->is_healed && c->wish == cand->number && admin_is_good(info) &&
-		    c->acked > acked + 10)
+		    c->acked > acked + 10 && cw_host_is_well(c))
 			c->is_good = true;
 	}
 	mem_free(info);
@@ -419,8 +419,11 @@ static void cand_session(struct fiber *f, struct cw_cand *cand)
 	sim_trace(c->sim, "cand %u: serves, epoch %" PRIu64, cand->number, cand->epoch);
 	c->sessions++;
 	cw_serves(c, cand->epoch);
-	if (session_bdev(f, cand) == 0)
+	if (session_bdev(f, cand) == 0) {
+		cw_publish(f, cand);
 		session_work(f, cand);
+		cw_unpublish(f, cand);
+	}
 	fiber_clear(f);
 	session_end(f, cand);
 }

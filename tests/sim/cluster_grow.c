@@ -13,6 +13,7 @@
 
 #include "base/must.h"
 #include "bdev/bdev.h"
+#include "engine/publish.h"
 #include "reactor/fiber.h"
 
 uint64_t cw_groups(uint64_t bytes)
@@ -43,5 +44,7 @@ void cw_grow(struct fiber *f, struct cw_cand *cand)
 		  fiber_words(f));
 	if (r == 0)
 		sim_fault_count(c->sim, SIM_STORY_RESIZE);
+	if (r == 0 && cand->publish)
+		r = publish_rescan(f, cand->publish);
 	fiber_clear(f);
 }

@@ -115,8 +115,8 @@ void cw_record_changed(struct cluster *c)
 
 /* ---- operations ----------------------------------------------------------------------------- */
 
-struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op_state state,
-			  uint64_t cell, uint64_t count)
+struct cw_op *cw_op_begin_at(struct cluster *c, const struct cw_place *place, enum op_state state,
+			     uint64_t cell, uint64_t count)
 {
 	for (unsigned i = 0; i < CW_OPS_MAX; i++) {
 		struct cw_op *op = &c->ops[i];
@@ -124,14 +124,23 @@ struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op
 		if (op->state != OP_FREE)
 			continue;
 		*op = (struct cw_op){ .state = state,
-				      .place = cand->place->number,
-				      .epoch = cand->epoch,
+				      .place = place->number,
 				      .cell = cell,
 				      .count = count,
 				      .mark = check_flush_begin(c->check) };
 		return op;
 	}
 	return NULL;
+}
+
+struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op_state state,
+			  uint64_t cell, uint64_t count)
+{
+	struct cw_op *op = cw_op_begin_at(c, cand->place, state, cell, count);
+
+	if (op)
+		op->epoch = cand->epoch;
+	return op;
 }
 
 static void op_writes_end(struct cluster *c, struct cw_op *op, enum check_end how)
@@ -142,6 +151,8 @@ static void op_writes_end(struct cluster *c, struct cw_op *op, enum check_end ho
 
 void cw_op_end(struct cluster *c, struct cw_op *op, bool ok)
 {
+	if (!op->epoch) /* the host's: any owner so far may have it */
+		op->epoch = c->last_epoch;
 	if (op->state == OP_WRITING && !ok) {
 		op->state = OP_IN_DOUBT;
 		return;
@@ -174,10 +185,15 @@ void cw_place_gone(struct cw_place *place)
 {
 	struct cluster *c = place->c;
 
-	for (unsigned i = 0; i < CW_OPS_MAX; i++)
-		if (c->ops[i].state != OP_FREE && c->ops[i].state != OP_IN_DOUBT &&
-		    c->ops[i].place == place->number)
-			cw_op_end(c, &c->ops[i], false);
+	for (unsigned i = 0; i < CW_OPS_MAX; i++) {
+		struct cw_op *op = &c->ops[i];
+
+		if (op->state == OP_FREE || op->state == OP_IN_DOUBT || op->place != place->number)
+			continue;
+		cw_op_end(c, op, false);
+	}
+	for (unsigned i = 0; place == c->host.place && i < CW_WORKERS_MAX; i++)
+		c->host.requests[i].op = NULL;
 	for (unsigned i = 0; i < CW_NODES; i++)
 		if (place->nodes >> i & 1)
 			c->nodes[i].pool = NULL;
@@ -190,6 +206,7 @@ void cw_place_gone(struct cw_place *place)
 		cand->table = NULL;
 		cand->nexus = NULL;
 		cand->bdev = NULL;
+		cand->publish = NULL;
 	}
 }
 

@@ -87,11 +87,29 @@ struct cw_cand {
 	struct nexus_table *table;
 	struct nexus *nexus;
 	struct bdev *bdev;
+	struct publish *publish; /* NULL: not published */
 	uint64_t epoch;
 	enum cand_leave leave;
 	bool failed;	 /* the session */
 	bool shall_drop; /* its administrator takes the nearest member out */
 	unsigned running;
+};
+
+/* One of the host's: kept until it is answered, by whichever path. */
+struct cw_request {
+	struct cw_host *host;
+	struct cw_op *op; /* NULL: none */
+	uint64_t serials[CW_GROUP];
+};
+
+struct cw_host {
+	struct cluster *c;
+	struct cw_place *place; /* NULL: there is none */
+	struct bdev *bdev;	/* of the process that runs */
+	unsigned path, workers; /* path: the candidate */
+	struct cw_request requests[CW_WORKERS_MAX];
+	uint64_t done; /* since the heal */
+	bool failed, is_switching;
 };
 
 struct cw_place {
@@ -128,6 +146,7 @@ struct cluster {
 	struct cw_node nodes[CW_NODES];
 	struct cw_cand cands[CW_CANDS_MAX];
 	struct cw_place places[CW_PLACES_MAX];
+	struct cw_host host;
 	unsigned cand_count, place_count, members, workers;
 	struct uuid volume;
 	uint32_t lease_ms;
@@ -167,6 +186,8 @@ unsigned cw_in_sync(const struct cluster *c, const struct volume_record *rec); /
 
 struct cw_op *cw_op_begin(struct cluster *c, const struct cw_cand *cand, enum op_state state,
 			  uint64_t cell, uint64_t count); /* NULL: too many in doubt */
+struct cw_op *cw_op_begin_at(struct cluster *c, const struct cw_place *place, enum op_state state,
+			     uint64_t cell, uint64_t count);
 void cw_op_end(struct cluster *c, struct cw_op *op, bool ok);
 /* A nexus serves: writes of older epochs do not happen any more. */
 void cw_serves(struct cluster *c, uint64_t epoch);
@@ -189,6 +210,14 @@ uint64_t cw_groups(uint64_t bytes); /* that a volume of so many has */
 uint64_t cw_groups_of(const struct bdev *bdev);
 /* The volume gets another region, if it can. */
 void cw_grow(struct fiber *f, struct cw_cand *cand);
+
+/* ---- cluster_host.c ------------------------------------------------------------------------ */
+
+int cw_host_main(struct fiber *f, void *host);
+bool cw_host_is_well(const struct cluster *c);
+/* What the candidate serves, for the host. */
+void cw_publish(struct fiber *f, struct cw_cand *cand);
+void cw_unpublish(struct fiber *f, struct cw_cand *cand);
 
 /* ---- cluster_node.c: pools, and the inspection of their replicas ----------------------------- */
 
