@@ -175,6 +175,10 @@ static void server_accept(void *ctx, int res, struct io_sock *sock)
 	}
 	if (server->conn_count >= server->opts.conns_max) {
 		server->stats.conns_refused++;
+		log_at_rate(reactor_log(server->reactor), &server->log_rate, LOG_LEVEL_WARN,
+			    "gRPC: a connection was closed at once, no more are taken",
+			    LOG_U64("connections", server->conn_count),
+			    LOG_U64("refused", server->stats.conns_refused));
 		io_sock_close(sock);
 		return;
 	}

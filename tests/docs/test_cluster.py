@@ -42,6 +42,12 @@ def running():
     return found
 
 
+def session(leader):
+    """What runs of a session, but for daemons, which have their own."""
+    done = subprocess.run(["ps", "-o", "stat=,pid=,args=", "-s", str(leader)], stdout=subprocess.PIPE, text=True)
+    return "".join(line for line in done.stdout.splitlines() if not line.startswith("Z"))
+
+
 def rooms():
     return set(glob.glob("/var/tmp/mayastor.*"))
 
@@ -80,20 +86,30 @@ def manual():
     return f"{len(left)} processes are left" if left else None
 
 
-def quickstart(interrupt_at):
+def quickstart(interrupt_at, after=0.0):
+    """Interrupted as by Ctrl-C: all programs in the foreground get it, and a second one follows."""
     before, rooms_before = running(), rooms()
-    child = subprocess.Popen([f"{TOP}/bench/quickstart", BUILD, "--once", "--seconds", "0.5", "--load", "14"],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    argv = [f"{TOP}/bench/quickstart", BUILD, "--seconds", "0.5", "--load", "14"] + ([] if interrupt_at else ["--once"])
+    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             start_new_session=True)
     out = ""
     for line in child.stdout:
         out += line
         if interrupt_at and interrupt_at in line:
-            child.send_signal(signal.SIGINT)
             interrupt_at = None
+            time.sleep(after)
+            for _ in range(2):
+                os.killpg(child.pid, signal.SIGINT)
+                time.sleep(0.05)
     code = child.wait(timeout=300)
     time.sleep(0.1)
+    if interrupt_at:
+        return f"'{interrupt_at}' was never said\n{out[-1500:]}"
     if code:
         return f"exit status {code}\n{out[-3000:]}"
+    left = session(child.pid)
+    if left:
+        return f"left behind: {left}\n{out[-1500:]}"
     if running() - before or rooms() - rooms_before:
         return f"left behind: {running() - before}, {rooms() - rooms_before}\n{out[-1500:]}"
     return None
@@ -102,8 +118,16 @@ def quickstart(interrupt_at):
 if not shutil.which("fio"):
     print("1..0 # SKIP no fio")
     sys.exit(0)
-print("1..3")
+POINTS = (("node-2", 0), ("node-3", 0.02), ("pool list", 0), ("nexus create", 0), ("What it does", 0.3), ("What it does", 3),
+          ("killed while fio", 1), ("kill -9", 0), ("rebuild wait", 0), ("Ctrl-C ends it all", 0.2))
+if "--interrupts" in sys.argv:  # all of them, by hand
+    print(f"1..{len(POINTS)}")
+    for number, (point, after) in enumerate(POINTS, 1):
+        case(number, f"interrupted {after} s after '{point}'", quickstart(point, after))
+    sys.exit(failed > 0)
+print("1..4")
 case(1, "the manual, typed", manual())
 case(2, "the quick start", quickstart(None))
 case(3, "the quick start, interrupted", quickstart("nexus create"))
+case(4, "the quick start, interrupted under load", quickstart("What it does", 0.3))
 sys.exit(failed > 0)
