@@ -25,35 +25,17 @@
  * MS6. There are REPLICA_MISS_SLOTS maps; who leaves when all are taken is copied whole.
  * MS7. A map is in use until its peer is in sync: what is written while it is rebuilt is in it, so
  *	that a rebuild that fails may begin again.
+ * MS8. Who waited, for the latch or for answers, looks again: a peer may have left anew, which is
+ *	another use of its slot (serial), and not the one that was asked about.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "nexus/nexus_priv.h"
+#include "nexus/missed_priv.h"
 
 #include "base/bitmap.h"
 #include "base/cleanup.h"
 #include "base/must.h"
-
-#define MARK_BATCH 64u
-#define ADD_BATCH  1024u
-
-struct missed_map {
-	struct uuid replica;
-	struct replica_gen gen;
-	uint64_t at; /* its words in the question */
-};
-
-/* A question to members. */
-struct missed_ask {
-	unsigned which; /* 1 << index of peers */
-	bool is_only;	/* maps of others go */
-	uint64_t regions;
-	struct missed_map map[REPLICA_MISS_SLOTS];
-	unsigned count; /* MARK: */
-	uint64_t numbers[MARK_BATCH];
-	uint64_t words[];
-};
 
 /* ---- peers -------------------------------------------------------------------------------- */
 
@@ -163,141 +145,7 @@ bool missed_enter(struct nexus_req *req)
 	return true;
 }
 
-/* ---- questions to members ---------------------------------------------------------------------- */
-
-static int add_batch(struct fiber *f, struct nexus_child *child, unsigned slot,
-		     const uint64_t *numbers, unsigned count)
-{
-	return count ? child->ops->miss_add(f, child->chan, child->token, slot, numbers, count) : 0;
-}
-
-/* All regions of a map. */
-static int add_words(struct fiber *f, struct nexus_child *child, unsigned slot,
-		     const uint64_t *words, uint64_t regions)
-{
-	CLEANUP(cleanup_mem)
-	uint64_t *numbers = mem_alloc_array(child->nexus->mem, ADD_BATCH, sizeof(*numbers));
-	unsigned count = 0;
-	int r = numbers ? 0 : fiber_fail(f, -ENOMEM, "no memory for missed writes");
-
-	for (uint64_t i = 0; i < regions && r == 0; i++) {
-		if (words[i / 64] >> (i % 64) & 1)
-			numbers[count++] = i;
-		if (count < ADD_BATCH)
-			continue;
-		r = add_batch(f, child, slot, numbers, count);
-		count = 0;
-	}
-	return r < 0 ? r : add_batch(f, child, slot, numbers, count);
-}
-
-static bool ask_names(const struct missed_ask *ask, const struct uuid *replica)
-{
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
-		if (ask->which >> i & 1 && uuid_equal(&ask->map[i].replica, replica))
-			return true;
-	return false;
-}
-
-/* Maps of peers that are not in the question go. */
-static int drop_others(struct fiber *f, struct nexus_child *child, const struct missed_ask *ask)
-{
-	CLEANUP(cleanup_mem)
-	struct replica_info *info = mem_alloc(child->nexus->mem, sizeof(*info));
-	int r = info ? child->ops->info(f, child->chan, info) : -ENOMEM;
-
-	for (unsigned slot = 0; slot < REPLICA_MISS_SLOTS && r == 0; slot++)
-		if (!uuid_is_nil(&info->miss[slot].peer) && !ask_names(ask, &info->miss[slot].peer))
-			r = child->ops->miss_drop(f, child->chan, child->token, slot);
-	return r;
-}
-
-static int answer_open(struct fiber *f, struct nexus_child *child, const void *what)
-{
-	const struct missed_ask *ask = what;
-	unsigned slot = 0;
-	int r = 0;
-
-	if (!child->ops)
-		return 0; /* MS5 */
-	if (ask->is_only)
-		r = drop_others(f, child, ask);
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS && r == 0; i++) {
-		const struct missed_map *map = &ask->map[i];
-
-		if (!(ask->which >> i & 1) ||
-		    uuid_equal(&map->replica, &child_member(child)->replica))
-			continue;
-		r = child->ops->miss_open(f, child->chan, child->token, &map->replica, map->gen,
-					  &slot);
-		if (r < 0)
-			break;
-		child->miss_slot[i] = (uint8_t)slot;
-		child->miss_has |= (uint8_t)(1u << i);
-		if (ask->regions > 0)
-			r = add_words(f, child, slot, &ask->words[map->at], ask->regions);
-	}
-	return r;
-}
-
-static int answer_mark(struct fiber *f, struct nexus_child *child, const void *what)
-{
-	const struct missed_ask *ask = what;
-	int r = 0;
-
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS && r == 0 && child->ops; i++)
-		if (ask->which >> i & child->miss_has >> i & 1)
-			r = add_batch(f, child, child->miss_slot[i], ask->numbers, ask->count);
-	return r;
-}
-
-static int answer_drop(struct fiber *f, struct nexus_child *child, const void *what)
-{
-	const struct missed_ask *ask = what;
-	int r = 0;
-
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS && r == 0 && child->ops; i++)
-		if (ask->which >> i & child->miss_has >> i & 1)
-			r = child->ops->miss_drop(f, child->chan, child->token,
-						  child->miss_slot[i]);
-	return r;
-}
-
-/* A question that has the maps of these peers; NULL: no memory. */
-static struct missed_ask *ask_new(struct nexus *n, unsigned which, size_t *ret_bytes)
-{
-	uint64_t words = BITMAP_WORDS(n->missed.regions);
-	size_t bytes = sizeof(struct missed_ask) + REPLICA_MISS_SLOTS * words * sizeof(uint64_t);
-	struct missed_ask *ask = mem_alloc(n->mem, bytes);
-
-	if (!ask)
-		return NULL;
-	memset(ask, 0, sizeof(*ask));
-	ask->which = which;
-	ask->regions = n->missed.regions;
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++) {
-		const struct nexus_peer *peer = &n->missed.peer[i];
-
-		if (!(which >> i & 1))
-			continue;
-		ask->map[i] = (struct missed_map){ peer->replica, peer->gen, i * words };
-		memcpy(&ask->words[i * words], peer->words, words * sizeof(uint64_t));
-	}
-	*ret_bytes = bytes;
-	return ask;
-}
-
-/* Members that have maps, or take part in all changes to them. */
-static nexus_mask missed_holders(struct nexus *n)
-{
-	nexus_mask mask = 0;
-
-	nexus_each_child(n, child)
-		if (child->has_maps && child->chan && !child->failed_write &&
-		    (child->state == NEXUS_CHILD_IN_SYNC || child->state == NEXUS_CHILD_REBUILDING))
-			mask |= nexus_bit(child);
-	return mask;
-}
+/* ---- refused ----------------------------------------------------------------------------------- */
 
 static unsigned missed_used(const struct nexus *n)
 {
@@ -308,8 +156,30 @@ static unsigned missed_used(const struct nexus *n)
 	return which;
 }
 
+static void missed_serials(const struct nexus *n, uint64_t ret[REPLICA_MISS_SLOTS])
+{
+	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
+		ret[i] = n->missed.peer[i].serial;
+}
+
+/* Of these peers those that are still what they were then (MS8). */
+static unsigned missed_same(const struct nexus *n, unsigned which,
+			    const uint64_t serial[REPLICA_MISS_SLOTS])
+{
+	unsigned same = 0;
+
+	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++) {
+		const struct nexus_peer *peer = &n->missed.peer[i];
+
+		if (which >> i & 1 && peer->is_used && peer->serial == serial[i])
+			same |= 1u << i;
+	}
+	return same;
+}
+
 /* These peers have no maps any more, and members do not keep what they have of them (MS3). */
-static void missed_refused(struct fiber *f, struct nexus *n, unsigned which)
+static void missed_refused(struct fiber *f, struct nexus *n, unsigned which,
+			   const uint64_t serial[REPLICA_MISS_SLOTS])
 {
 	struct nexus_missed *m = &n->missed;
 	struct missed_ask ask = { .which = missed_used(n) & ~which, .is_only = true };
@@ -318,10 +188,11 @@ static void missed_refused(struct fiber *f, struct nexus *n, unsigned which)
 	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
 		if (ask.which >> i & 1)
 			ask.map[i] = (struct missed_map){ m->peer[i].replica, m->peer[i].gen, 0 };
-	refused = ask_members(f, n, missed_holders(n), answer_open, &ask, sizeof(ask));
+	refused = ask_members(f, n, missed_holders(n), missed_answer_open, &ask, sizeof(ask));
 	nexus_each_child(n, child)
 		if (nexus_has(refused, child->index))
 			retire(child, -EIO);
+	which = missed_same(n, which, serial);
 	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
 		if (which >> i & 1)
 			peer_end(n, &m->peer[i]);
@@ -330,7 +201,7 @@ static void missed_refused(struct fiber *f, struct nexus *n, unsigned which)
 /* ---- marks ------------------------------------------------------------------------------------ */
 
 /* Regions that requests wait for. */
-static unsigned mark_wanted(struct nexus_missed *m, uint64_t numbers[MARK_BATCH])
+static unsigned mark_wanted(struct nexus_missed *m, uint64_t numbers[MISSED_MARK_BATCH])
 {
 	const struct nexus_req *req;
 	unsigned count = 0;
@@ -339,7 +210,7 @@ static unsigned mark_wanted(struct nexus_missed *m, uint64_t numbers[MARK_BATCH]
 		uint64_t first, last;
 
 		missed_span(req, &first, &last);
-		for (; first <= last && count < MARK_BATCH; first++) {
+		for (; first <= last && count < MISSED_MARK_BATCH; first++) {
 			unsigned i = 0;
 
 			while (i < count && numbers[i] != first)
@@ -361,20 +232,16 @@ static bool missed_mark(struct fiber *f, struct nexus *n)
 	ask.count = mark_wanted(m, ask.numbers);
 	if (ask.count == 0)
 		return false;
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
-		serial[i] = m->peer[i].serial;
-	if (ask_members(f, n, missed_holders(n), answer_mark, &ask, sizeof(ask)) != 0) {
-		missed_refused(f, n, ask.which);
+	missed_serials(n, serial);
+	if (ask_members(f, n, missed_holders(n), missed_answer_mark, &ask, sizeof(ask)) != 0) {
+		missed_refused(f, n, ask.which, serial);
 		return true;
 	}
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++) {
-		struct nexus_peer *peer = &m->peer[i];
-
-		if (!(ask.which >> i & 1) || !peer->is_used || peer->serial != serial[i])
-			continue; /* it left anew meanwhile */
-		for (unsigned j = 0; j < ask.count; j++)
-			peer->words[ask.numbers[j] / 64] |= UINT64_C(1) << (ask.numbers[j] % 64);
-	}
+	ask.which = missed_same(n, ask.which, serial);
+	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
+		for (unsigned j = 0; ask.which >> i & 1 && j < ask.count; j++)
+			m->peer[i].words[ask.numbers[j] / 64] |= UINT64_C(1)
+								 << (ask.numbers[j] % 64);
 	return true;
 }
 
@@ -413,22 +280,23 @@ static void missed_open(struct fiber *f, struct nexus *n, unsigned which)
 	struct nexus_missed *m = &n->missed;
 	uint64_t serial[REPLICA_MISS_SLOTS];
 	size_t bytes;
-	CLEANUP(cleanup_mem) struct missed_ask *ask = ask_new(n, which, &bytes);
+	CLEANUP(cleanup_mem) struct missed_ask *ask = missed_ask_new(n, which, &bytes);
 
-	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
-		serial[i] = m->peer[i].serial;
-	if (!ask || ask_members(f, n, missed_holders(n), answer_open, ask, bytes) != 0) {
-		missed_refused(f, n, which); /* MS6 */
+	missed_serials(n, serial);
+	if (!ask || ask_members(f, n, missed_holders(n), missed_answer_open, ask, bytes) != 0) {
+		missed_refused(f, n, which, serial); /* MS6 */
 		return;
 	}
+	which = missed_same(n, which, serial);
 	for (unsigned i = 0; i < REPLICA_MISS_SLOTS; i++)
-		if (which >> i & 1 && m->peer[i].serial == serial[i])
+		if (which >> i & 1)
 			m->peer[i].is_open = true;
 }
 
 void missed_begin(struct fiber *f, struct nexus *n, nexus_mask left)
 {
 	struct nexus_missed *m = &n->missed;
+	uint64_t serial[REPLICA_MISS_SLOTS];
 	unsigned which = 0;
 
 	nexus_each_child(n, child) {
@@ -443,8 +311,11 @@ void missed_begin(struct fiber *f, struct nexus *n, nexus_mask left)
 		active_of_lost(child, peer->words, m->regions); /* MS2 */
 		which |= 1u << (peer - m->peer);
 	}
+	missed_serials(n, serial);
 	if (which && latch_lock(f, &m->latch) == 0) {
-		missed_open(f, n, which);
+		which = missed_same(n, which, serial);
+		if (which)
+			missed_open(f, n, which);
 		latch_unlock(f, &m->latch);
 	}
 	event_set(&m->needed);
@@ -484,12 +355,12 @@ int missed_copy_to(struct fiber *f, struct nexus_child *child)
 		return r;
 	CLEANUP(cleanup_mem)
 	struct missed_ask *ask =
-		ask_new(n, missed_used(n) & ~(own ? 1u << (own - m->peer) : 0u), &bytes);
+		missed_ask_new(n, missed_used(n) & ~(own ? 1u << (own - m->peer) : 0u), &bytes);
 	r = ask ? 0 : fiber_fail(f, -ENOMEM, "no memory for missed writes");
 	if (r == 0) {
 		ask->is_only = true;
 		child->miss_has = 0;
-		r = answer_open(f, child, ask);
+		r = missed_answer_open(f, child, ask);
 		child->has_maps = r == 0;
 	}
 	latch_unlock(f, &m->latch);
@@ -520,7 +391,7 @@ int missed_forget(struct fiber *f, struct nexus *n, const struct uuid *replica)
 		struct missed_ask ask = { .which = 1u << (peer - m->peer) };
 		uint64_t serial = peer->serial;
 
-		(void)ask_members(f, n, missed_holders(n), answer_drop, &ask, sizeof(ask));
+		(void)ask_members(f, n, missed_holders(n), missed_answer_drop, &ask, sizeof(ask));
 		if (peer->is_used && peer->serial == serial) /* it has not left again */
 			peer_end(n, peer);
 	}

@@ -402,6 +402,38 @@ RIG_TEST(what_the_volume_grew_by_is_rebuilt)
 	nr_stop(f, &nr);
 }
 
+static int offline_main(struct fiber *f, void *arg)
+{
+	struct nexus_rig *nr = arg;
+
+	nr_ok(f, nexus_offline_child(f, nr->nexus, nr_uris[1]));
+	return 0;
+}
+
+/* MS8: its map ends while it waits for the latch to be opened; the next one is another. */
+RIG_TEST(a_map_that_ends_before_it_is_opened_is_not_opened)
+{
+	const struct replica_gen none = { 0 };
+	struct nexus_rig nr;
+	struct fiber *fiber;
+
+	nr_start(f, rig, &nr, 3);
+	fill(f);
+	struct nexus_child *left = &nr.nexus->child[1];
+	nr_ok(f, latch_lock(f, &nr.nexus->missed.latch));
+	nr_ok(f, fiber_start(fiber_reactor(f), "offline", offline_main, &nr, &fiber));
+	while (!missed_of(left))
+		nr_ok(f, fiber_sleep(f, 1000000));
+	assert_null(missed_new(left, &none));
+	latch_unlock(f, &nr.nexus->missed.latch);
+	nr_ok(f, fiber_join(f, fiber));
+	put(f, 3, 8, 71);
+	assert_false(child(&nr, 1).is_tracked);
+	back(f, &nr, 1);
+	rebuilt(&nr, false, REGIONS);
+	nr_stop(f, &nr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +451,7 @@ int main(void)
 		cmocka_unit_test(who_was_removed_is_copied_whole),
 		cmocka_unit_test(who_was_admitted_is_in_sync_though_it_was_not_told),
 		cmocka_unit_test(what_the_volume_grew_by_is_rebuilt),
+		cmocka_unit_test(a_map_that_ends_before_it_is_opened_is_not_opened),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
