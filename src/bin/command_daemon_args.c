@@ -230,6 +230,7 @@ static const struct daemon_option {
 	{ "-p", "--ps-endpoint", true, take_store },
 	{ "-T", "--nvmf-tgt-interface", true, take_interface },
 	{ "", "--tgt-interface", true, take_interface },
+	{ "", "--tgt-iface", true, take_interface },
 	{ "", "--replica-port", true, take_replica_port },
 	{ "", "--nexus-port", true, take_nexus_port },
 	{ "", "--api-versions", true, take_versions },
@@ -255,14 +256,17 @@ static const struct daemon_option {
 	{ "", "--nvme-ctl-pool-size", true, NULL },
 	{ "", "--tgt-crdt", true, NULL },
 	{ "", "--reactor-freeze-detection", false, NULL },
-	{ "", "--reactor-freeze-timeout", true, NULL },
+	{ "-t", "--reactor-freeze-timeout", true, NULL },
 	{ "", "--skip-sig-handler", false, NULL },
 	{ "", "--events-url", true, NULL },
+	{ "", "--events-replicas", true, NULL },
+	{ "", "--nvmf-tgt-crdt", true, NULL },
+	{ "", "--enable-io-all-thrd-nexus-channels", false, NULL },
 	{ "", "--enable-snapshot-rebuild", false, NULL },
 	{ "", "--developer-delayed", false, NULL },
 };
 
-/* -lVALUE, -l VALUE, --name VALUE, --name=VALUE. */
+/* -lVALUE, -l=VALUE, -l VALUE, --name VALUE, --name=VALUE. */
 static const struct daemon_option *option_find(const char *arg, const char **ret_value)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(options); i++) {
@@ -280,7 +284,7 @@ static const struct daemon_option *option_find(const char *arg, const char **ret
 			return option;
 		}
 		if (option->letter[0] && strncmp(arg, option->letter, 2) == 0 && arg[2]) {
-			*ret_value = arg + 2;
+			*ret_value = arg[2] == '=' ? arg + 3 : arg + 2;
 			return option;
 		}
 	}

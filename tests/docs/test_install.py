@@ -3,7 +3,7 @@
 """
 test_install - what `make install` puts where, and that the service is one systemd understands.
 
-IN1. Programs, a manual page for each page of docs/commands and docs/drivers, the service and its user.
+IN1. Programs, the completion of mayactl, a manual page for each page of docs/commands and docs/drivers, the service and its user.
 IN2. Nothing outside of DESTDIR is touched, and nothing is installed that is not named here.
 IN3. systemd has nothing to say about the service, once its program is where it should be.
 """
@@ -26,7 +26,7 @@ def names(folder):
 def expected():
     files = {f"share/man/man1/mayastor-{n}.1".replace("mayastor-mayactl", "mayactl") for n in names("commands")}
     files |= {f"share/man/man7/mayastor-bdev-{n}.7" for n in names("drivers")}
-    return files | {"bin/mayastor", "bin/mayactl", "share/mayastor/mayastor.protoset", "lib/systemd/system/mayastor.service", "lib/sysusers.d/mayastor.conf"}
+    return files | {"bin/mayastor", "bin/mayactl", "share/bash-completion/completions/mayactl", "share/mayastor/mayastor.protoset", "lib/systemd/system/mayastor.service", "lib/sysusers.d/mayastor.conf"}
 
 
 def installed(dest):

@@ -183,7 +183,9 @@ int ctl_show(struct fiber *f, struct ctl_call *call, const char *path,
 	return 0;
 }
 
-static void say_line(struct ctl *ctl, struct json_object *reply, const char *say, va_list args)
+__attribute__((format(printf, 3, 0))) static void say_line(struct ctl *ctl,
+							   struct json_object *reply,
+							   const char *say, va_list args)
 {
 	vsnprintf(ctl->line, sizeof(ctl->line), say, args);
 	ctl->shape = CTL_LINE;

@@ -189,7 +189,7 @@ const struct ctl_verb ctl_pool_verbs[] = {
 	  add_disk },
 	{ "pool", "check", "DISK...", 0, 0, false,
 	  "verify every page of a pool that is not imported", check },
-	{ "pool", "destroy", "NAME", CTL_BIT(CTL_UUID), 0, false, "and all replicas in it",
+	{ "pool", "destroy", "NAME", CTL_BIT(CTL_UUID), 0, false, "an empty one; its disks are blank then",
 	  destroy },
 	{ 0 },
 };

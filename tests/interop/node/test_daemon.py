@@ -42,6 +42,7 @@ def refused(words, *options, code=64):
 def options_that_mean_what_is_not_had_are_refused(_):
     refused("etcd is not had", "-p", "etcd://etcd:2379")
     refused("etcd is not had", "--ps-endpoint=mayastor-etcd:2379")
+    refused("--ps-endpoint 'mayastor-etcd:2379'", "-p=mayastor-etcd:2379")
     refused("--enable-rdma", "--enable-rdma")
     refused("V1", "--api-versions", "V0")
     refused("https", "-R", "https://agent:50051")
@@ -61,11 +62,13 @@ def bad_options_are_one_line(_):
 @case
 def options_of_the_published_engine_are_taken_and_noted(room):
     n = node.Node(MAYASTOR, room, "flags", ["-s", "1024", "-u", "-L", "info", "-l1,2", "-r", "/tmp/x", "-F", "compact",
-                                           "--huge-dir=/dev/hugepages", "--tgt-crdt", "30", "-p", f"sqlite://{room.dir}/v.db"])
+                                           "--huge-dir=/dev/hugepages", "--tgt-crdt", "30", "-p", f"sqlite://{room.dir}/v.db",
+                                           "--tgt-iface", "ip:127.0.0.1", "--api-versions=V1", "--ptpl-dir", "/x", "-y=/x/config.yaml",
+                                           "--bdev-pool-size", "65535", "--nvme-ctl-pool-size", "65535", "--env-context=--iova-mode=pa"])
     n.start()
     assert n.call("HostRpc/GetMayastorInfo").registration_info.id == "flags"
     n.stop()
-    for option in ("--mem-size", "--no-pci", "--rpc-address", "--huge-dir", "--tgt-crdt"):
+    for option in ("--mem-size", "--no-pci", "--rpc-address", "--huge-dir", "--tgt-crdt", "--mayastor-config", "--env-context"):
         assert f"option={option}" in n.words(), option
     assert os.path.exists(f"{room.dir}/v.db")
 

@@ -155,6 +155,17 @@ def a_nexus_answers_on_both_ports_and_a_replica_on_its_own(w):
 
 
 @case
+def what_is_read_only_is_so_for_hosts(w):
+    made = w.x1("CreateShare", name="ro", bdev="malloc:///ro?size_mb=64", door=NVMF, read_only=True)
+    try:
+        w.far.call("PoolRpc/CreatePool", name="q", disks=[made.uri])
+        raise AssertionError("it was written to")
+    except node.Failed as failed:
+        assert failed.code == "FAILED_PRECONDITION" and "read-only" in failed.words, failed
+    w.x1("DestroyShare", name="ro", door=NVMF)
+
+
+@case
 def mayactl_offers_a_disk(w):
     def run(*words):
         return subprocess.run([MAYACTL, "--node", w.node.addrs["grpc"], *words], capture_output=True, text=True, timeout=60, check=False)
