@@ -220,11 +220,12 @@ static void place_power_off(struct cw_place *place)
 	place_gone(place);
 }
 
-static void place_power_cut(struct cw_place *place)
+void cw_place_reboot(struct cw_place *place, uint64_t off_ns)
 {
 	place_power_off(place);
-	sim_run_for(place->c->sim, prng_below(sim_prng(place->c->sim), 2 * SIM_S));
+	sim_run_for(place->c->sim, off_ns);
 	sim_host_power_on(place->host);
+	place_start(place);
 }
 
 static bool all_have_ended(void *ctx)
@@ -379,8 +380,7 @@ static void strike(struct cluster *c)
 		place_start(place);
 		break;
 	case 1:
-		place_power_cut(place);
-		place_start(place);
+		cw_place_reboot(place, prng_below(prng, 2 * SIM_S));
 		break;
 	case 2:
 	case 3:

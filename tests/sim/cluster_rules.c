@@ -4,6 +4,7 @@
  *
  * READDROP: the owner takes out the member that it reads from; the record says so, the answer is
  *           lost, and somebody else takes the volume, who need not fence that member.
+ * INCARN:   a node that is not the owner's loses power for a moment only.
  * SESSION:  disks keep some requests for long, and members come back before those are done.
  */
 #include "cluster_world.h"
@@ -83,10 +84,26 @@ static void strike_late(struct cluster *c)
 	sim_run_for(c->sim, prng_below(prng, 12 * SIM_S));
 }
 
+/* INCARN. */
+static void strike_blink(struct cluster *c)
+{
+	struct prng *prng = sim_prng(c->sim);
+	uint64_t by = prng_range(prng, 1, c->place_count - 1);
+	const struct cw_cand *owner = &c->cands[c->wish];
+
+	cw_place_reboot(&c->places[(owner->place->number + by) % c->place_count],
+			prng_below(prng, 300 * SIM_MS));
+	sim_run_for(c->sim, prng_below(prng, 6 * SIM_S));
+}
+
 void cw_strike_rule(struct cluster *c)
 {
-	if (prng_below(sim_prng(c->sim), 2))
+	uint64_t which = prng_below(sim_prng(c->sim), c->is_remote && c->is_volatile ? 3 : 2);
+
+	if (which == 0)
+		strike_dropped(c);
+	else if (which == 1)
 		strike_late(c);
 	else
-		strike_dropped(c);
+		strike_blink(c);
 }

@@ -232,6 +232,11 @@ void cw_node_inspect(struct fiber *f, struct cw_node *node);
 /* Of all that was inspected: I1, I4, and at the end that all members in sync are the same. */
 void cw_compare(struct cluster *c);
 
+/* ---- cluster.c -------------------------------------------------------------------------------- */
+
+/* Its host loses power for so long. */
+void cw_place_reboot(struct cw_place *place, uint64_t off_ns);
+
 /* ---- cluster_rules.c ------------------------------------------------------------------------- */
 
 /* What a rule is there for, and chance seldom brings about. */
