@@ -3,7 +3,7 @@
  * cluster_node - a storage node of the scenario `cluster`: its pool, and what its replicas hold.
  *
  * CN1. A pool that a failed metadata write has stopped, or whose disk was pulled, is imported anew
- *      as soon as nobody uses it.
+ *      as soon as nobody uses it. What could not be served, because the disk failed then, is served later.
  * CN2. An inspection reads what the replicas hold, from their own side, while no nexus runs.
  */
 #include "cluster_world.h"
@@ -144,6 +144,7 @@ int cw_node_serve(struct fiber *f, struct cw_node *node)
 		sim_trace(node->c->sim, "%s: serve: %d %s", node->pool_name, r, fiber_words(f));
 	fiber_clear(f);
 	node->is_served = true;
+	node->is_whole = r == 0;
 	return r;
 }
 
@@ -164,9 +165,14 @@ int cw_node_keeper(struct fiber *f, void *arg)
 
 	while (fiber_sleep(f, 300 * SIM_MS) == 0) {
 		pool_info(node->pool, &info);
-		if (info.state == POOL_ONLINE && !node->is_pulled)
+		bool is_well = info.state == POOL_ONLINE && !node->is_pulled;
+		if (is_well && node->is_whole)
 			continue;
 		cw_node_unserve(f, node);
+		if (is_well) {
+			(void)cw_node_serve(f, node);
+			continue;
+		}
 		int r = pool_export(f, node->pool);
 		sim_trace(node->c->sim, "%s: %s; export: %d %s", node->pool_name, info.why, r,
 			  fiber_words(f));

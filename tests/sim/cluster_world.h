@@ -72,7 +72,8 @@ struct cw_node {
 	struct pool *pool; /* of the process that runs; NULL */
 	bool is_made, is_volatile, is_pulled;
 	struct tgt_subsys *subsys[CW_REPLICAS]; /* the same; NULL: not served */
-	bool is_served;
+	bool is_served; /* it was tried; all could be: is_whole */
+	bool is_whole;
 };
 
 enum cand_leave { LEAVE_NOT, LEAVE_CLEAN, LEAVE_ABANDON };
