@@ -38,6 +38,11 @@ int nexus_table_new(struct fiber *f, const struct nexus_table_opts *opts, struct
 	r = lease_start(f, opts->store, &opts->instance,
 			opts->lease_ttl_ms ? opts->lease_ttl_ms : LEASE_TTL_MS_DEFAULT,
 			&table->lease);
+	if (r == 0) {
+		r = fiber_start(table->home, "nexus-look", look_main, table, &table->looker);
+		if (r < 0)
+			lease_stop(f, &table->lease);
+	}
 	if (r < 0)
 		mem_free(table);
 	else
@@ -48,6 +53,8 @@ int nexus_table_new(struct fiber *f, const struct nexus_table_opts *opts, struct
 void nexus_table_free(struct fiber *f, struct nexus_table *table)
 {
 	must(table->count == 0);
+	fiber_cancel(table->looker);
+	(void)fiber_join(f, table->looker);
 	lease_stop(f, &table->lease);
 	mem_free(table);
 }
@@ -127,6 +134,8 @@ static void nexus_lists(struct nexus *n)
 	event_set(&n->rebuilt);
 	event_init(&n->resumed);
 	event_set(&n->resumed);
+	event_init(&n->unseen);
+	event_set(&n->unseen);
 }
 
 static int nexus_new(struct fiber *f, struct nexus_table *table, struct nexus **ret)
@@ -280,6 +289,7 @@ int nexus_open(struct fiber *f, struct nexus_table *table, const struct uuid *vo
 		nexus_become(n, NEXUS_CLOSING);
 		nexus_close_children(f, n);
 		nexus_stop_fibers(f, n);
+		look_leave(f, n);
 		nexus_free(n);
 		return r;
 	}
@@ -353,6 +363,7 @@ static void nexus_end(struct fiber *f, struct nexus *n, bool clean)
 	event_wait_always(f, &n->resumed);
 	nexus_become(n, NEXUS_CLOSING);
 	nexus_close_children(f, n);
+	look_leave(f, n);
 	fiber_clear(f);
 	nexus_free(n);
 }

@@ -16,6 +16,7 @@
  *	missed.c    what members missed        missed_load.c  found in their metadata
  *	history.c   rebuilds that ended        ask.c      all members at once
  *	hang.c      those that do not answer   revive.c   the last one came back
+ *	look.c      whether we own it still
  *
  *	OPENING -> SERVING <-> FROZEN -> STOPPED        any -> DEPOSED, CLOSING
  *
@@ -256,6 +257,8 @@ struct nexus {
 	struct event stopped; /* of the fiber of revive.c */
 	struct fiber *reviver;
 	uint64_t term; /* of the lease, in which the record was seen to be ours */
+	bool must_look;	     /* LK2 */
+	struct event unseen; /* look.c does not use it now */
 	bool is_resuming;
 	struct event resumed;
 	bool unmap_zeroes, can_zeroes; /* all children */
@@ -273,6 +276,7 @@ struct nexus_table {
 	struct store *store;
 	struct uuid instance;
 	struct lease lease;
+	struct fiber *looker;
 	uint32_t child_timeout_ms, retry_ms;
 	unsigned rules_off;
 	bool verify;
@@ -336,6 +340,14 @@ MUST_USE int owner_look(struct fiber *f, struct nexus *n);
 void owner_deposed(struct nexus *n);
 /* Hot: does the lease hold (rule LEASE)? If not, a fiber waits for it and runs what is gated. */
 bool owner_may_serve(struct nexus *n);
+
+/* ---- look.c ------------------------------------------------------------------------------- */
+
+int look_main(struct fiber *f, void *table);
+/* Before it is freed. */
+void look_leave(struct fiber *f, struct nexus *n);
+/* At the end of a takeover. -ESTALE: deposed. */
+MUST_USE int look_before_serving(struct fiber *f, struct nexus *n);
 
 /* ---- child.c ------------------------------------------------------------------------------ */
 

@@ -3,9 +3,11 @@
  * takeover - to own a volume: seal, fence, wait, make equal (rules SEAL, FENCE, LEASE, RESYNC).
  *
  *	1. open the members: what they are, and whether they can be fenced
- *	2. SEAL    record: epoch + 1, we are the owner; from now on nobody else's record holds
+ *	2. SEAL    record: epoch + 1, we are the owner, the old one is an earlier one; from now on
+ *	           nobody else's record holds
  *	3. FENCE   every member we reach; who cannot be leaves the record
- *	4. LEASE   if one could not: wait until the old owner has stopped serving
+ *	4. LEASE   wait until owners who may read from a member that is not fenced have stopped serving;
+ *	           then the record has no earlier ones
  *	5. RESYNC  unless it was left clean: copy the union of the members' activity logs from one
  *	           member to the others; the marks go when all have flushed
  *
@@ -13,6 +15,13 @@
  * TO2. A log is cleared only at the end: who dies in between finds it whole (and begins again).
  * TO3. Members without a log cannot be made equal by it: after an unclean stop one of
  *	them survives, the others are rebuilt.
+ * TO4. Earlier owners that the record names when we come are always waited for: who took over from them and died
+ *	did not say whether it could fence all that they read from. The owner that it names is waited for
+ *	only if a member was lost: else all that it may read from are fenced against it. One that
+ *	closed the volume, and we ourselves, serve nothing. With no room for one more earlier owner
+ *	those there are are waited for first.
+ * TO5. An owner that lives says by its lease that it has let go (LE4). Who may have been deposed while it took
+ *	over looks before it serves (LK2).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,10 +37,70 @@ struct takeover {
 	struct nexus *n;
 	struct uuid old_owner;
 	bool was_clean, lost_one;
-	nexus_mask were;	  /* in sync, as the record said */
-	struct replica_gen gen;	  /* of those */
-	struct lease_sight sight; /* of the old owner's, before anything else */
+	nexus_mask were;	/* in sync, as the record said */
+	struct replica_gen gen; /* of those */
+	unsigned earlier;	/* TO4: of past, those that the record named as such */
+	unsigned past_count;
+	struct takeover_past {
+		struct uuid who;
+		struct lease_sight sight; /* of its lease, before anything else */
+	} past[VOLUME_EARLIER_MAX + 1];
 };
+
+/* ---- owners that were ------------------------------------------------------------------- */
+
+static void takeover_remember(struct fiber *f, struct takeover *t, const struct uuid *who)
+{
+	struct takeover_past *past = &t->past[t->past_count];
+
+	if (uuid_is_nil(who) || uuid_equal(who, &t->n->table->instance))
+		return;
+	past->who = *who;
+	lease_see(f, t->n->table->store, who, &past->sight);
+	past->sight.taken = t->n->revision; /* somebody else had it by then, or has by the seal */
+	t->past_count++;
+}
+
+/* TO4. */
+static void takeover_past(struct fiber *f, struct takeover *t)
+{
+	const struct volume_record *rec = &t->n->rec;
+
+	for (unsigned i = 0; i < rec->earlier_count; i++)
+		takeover_remember(f, t, &rec->earlier[i]);
+	t->earlier = t->past_count;
+	if (!t->was_clean)
+		takeover_remember(f, t, &t->old_owner);
+}
+
+static int takeover_wait(struct fiber *f, struct takeover *t, unsigned count,
+			 int (*goes_on)(struct fiber *f, void *ctx))
+{
+	int r = 0;
+
+	if (nexus_is_off(t->n, NEXUS_RULE_LEASE))
+		return 0;
+	for (unsigned i = 0; r == 0 && i < count; i++)
+		r = lease_wait_out_since(f, t->n->table->store, &t->past[i].who, &t->past[i].sight,
+					 goes_on, t->n);
+	return r;
+}
+
+/* No room for one more: those that there are go first. */
+static int takeover_make_room(struct fiber *f, struct takeover *t)
+{
+	int r = 0;
+
+	if (t->past_count <= VOLUME_EARLIER_MAX)
+		return 0;
+	r = takeover_wait(f, t, t->earlier, NULL);
+	if (r == 0) {
+		t->past[0] = t->past[t->earlier];
+		t->past_count = 1;
+		t->earlier = 0;
+	}
+	return r;
+}
 
 /* ---- members ------------------------------------------------------------------------- */
 
@@ -96,6 +165,9 @@ static int takeover_seal(struct fiber *f, struct takeover *t)
 		return fiber_fail(f, -EOVERFLOW, "volume '%s': no epochs left", n->rec.name);
 	n->rec.epoch++;
 	n->rec.owner = n->table->instance;
+	n->rec.earlier_count = t->past_count;
+	for (unsigned i = 0; i < t->past_count; i++)
+		n->rec.earlier[i] = t->past[i].who;
 	if (n->rec.gen_epoch == 0) { /* the first owner */
 		n->rec.gen_epoch = n->rec.epoch;
 		n->rec.gen_n = 1;
@@ -107,10 +179,13 @@ static int takeover_seal(struct fiber *f, struct takeover *t)
 		return fiber_fail(f, -EAGAIN, "volume '%s' was taken by somebody else",
 				  n->rec.name);
 	}
-	if (r == 0)
-		n->gen = (struct replica_gen){ n->rec.gen_epoch, n->rec.gen_n };
-	n->changes += r == 0;
-	return r;
+	if (r < 0)
+		return r;
+	n->gen = (struct replica_gen){ n->rec.gen_epoch, n->rec.gen_n };
+	n->changes++;
+	if (t->past_count > t->earlier) /* the old owner */
+		t->past[t->earlier].sight.taken = n->revision;
+	return 0;
 }
 
 /* 3. */
@@ -142,21 +217,34 @@ static int takeover_goes_on(struct fiber *f, void *ctx)
 	return 0;
 }
 
-/* The record without those that were lost; 4. */
-static int takeover_settle(struct fiber *f, struct takeover *t)
+/* The record without those that were lost. */
+static int takeover_record(struct fiber *f, struct takeover *t)
 {
 	struct nexus *n = t->n;
-	int r;
 
 	if (!t->lost_one)
 		return 0;
 	n->rec.gen_epoch = n->rec.epoch;
 	n->rec.gen_n++;
-	r = owner_put_surely(f, n);
-	if (r < 0 || nexus_is_off(n, NEXUS_RULE_LEASE) || uuid_is_nil(&t->old_owner) || uuid_equal(&t->old_owner, &n->table->instance))
+	return owner_put_surely(f, n);
+}
+
+/* 4. */
+static int takeover_settle(struct fiber *f, struct takeover *t)
+{
+	struct nexus *n = t->n;
+	int r = takeover_record(f, t);
+
+	if (r == 0)
+		r = takeover_wait(f, t, t->lost_one ? t->past_count : t->earlier, takeover_goes_on);
+	if (r < 0 || n->rec.earlier_count == 0)
 		return r;
-	return lease_wait_out_since(f, n->table->store, &t->old_owner, &t->sight, takeover_goes_on,
-				    n);
+	n->rec.earlier_count = 0;
+	r = owner_put(f, n);
+	if (r == -ESTALE)
+		return r;
+	fiber_clear(f); /* if it was not done, the next change of the record does it */
+	return 0;
 }
 
 /* ---- resync (5) ------------------------------------------------------------------------ */
@@ -327,9 +415,10 @@ int takeover(struct fiber *f, struct nexus *n, bool force)
 			      .gen = { n->rec.gen_epoch, n->rec.gen_n } };
 	int r;
 
-	if (!t.was_clean && !uuid_is_nil(&t.old_owner))
-		lease_see(f, n->table->store, &t.old_owner, &t.sight);
+	takeover_past(f, &t);
 	r = takeover_open(f, &t, force);
+	if (r == 0)
+		r = takeover_make_room(f, &t);
 	if (r == 0)
 		r = takeover_seal(f, &t);
 	if (r == 0)
@@ -346,5 +435,5 @@ int takeover(struct fiber *f, struct nexus *n, bool force)
 		n->rec.gen_n++;
 		r = owner_put_surely(f, n);
 	}
-	return r;
+	return r < 0 ? r : look_before_serving(f, n);
 }

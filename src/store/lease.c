@@ -2,12 +2,12 @@
 /*
  * lease - kept by a fiber, waited out by another. See lease.h.
  *
- * The value is "<ttl in ms> <renewals>" in decimal.
+ * The value is "<ttl in ms> <renewals> <looked>" in decimal (LE4); a program that did not look wrote two.
  *
  * LC1. A renewal is tried four times in a ttl; while it fails, eight times.
  * LC2. After a put whose outcome is unknown (ST4) the record is read: if it says what we wanted
  *	to write, that was ours. It may have been written by the first try already, so it counts
- *	from there: others have seen it since (LE2).
+ *	from there: others have seen it since (LE2). All tries of a renewal write the same.
  */
 #include "store/lease.h"
 
@@ -24,7 +24,7 @@
 #include "reactor/reactor.h"
 
 #define NS_PER_MS	 UINT64_C(1000000)
-#define LEASE_VALUE_MAX	 48
+#define LEASE_VALUE_MAX	 64
 #define LEASE_KEY_PREFIX "lease/"
 
 static void lease_key(const struct uuid *holder, char key[STORE_KEY_MAX + 1])
@@ -46,6 +46,7 @@ static void lease_renewed(struct fiber *f, struct lease *lease, uint64_t began_n
 		lease->term++;
 	lease->renewals++;
 	lease->asked_ns = 0;
+	event_set(&lease->renewed);
 	lease->good_until_ns = began_ns + lease_ttl_ns(lease) / 3 * 2;
 }
 
@@ -73,11 +74,13 @@ static int lease_renew(struct fiber *f, struct lease *lease)
 	char key[STORE_KEY_MAX + 1], value[LEASE_VALUE_MAX];
 	uint64_t began_ns = io_now(fiber_io(f));
 
-	if (lease->asked_ns == 0)
+	if (lease->asked_ns == 0) {
 		lease->asked_ns = began_ns;
+		lease->said = lease->looked;
+	}
 	lease_key(&lease->holder, key);
-	int len = snprintf(value, sizeof(value), "%" PRIu32 " %" PRIu64, lease->ttl_ms,
-			   lease->renewals + 1);
+	int len = snprintf(value, sizeof(value), "%" PRIu32 " %" PRIu64 " %" PRIu64, lease->ttl_ms,
+			   lease->renewals + 1, lease->said);
 	int r = store_put(f, lease->store, key, lease->revision, value, (uint32_t)len,
 			  &lease->revision);
 	if (r < 0 && r != -ECANCELED) {
@@ -90,12 +93,21 @@ static int lease_renew(struct fiber *f, struct lease *lease)
 	return r;
 }
 
+/* The next renewal is due (LC1), or wanted (LE4). */
+static int lease_pause(struct fiber *f, struct lease *lease, uint64_t wait_ns)
+{
+	int r = event_wait_until(f, &lease->due, io_now(fiber_io(f)) + wait_ns);
+
+	event_clear(&lease->due);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
 static int lease_keep(struct fiber *f, void *arg)
 {
 	struct lease *lease = arg;
-	uint64_t wait_ns = lease_ttl_ns(lease) / 4; /* LC1 */
+	uint64_t wait_ns = lease_ttl_ns(lease) / 4;
 
-	while (fiber_sleep(f, wait_ns) == 0 && !lease->is_usurped) {
+	while (lease_pause(f, lease, wait_ns) == 0 && !lease->is_usurped) {
 		int r = lease_renew(f, lease);
 
 		lease->failures += r < 0;
@@ -116,6 +128,8 @@ int lease_start(struct fiber *f, struct store *store, const struct uuid *holder,
 		return fiber_fail(f, -EINVAL, "lease: a ttl is %u to %u ms, not %u",
 				  LEASE_TTL_MS_MIN, LEASE_TTL_MS_MAX, ttl_ms);
 	*lease = (struct lease){ .store = store, .holder = *holder, .ttl_ms = ttl_ms };
+	event_init(&lease->renewed);
+	event_init(&lease->due);
 	int r = lease_renew(f, lease);
 	if (r == 0)
 		r = fiber_start(fiber_reactor(f), "lease", lease_keep, lease, &lease->keeper);
@@ -134,18 +148,28 @@ void lease_stop(struct fiber *f, struct lease *lease)
 		fiber_clear(f); /* others will have to wait it out */
 }
 
+void lease_looked(struct lease *lease, uint64_t revision, bool now)
+{
+	lease->looked = revision;
+	if (now)
+		event_set(&lease->due);
+}
+
 /* ---- waiting one out ----------------------------------------------------------- */
 
-static int lease_ttl_of(struct fiber *f, const struct store_record *record, uint64_t *ret_ns)
+static int lease_parse(struct fiber *f, const struct store_record *record, uint64_t *ret_ttl_ns,
+		       uint64_t *ret_looked)
 {
+	uint64_t renewals, looked = 0;
 	uint32_t ttl_ms;
-	uint64_t renewals;
 
-	if (sscanf(record->value, "%" SCNu32 " %" SCNu64, &ttl_ms, &renewals) != 2 ||
+	if (sscanf(record->value, "%" SCNu32 " %" SCNu64 " %" SCNu64, &ttl_ms, &renewals, &looked) <
+		    2 ||
 	    ttl_ms < LEASE_TTL_MS_MIN || ttl_ms > LEASE_TTL_MS_MAX)
 		return fiber_fail(f, -EUCLEAN, "'%s' is no lease: \"%.40s\"", record->key,
 				  record->value);
-	*ret_ns = ttl_ms * NS_PER_MS;
+	*ret_ttl_ns = ttl_ms * NS_PER_MS;
+	*ret_looked = looked;
 	return 0;
 }
 
@@ -156,17 +180,17 @@ void lease_see(struct fiber *f, struct store *store, const struct uuid *holder,
 	struct store_record *record = mem_new(fiber_io(f), sizeof(*record));
 	char key[STORE_KEY_MAX + 1];
 
-	*ret = (struct lease_sight){ STORE_ABSENT, 0 };
+	*ret = (struct lease_sight){ STORE_ABSENT, 0, 0 };
 	lease_key(holder, key);
 	if (record && store_get(f, store, key, record) == 0)
-		*ret = (struct lease_sight){ record->revision, io_now(fiber_io(f)) };
+		*ret = (struct lease_sight){ record->revision, io_now(fiber_io(f)), 0 };
 	fiber_clear(f);
 }
 
 int lease_wait_out(struct fiber *f, struct store *store, const struct uuid *holder,
 		   int (*goes_on)(struct fiber *f, void *ctx), void *ctx)
 {
-	static const struct lease_sight none = { STORE_ABSENT, 0 };
+	static const struct lease_sight none = { STORE_ABSENT, 0, 0 };
 
 	return lease_wait_out_since(f, store, holder, &none, goes_on, ctx);
 }
@@ -179,7 +203,7 @@ int lease_wait_out_since(struct fiber *f, struct store *store, const struct uuid
 	struct store_record *record = mem_new(fiber_io(f), sizeof(*record));
 	char key[STORE_KEY_MAX + 1];
 	uint64_t seen = sight->revision, since_ns = sight->since_ns;
-	uint64_t ttl_ns = LEASE_TTL_MS_MIN * NS_PER_MS;
+	uint64_t ttl_ns = LEASE_TTL_MS_MIN * NS_PER_MS, looked = 0;
 	int r;
 
 	if (!record)
@@ -193,8 +217,10 @@ int lease_wait_out_since(struct fiber *f, struct store *store, const struct uuid
 		r = store_get(f, store, key, record);
 		if (r == -ENOENT || r == -ECANCELED)
 			break;
-		if (r == 0 && lease_ttl_of(f, record, &ttl_ns) < 0)
+		if (r == 0 && lease_parse(f, record, &ttl_ns, &looked) < 0)
 			return -EUCLEAN;
+		if (r == 0 && sight->taken && looked > sight->taken)
+			return 0; /* LE4 */
 		if (r == 0 && record->revision != seen) {
 			seen = record->revision;
 			since_ns = io_now(fiber_io(f));

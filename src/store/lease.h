@@ -10,7 +10,10 @@
  * LE2. A waiter takes it for ended when it has seen the same revision for a whole ttl (or no record).
  *      By LE1 the holder has stopped by then, unless one clock runs half again as fast.
  * LE3. A lease that ended begins a new term when it is renewed again. What was decided about
- *      volumes meanwhile is in their records: who finds that `term` changed reads them again.
+ *	volumes meanwhile is in their records: who finds that `term` changed reads them again.
+ * LE4. The record says, too, how far the holder has looked: a revision of the store since which it has
+ *	read the record of every volume that it serves, and let go those it does not own any more.
+ *	Who took a volume from it before that need not wait for the lease to end, which may be never.
  */
 #ifndef STORE_LEASE_H
 #define STORE_LEASE_H
@@ -32,6 +35,10 @@ struct lease {
 	uint64_t term;		/* LE3; from 1 */
 	uint64_t renewals, failures;
 	bool is_usurped; /* somebody else wrote the record: it never comes back */
+	uint64_t looked; /* LE4 */
+	uint64_t said;	 /* the same, as the renewal under way says it */
+	struct event renewed; /* set with each renewal; for who looks */
+	struct event due;     /* the next renewal shall be now */
 	struct fiber *keeper;
 };
 
@@ -48,6 +55,12 @@ static inline bool lease_holds(const struct lease *lease, uint64_t now_ns)
 }
 
 /*
+ * LE4: all volumes' records were read, later than the store had this revision. `now`: somebody waits for
+ * that, so it is said at once; else with the next renewal.
+ */
+void lease_looked(struct lease *lease, uint64_t revision, bool now);
+
+/*
  * Wait until the lease of `holder` has ended (LE2). While the store does not answer nothing
  * can be told, so that does not end it. goes_on (or NULL) is asked before each look: is it still worth
  * waiting? Its error, -ECANCELED, or -EUCLEAN for a record that is no lease.
@@ -62,6 +75,7 @@ MUST_USE int lease_wait_out(struct fiber *f, struct store *store, const struct u
 struct lease_sight {
 	uint64_t revision; /* STORE_ABSENT: none */
 	uint64_t since_ns;
+	uint64_t taken; /* revision of the record by which its volume was taken (LE4); 0: wait for its end */
 };
 
 void lease_see(struct fiber *f, struct store *store, const struct uuid *holder,

@@ -73,6 +73,29 @@ static int check_members(const struct volume_record *record, struct err *err)
 	return r;
 }
 
+/* VO4. */
+static int check_earlier(const struct volume_record *record, struct err *err)
+{
+	char text[UUID_TEXT_SIZE];
+
+	if (record->earlier_count > VOLUME_EARLIER_MAX)
+		return err_fail(err, -EINVAL, "a volume has at most %u earlier owners, not %u",
+				VOLUME_EARLIER_MAX, record->earlier_count);
+	if (record->clean && record->earlier_count > 0)
+		return err_fail(err, -EINVAL, "a volume that is clean has no earlier owners");
+	for (unsigned i = 0; i < record->earlier_count; i++) {
+		const struct uuid *who = &record->earlier[i];
+		bool twice = uuid_is_nil(who) || uuid_equal(who, &record->owner);
+
+		for (unsigned j = 0; j < i; j++)
+			twice = twice || uuid_equal(who, &record->earlier[j]);
+		if (twice)
+			return err_fail(err, -EINVAL, "%s cannot be an earlier owner as well",
+					uuid_print(who, text));
+	}
+	return 0;
+}
+
 int volume_check(const struct volume_record *record, struct err *err)
 {
 	int r = check_sizes(record, err);
@@ -83,6 +106,8 @@ int volume_check(const struct volume_record *record, struct err *err)
 		r = err_fail(err, -EINVAL, "epoch %llu is beyond %llu",
 			     (unsigned long long)record->epoch,
 			     (unsigned long long)VOLUME_EPOCH_MAX);
+	if (r == 0)
+		r = check_earlier(record, err);
 	return r < 0 ? r : check_members(record, err);
 }
 

@@ -8,6 +8,9 @@
  * VO1. `epoch` never goes down. Whoever takes the volume over writes epoch + 1 and itself as owner.
  * VO2. At least one member is IN_SYNC (rule LASTONE).
  * VO3. No two members have the same replica, nor the same URI.
+ * VO4. `earlier` names former owners who may not know yet that they are none, and may read from a member that
+ *	nobody has fenced. Who takes over adds the owner that was; who has waited for them takes them
+ *	out. The owner is not among them, and a volume that was closed has none.
  */
 #ifndef STORE_VOLUME_H
 #define STORE_VOLUME_H
@@ -20,6 +23,7 @@ struct err;
 #define VOLUME_NAME_MAX	   63u
 #define VOLUME_URI_MAX	   511u
 #define VOLUME_MEMBERS_MAX 16u
+#define VOLUME_EARLIER_MAX 4u
 #define VOLUME_EPOCH_MAX   ((UINT64_C(1) << 48) - 1) /* a token is epoch << 16 | session */
 
 enum volume_member_state {
@@ -44,6 +48,8 @@ struct volume_record {
 	uint64_t epoch;
 	struct uuid owner;	   /* instance of a nexus process; nil: none yet */
 	bool clean;		   /* the owner closed it: members are equal */
+	unsigned earlier_count;
+	struct uuid earlier[VOLUME_EARLIER_MAX]; /* VO4, oldest first */
 	uint64_t gen_epoch, gen_n; /* generation of the member list */
 	unsigned member_count;
 	struct volume_member members[VOLUME_MEMBERS_MAX];

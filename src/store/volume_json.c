@@ -6,9 +6,13 @@
  *	 "clean":bool,"gen":[EPOCH,N],"members":[{"replica":UUID,"uri":"...","state":"in-sync",
  *	 "offline":bool,"reason":"..."}]}
  *
- * VJ1. Version 1 has these fields, all of them, and no others: what a newer program added must
+ * Version 2 has "earlier":[UUID,...] besides.
+ *
+ * VJ1. A version has these fields, all of them, and no others: what a newer program added must
  *	not get lost because an older one wrote the record back.
  * VJ2. A text is taken apart only if all of it is one JSON value, not deeper than it must be.
+ * VJ3. Version 2 is written only while there are earlier owners: for the time of a takeover. A program that
+ *	does not know them must not serve the volume then; at other times it reads what we write.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -19,9 +23,10 @@
 #include "base/must.h"
 #include "store/volume.h"
 
-#define VERSION	      1
-#define DEPTH_MAX     4
-#define RECORD_FIELDS 10
+#define VERSION_PLAIN	1
+#define VERSION_EARLIER 2
+#define DEPTH_MAX	4
+#define RECORD_FIELDS	10 /* of version 1; 2 has one more */
 #define MEMBER_FIELDS 5
 
 /* ---- out --------------------------------------------------------------------------- */
@@ -55,12 +60,22 @@ static struct json_object *member_of(const struct volume_member *member)
 	return object;
 }
 
+static struct json_object *earlier_of(const struct volume_record *record)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < record->earlier_count; i++)
+		json_object_array_add(list, uuid_of(&record->earlier[i]));
+	return list;
+}
+
 static struct json_object *record_of(const struct volume_record *record)
 {
 	struct json_object *object = json_object_new_object(), *gen = json_object_new_array(),
 			   *members = json_object_new_array();
 
-	add(object, "version", json_object_new_int(VERSION));
+	add(object, "version",
+	    json_object_new_int(record->earlier_count ? VERSION_EARLIER : VERSION_PLAIN)); /* VJ3 */
 	add(object, "volume", uuid_of(&record->volume));
 	add(object, "name", text_of(record->name));
 	add(object, "size_bytes", json_object_new_uint64(record->size_bytes));
@@ -74,6 +89,8 @@ static struct json_object *record_of(const struct volume_record *record)
 	for (unsigned i = 0; i < record->member_count; i++)
 		json_object_array_add(members, member_of(&record->members[i]));
 	add(object, "members", members);
+	if (record->earlier_count > 0)
+		add(object, "earlier", earlier_of(record));
 	return object;
 }
 
@@ -142,13 +159,18 @@ static int get_text(struct json_object *from, const char *name, char *ret, size_
 	return 0;
 }
 
-static int get_uuid(struct json_object *from, const char *name, struct uuid *ret, struct err *err)
+static int get_uuid_of(struct json_object *value, const char *name, struct uuid *ret,
+		       struct err *err)
 {
-	struct json_object *value = field(from, name, json_type_string);
-
-	if (!value || uuid_parse(json_object_get_string(value), ret) < 0)
+	if (!json_object_is_type(value, json_type_string) ||
+	    uuid_parse(json_object_get_string(value), ret) < 0)
 		return bad(err, name, "a uuid");
 	return 0;
+}
+
+static int get_uuid(struct json_object *from, const char *name, struct uuid *ret, struct err *err)
+{
+	return get_uuid_of(field(from, name, json_type_string), name, ret, err);
 }
 
 static int get_state(struct json_object *from, enum volume_member_state *ret, struct err *err)
@@ -193,6 +215,21 @@ static int get_members(struct json_object *from, struct volume_record *ret, stru
 	return r;
 }
 
+static int get_earlier(struct json_object *from, struct volume_record *ret, struct err *err)
+{
+	struct json_object *list = field(from, "earlier", json_type_array);
+	int r = 0;
+
+	if (!list || json_object_array_length(list) == 0 ||
+	    json_object_array_length(list) > VOLUME_EARLIER_MAX)
+		return bad(err, "earlier", "a list of 1 to 4 uuids");
+	ret->earlier_count = (unsigned)json_object_array_length(list);
+	for (unsigned i = 0; i < ret->earlier_count && r == 0; i++)
+		r = get_uuid_of(json_object_array_get_idx(list, i), "earlier", &ret->earlier[i],
+				err);
+	return r;
+}
+
 static int get_gen(struct json_object *from, struct volume_record *ret, struct err *err)
 {
 	struct json_object *gen = field(from, "gen", json_type_array);
@@ -210,18 +247,30 @@ static int get_number(struct json_object *from, const char *name, uint64_t *ret,
 	return get_u64(field(from, name, json_type_int), name, ret, err);
 }
 
+/* VJ1. */
+static int get_version(struct json_object *from, uint64_t *ret, struct err *err)
+{
+	int fields = json_object_object_length(from);
+	int r = get_number(from, "version", ret, err);
+
+	if (r < 0 || (*ret == VERSION_PLAIN && fields == RECORD_FIELDS) ||
+	    (*ret == VERSION_EARLIER && fields == RECORD_FIELDS + 1))
+		return r;
+	return err_fail(err, -EUCLEAN,
+			"volume record: version %llu with %d fields, not %d with %d or %d with %d",
+			(unsigned long long)*ret, fields, VERSION_PLAIN, RECORD_FIELDS,
+			VERSION_EARLIER, RECORD_FIELDS + 1);
+}
+
 static int get_record(struct json_object *from, struct volume_record *ret, struct err *err)
 {
 	uint64_t version, block_size = 0;
 
 	if (!json_object_is_type(from, json_type_object))
 		return err_fail(err, -EUCLEAN, "volume record: not a JSON object");
-	int r = get_number(from, "version", &version, err);
-	if (r == 0 && (version != VERSION || json_object_object_length(from) != RECORD_FIELDS))
-		r = err_fail(err, -EUCLEAN,
-			     "volume record: version %llu with %d fields, not %d with %d",
-			     (unsigned long long)version, json_object_object_length(from), VERSION,
-			     RECORD_FIELDS); /* VJ1 */
+	int r = get_version(from, &version, err);
+	if (r == 0 && version == VERSION_EARLIER)
+		r = get_earlier(from, ret, err);
 	if (r == 0)
 		r = get_uuid(from, "volume", &ret->volume, err);
 	if (r == 0)

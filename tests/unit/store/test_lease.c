@@ -344,6 +344,79 @@ static void who_need_not_wait_any_more_does_not(void **state)
 	place_run(needless);
 }
 
+/* LE4. */
+struct taken {
+	struct place *p;
+	struct lease_sight sight;
+	bool is_over;
+};
+
+static int taken_main(struct fiber *f, void *arg)
+{
+	struct taken *t = arg;
+
+	assert_int_equal(lease_wait_out_since(f, t->p->store, &holder, &t->sight, NULL, NULL), 0);
+	t->is_over = true;
+	return 0;
+}
+
+static int looks(struct fiber *f, struct place *p)
+{
+	struct taken t = { .p = p };
+	struct fiber *waiter;
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	pass(f, 1000);
+	lease_see(f, p->store, &holder, &t.sight);
+	t.sight.taken = lease.revision;
+	assert_int_equal(fiber_start(fiber_reactor(f), "taken", taken_main, &t, &waiter), 0);
+	pass(f, 5000);
+	lease_looked(&lease, t.sight.taken - 1, true); /* before it was taken */
+	pass(f, 1000);
+	lease_looked(&lease, t.sight.taken, true); /* it may have read just before */
+	pass(f, 1000);
+	assert_false(t.is_over);
+	uint64_t renewals = lease.renewals;
+	lease_looked(&lease, t.sight.taken + 1, true);
+	pass(f, 100); /* at once, and a look of the waiter later: */
+	assert_int_equal(lease.renewals, renewals + 1);
+	assert_true(t.is_over);
+	assert_int_equal(fiber_join(f, waiter), 0);
+	assert_true(holds(f, &lease));
+	lease_stop(f, &lease);
+	return 0;
+}
+
+static void who_has_looked_since_is_not_waited_for(void **state)
+{
+	(void)state;
+	place_run(looks);
+}
+
+/* LC2: what it says may change between two tries; the first one may have been done. */
+static int looked_between(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	p->ram->fall_silent = -ETIMEDOUT;
+	pass(f, 310); /* renewed, and nobody says so */
+	lease_looked(&lease, lease.revision, false);
+	p->ram->fail_before = 0;
+	pass(f, 400);
+	assert_false(lease.is_usurped);
+	assert_true(holds(f, &lease));
+	lease_stop(f, &lease);
+	return 0;
+}
+
+static void a_renewal_says_the_same_with_each_try(void **state)
+{
+	(void)state;
+	place_run(looked_between);
+}
+
 static int bad(struct fiber *f, struct place *p)
 {
 	static const char *const values[] = { "", "x", "1200", "99 1", "600001 1", "{}" };
@@ -382,6 +455,8 @@ int main(void)
 		cmocka_unit_test(an_early_look_counts),
 		cmocka_unit_test(a_silent_store_ends_no_lease),
 		cmocka_unit_test(who_need_not_wait_any_more_does_not),
+		cmocka_unit_test(who_has_looked_since_is_not_waited_for),
+		cmocka_unit_test(a_renewal_says_the_same_with_each_try),
 		cmocka_unit_test(what_is_no_lease_is_refused),
 	};
 

@@ -76,7 +76,8 @@ static void replaced(const char *what, const char *with, const char *part)
 static void what_a_record_cannot_be_is_named(void **state)
 {
 	(void)state;
-	replaced("\"version\":1", "\"version\":2", "version 2");
+	replaced("\"version\":1", "\"version\":3", "version 3");
+	replaced("\"version\":1", "\"version\":2", "version 2 with 10 fields");
 	replaced("\"clean\":false", "\"clean\":false,\"new\":1", "11 fields, not 1 with 10");
 	replaced("\"reason\":\"\"", "\"reason\":\"\",\"x\":1", "as version 1 has them");
 	replaced("\"block_size\":512", "\"block_size\":513", "block_size 513");
@@ -95,6 +96,78 @@ static void what_a_record_cannot_be_is_named(void **state)
 	replaced("\"gen\":[7,2]", "\"gen\":[7]", "two numbers");
 	replaced("\"name\":\"db\"", "\"name\":\"d\\u0000b\"", "'name' is not");
 	replaced("\"clean\":false", "\"clean\":[[[[[0]]]]]", "not one JSON value");
+}
+
+/* ---- earlier owners ---------------------------------------------------------------- */
+
+#define OWNER	"0a000000-0000-4000-8000-000000000002"
+#define EARLIER "0d000000-0000-4000-8000-000000000005"
+
+/* TEXT of version 2, with such a list; NULL: the very record. */
+static int decode_earlier(const char *list, struct volume_record *ret, struct err *err,
+			  char text[4 * sizeof(TEXT)])
+{
+	snprintf(text, 4 * sizeof(TEXT), "{\"version\":2%.*s,\"earlier\":%s}",
+		 (int)strlen(TEXT) - 13, TEXT + 12, list);
+	return volume_decode(text, (uint32_t)strlen(text), ret, err);
+}
+
+static void earlier_refused(const char *list, const char *part)
+{
+	static struct volume_record record;
+	static char text[4 * sizeof(TEXT)];
+	struct err err = { 0 };
+
+	assert_int_equal(decode_earlier(list, &record, &err, text), -EUCLEAN);
+	if (!strstr(err_words(&err), part))
+		fail_msg("'%s' is not in: %s", part, err_words(&err));
+}
+
+/* VJ3, VO4. */
+static void earlier_owners_are_a_version_of_their_own(void **state)
+{
+	static struct volume_record record;
+	static char text[4 * sizeof(TEXT)], again[STORE_VALUE_MAX + 1];
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(decode_earlier("[\"" EARLIER "\"]", &record, &err, text), 0);
+	assert_int_equal(record.earlier_count, 1);
+	assert_int_equal(record.earlier[0].bytes[0], 0xd);
+	assert_int_equal(volume_encode(&record, again, sizeof(again), &err), 0);
+	assert_string_equal(again, text);
+	record.earlier_count = 0; /* what an older program can read */
+	assert_int_equal(volume_encode(&record, again, sizeof(again), &err), 0);
+	assert_string_equal(again, TEXT);
+	record.earlier_count = 1;
+	record.clean = true;
+	assert_int_equal(volume_encode(&record, again, sizeof(again), &err), -EINVAL);
+	assert_non_null(strstr(err_words(&err), "has no earlier owners"));
+
+	earlier_refused("[]", "'earlier' is not a list of 1 to 4");
+	earlier_refused("[7]", "'earlier' is not a uuid");
+	earlier_refused("[\"" OWNER "\"]", "cannot be an earlier owner as well");
+	earlier_refused("[\"" EARLIER "\",\"" EARLIER "\"]", "cannot be an earlier owner as well");
+}
+
+static void there_are_at_most_so_many_earlier_owners(void **state)
+{
+	static struct volume_record record;
+	static char text[STORE_VALUE_MAX + 1];
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(volume_decode(TEXT, strlen(TEXT), &record, &err), 0);
+	for (unsigned i = 0; i < VOLUME_EARLIER_MAX; i++)
+		record.earlier[i].bytes[0] = (uint8_t)(100 + i);
+	record.earlier_count = VOLUME_EARLIER_MAX;
+	assert_int_equal(volume_encode(&record, text, sizeof(text), &err), 0);
+	assert_int_equal(volume_decode(text, (uint32_t)strlen(text), &record, &err), 0);
+	assert_int_equal(record.earlier_count, VOLUME_EARLIER_MAX);
+	record.earlier_count++;
+	assert_int_equal(volume_encode(&record, text, sizeof(text), &err), -EINVAL);
+	assert_non_null(strstr(err_words(&err), "at most 4 earlier owners, not 5"));
+	earlier_refused("[\"a\",\"a\",\"a\",\"a\",\"a\"]", "a list of 1 to 4");
 }
 
 /* ---- in a store -------------------------------------------------------------------- */
@@ -162,6 +235,8 @@ int main(void)
 		cmocka_unit_test(a_record_has_this_text),
 		cmocka_unit_test(damaged_text_is_refused),
 		cmocka_unit_test(what_a_record_cannot_be_is_named),
+		cmocka_unit_test(earlier_owners_are_a_version_of_their_own),
+		cmocka_unit_test(there_are_at_most_so_many_earlier_owners),
 		cmocka_unit_test(it_is_changed_only_by_whom_read_it_last),
 	};
 
