@@ -358,7 +358,8 @@ static void nexus_end(struct fiber *f, struct nexus *n, bool clean)
 	nexus_stop_fibers(f, n);
 	nexus_each_child(n, child) /* one that was retired since is closed by its own fiber */
 		rebuild_stop(f, child);
-	if (could_be_clean && owner_may_serve(n))
+	/* what ended last may have found that it is ours no more */
+	if (could_be_clean && n->state == NEXUS_CLOSING && owner_may_serve(n))
 		(void)nexus_leave_clean(f, n);
 	event_wait_always(f, &n->resumed);
 	nexus_become(n, NEXUS_CLOSING);

@@ -448,10 +448,89 @@ RIG_TEST(who_failed_a_write_while_rebuilt_is_not_admitted)
 	nr_stop(f, &u.nr);
 }
 
+/* AC2: who failed is a member until that is recorded, whoever else joins or gives up meanwhile. */
+RIG_TEST(who_failed_is_logged_for_until_the_record_is_without_it)
+{
+	struct nexus *n;
+	struct user u;
+
+	user_start(f, rig, &u, 2);
+	n = u.nr.nexus;
+	u.nr.ram->fail_before = -ETIMEDOUT;
+	retire(&n->child[1], -EIO);
+	assert_int_equal(n->writable, 1);
+	active_switch(n); /* as a rebuild does that gives up */
+	assert_true(n->active.is_on);
+	nr_ok(f, fiber_sleep(f, 20000000));
+	assert_int_equal(n->rec.members[0].state, VOLUME_IN_SYNC);
+	assert_true(n->active.is_on && n->state == NEXUS_FROZEN);
+	u.nr.ram->fail_before = 0;
+	while (n->needed != 1)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	active_switch(n);
+	assert_false(n->active.is_on);
+	user_let_go(f, &u);
+	nr_stop(f, &u.nr);
+}
+
+/* ---- CH5 ----------------------------------------------------------------------------------- */
+
+static struct closing {
+	const struct bdev_driver *real;
+	struct bdev_driver driver;
+	struct nexus_child *child;
+	unsigned closed, asked;
+} closing;
+
+static int closing_answer(struct fiber *f, struct nexus_child *child, const void *what)
+{
+	(void)f;
+	(void)child;
+	(void)what;
+	closing.asked++;
+	return 0;
+}
+
+/* It takes a while, and others go on. */
+static void closing_chan_close(struct fiber *f, struct bdev_chan *chan)
+{
+	struct nexus *n = closing.child->nexus;
+
+	closing.closed++;
+	assert_null(closing.child->chan);
+	assert_int_equal(closing.child->inflight, 0);
+	(void)ask_members(f, n, nexus_bit(closing.child), closing_answer, NULL, 0);
+	assert_int_equal(fiber_sleep(f, 5000000), 0);
+	if (closing.real->chan_close)
+		closing.real->chan_close(f, chan);
+}
+
+RIG_TEST(a_child_that_is_being_closed_is_asked_nothing)
+{
+	struct nexus_child *child;
+	struct user u;
+
+	user_start(f, rig, &u, 2);
+	child = &u.nr.nexus->child[1];
+	closing = (struct closing){ .real = child->bdev->driver, .child = child };
+	closing.driver = *closing.real;
+	closing.driver.chan_close = closing_chan_close;
+	child->bdev->driver = &closing.driver;
+	(void)ask_members(f, u.nr.nexus, nexus_bit(child), closing_answer, NULL, 0);
+	assert_int_equal(closing.asked, 1);
+	nr_ok(f, nexus_offline_child(f, u.nr.nexus, nr_uris[1]));
+	assert_int_equal(closing.closed, 1);
+	assert_int_equal(closing.asked, 1);
+	user_let_go(f, &u);
+	nr_stop(f, &u.nr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_writes_in_a_held_range_waits_and_nobody_else),
+		cmocka_unit_test(who_failed_is_logged_for_until_the_record_is_without_it),
+		cmocka_unit_test(a_child_that_is_being_closed_is_asked_nothing),
 		cmocka_unit_test(marks_go_only_after_a_flush),
 		cmocka_unit_test(another_epoch_in_the_record_deposes),
 		cmocka_unit_test(who_failed_a_write_while_rebuilt_is_not_admitted),
