@@ -56,7 +56,8 @@ static bool look_at(struct fiber *f, struct nexus *n, struct volume_record *rec,
 		n->must_look = true; /* LK2 */
 	}
 	if (!look_serves(n)) {
-		n->must_look = true; /* it may have sealed meanwhile: its epoch is not in the record yet */
+		n->must_look =
+			true; /* it may have sealed meanwhile: its epoch is not in the record yet */
 	} else if (r == -ENOENT || (r == 0 && rec->epoch > n->rec.epoch)) {
 		owner_deposed(n);
 		*deposed = true;

@@ -27,7 +27,7 @@
 #define VERSION_EARLIER 2
 #define DEPTH_MAX	4
 #define RECORD_FIELDS	10 /* of version 1; 2 has one more */
-#define MEMBER_FIELDS 5
+#define MEMBER_FIELDS	5
 
 /* ---- out --------------------------------------------------------------------------- */
 

@@ -4,8 +4,8 @@
 
 #include "nexus/nexus_priv.h"
 
-#define MS    UINT64_C(1000000)
-#define TTL   600u
+#define MS     UINT64_C(1000000)
+#define TTL    600u
 #define AWHILE (50 * MS)
 
 /* A second process, as far as the store can tell. */
@@ -306,6 +306,37 @@ RIG_TEST(who_opens_has_looked_and_looks_again_before_it_serves)
 	nr_stop(f, &nr);
 }
 
+static int close_main(struct fiber *f, void *arg)
+{
+	nexus_close(f, arg);
+	return 0;
+}
+
+/* What a closing nexus waits for may find another owner: it is none that closed it clean. */
+RIG_TEST(who_is_deposed_while_it_closes_ends_all_the_same)
+{
+	struct volume_record *rec;
+	struct fiber *fiber;
+	struct nexus_rig nr;
+	uint64_t revision;
+
+	nr_start(f, rig, &nr, 2);
+	event_clear(&nr.nexus->resumed); /* it has to wait */
+	assert_int_equal(fiber_start(fiber_reactor(f), "close", close_main, nr.nexus, &fiber), 0);
+	while (nr.nexus->state != NEXUS_CLOSING)
+		nr_ok(f, fiber_sleep(f, MS));
+	leave_chain(f, &nr, 0);
+	owner_deposed(nr.nexus);
+	event_set(&nr.nexus->resumed);
+	assert_int_equal(fiber_join(f, fiber), 0);
+	nr.nexus = NULL;
+	rec = record_get(f, &nr, &revision);
+	assert_int_equal(rec->owner.bytes[0], 9);
+	assert_false(rec->clean);
+	mem_free(rec);
+	nr_stop(f, &nr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +349,7 @@ int main(void)
 		cmocka_unit_test(an_idle_owner_whose_volume_is_gone_or_taken_shows_it),
 		cmocka_unit_test(who_cannot_see_its_records_does_not_say_that_it_looked),
 		cmocka_unit_test(who_opens_has_looked_and_looks_again_before_it_serves),
+		cmocka_unit_test(who_is_deposed_while_it_closes_ends_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
