@@ -6,6 +6,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/must.h"
 #include "reactor/fiber.h"
 #include "rpc/proto_priv.h"
@@ -213,8 +214,11 @@ static void run_ended(struct rpc_call *call, struct fiber *f, int r)
 		return;
 	if (r != 0 && call->fail_code)
 		code = call->fail_code;
+	if (r != 0 && !words[0])
+		words = strerrordesc_np(-r);
 	call->is_over = true;
-	srv_answer(call, code, r != 0 && !words[0] ? strerrordesc_np(-r) : words);
+	srv_answer(call, code,
+		   words ? words : err_name(r)); /* the kernel has errors without a text */
 }
 
 static int run_main(struct fiber *f, void *arg)
