@@ -10,6 +10,8 @@
  * BG4. Members are told what the record says, never before it: one that knows better proves that the
  *	record is an old one, and nothing that it says can be relied on. Not so one that says it is
  *	not in sync: it is told a generation just before it is admitted (MS3).
+ * BG5. A rebuild that was stopped a moment ago may have fenced the member without having heard so: who lets it
+ *	go is refused then, with the old token, and comes again by a new session.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,6 +21,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/log.h"
+
+#define LET_GO_TRIES 4u
 
 struct uuid belong_new_uuid(struct io *io)
 {
@@ -317,8 +321,8 @@ static int belong_let_go_open(struct fiber *f, struct nexus_table *table,
 	return r;
 }
 
-int belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
-		  const struct volume_member *member)
+static int belong_let_go_once(struct fiber *f, struct nexus_table *table,
+			      const struct volume_record *rec, const struct volume_member *member)
 {
 	struct bdev *bdev;
 	int r = bdev_open(f, member->uri, &bdev);
@@ -326,6 +330,20 @@ int belong_let_go(struct fiber *f, struct nexus_table *table, const struct volum
 	if (r == 0) {
 		r = belong_let_go_open(f, table, rec, member, bdev);
 		bdev_close(f, bdev);
+	}
+	return r;
+}
+
+int belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
+		  const struct volume_member *member)
+{
+	int r = -ESTALE;
+
+	for (unsigned i = 0; i < LET_GO_TRIES && r == -ESTALE; i++) { /* BG5 */
+		fiber_clear(f);
+		r = i ? fiber_sleep(f, NEXUS_RETRY_NS / 4) : 0;
+		if (r == 0)
+			r = belong_let_go_once(f, table, rec, member);
 	}
 	if (r == -ENOMEM)
 		return r;
