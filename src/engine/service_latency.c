@@ -14,33 +14,105 @@
 
 /* ---- histograms ------------------------------------------------------------------------------------- */
 
-static int add_op(struct reply *reply, const struct engine_figures *figures, enum bio_op op)
+struct asked {
+	struct reply reply;
+	const char *hop;
+};
+
+/* The largest value that a bucket counts. */
+static uint64_t bucket_upper(uint32_t bucket)
+{
+	const uint32_t shift = bucket < HIST_SUB ? 0 : bucket / HIST_SUB - 1;
+	const uint64_t first = bucket - (uint64_t)shift * HIST_SUB;
+
+	return ((first + 1) << shift) - 1;
+}
+
+static void add_buckets(struct reply *reply, const struct hist *hist,
+			Mayastor__X1__LatencyHistogram *out)
+{
+	struct reply buckets = { .mem = reply->mem };
+
+	for (uint32_t i = 0; i < HIST_BUCKETS; i++) {
+		const uint64_t count = (uint64_t)hist->high[i] << 32 | hist->low[i];
+		Mayastor__X1__LatencyBucket *one = count ? reply_new(reply, sizeof(*one)) : NULL;
+
+		if (!count)
+			continue;
+		if (one) {
+			mayastor__x1__latency_bucket__init(one);
+			one->upper_ns = bucket_upper(i);
+			one->count = count;
+		}
+		if (reply_add(&buckets, one) < 0)
+			reply->r = buckets.r;
+	}
+	out->buckets = (Mayastor__X1__LatencyBucket **)buckets.list;
+	out->n_buckets = buckets.count;
+}
+
+static int add_op(struct asked *asked, const struct engine_figures *figures, enum bio_op op)
 {
 	const struct hist *hist = &figures->hist[op];
+	struct reply *reply = &asked->reply;
 	Mayastor__X1__LatencyHistogram *out = reply_new(reply, sizeof(*out));
 
 	if (!out)
 		return reply->r;
 	mayastor__x1__latency_histogram__init(out);
 	out->bdev = reply_text(reply, figures->name);
+	out->hop = (char *)asked->hop;
+	out->of = reply_text(reply, figures->of ? figures->of : "");
 	out->op = (char *)bio_op_name(op);
 	out->count = figures->stats.op[op].ops;
 	out->sum_ns = figures->stats.op[op].busy_ns;
 	out->p50_ns = hist_quantile(hist, 0.5);
 	out->p99_ns = hist_quantile(hist, 0.99);
 	out->max_ns = hist_max(hist);
+	add_buckets(reply, hist, out);
 	return reply_add(reply, out);
 }
 
 static int add_disk(void *ctx, const struct engine_figures *figures)
 {
-	struct reply *reply = ctx;
+	struct asked *asked = ctx;
 	int r = 0;
 
 	for (unsigned op = 0; figures->hist && op < BIO_OPS && r == 0; op++)
 		if (figures->stats.op[op].ops)
-			r = add_op(reply, figures, (enum bio_op)op);
+			r = add_op(asked, figures, (enum bio_op)op);
 	return r;
+}
+
+/* On their way down. */
+static int latency_all(struct fiber *f, struct engine *e, const char *name, struct asked *asked)
+{
+	static const struct {
+		enum engine_kind kind;
+		const char *hop;
+	} hops[] = {
+		{ ENGINE_NEXUSES, "nexus" },
+		{ ENGINE_CHILDREN, "child" },
+		{ ENGINE_REPLICAS, "replica" },
+		{ ENGINE_POOLS, "disk" },
+	};
+	bool is_found = false;
+
+	for (unsigned i = 0; i < ARRAY_LEN(hops); i++) {
+		int r;
+
+		asked->hop = hops[i].hop;
+		r = engine_figures_each(f, e, hops[i].kind, name, add_disk, asked);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r < 0)
+			fiber_clear(f);
+		is_found |= r == 0;
+	}
+	if (!is_found)
+		return fiber_fail(f, -ENOENT, "there is no nexus, child, replica or pool '%s'",
+				  name);
+	return 0;
 }
 
 static int latency(struct fiber *f, struct rpc_call *call, const struct ProtobufCMessage *in,
@@ -48,22 +120,11 @@ static int latency(struct fiber *f, struct rpc_call *call, const struct Protobuf
 {
 	const Mayastor__X1__GetLatencyRequest *ask = (const void *)in;
 	Mayastor__X1__GetLatencyResponse *answer = (void *)out;
-	struct reply reply = { .mem = rpc_call_mem(call) };
-	const char *name = ask->bdev[0] ? ask->bdev : NULL;
-	int r = engine_figures_each(f, rpc_call_ctx(call), ENGINE_REPLICAS, name, add_disk, &reply);
-	bool is_replica = r == 0;
+	struct asked asked = { .reply = { .mem = rpc_call_mem(call) } };
+	int r = latency_all(f, rpc_call_ctx(call), ask->bdev[0] ? ask->bdev : NULL, &asked);
 
-	if (r == -ENOENT || (r == 0 && !name)) {
-		fiber_clear(f);
-		r = engine_figures_each(f, rpc_call_ctx(call), ENGINE_NEXUSES, name, add_disk,
-					&reply);
-	}
-	if (r == -ENOENT && !is_replica) {
-		fiber_clear(f);
-		r = fiber_fail(f, -ENOENT, "there is no replica and no nexus '%s'", ask->bdev);
-	}
-	answer->histograms = (Mayastor__X1__LatencyHistogram **)reply.list;
-	answer->n_histograms = reply.count;
+	answer->histograms = (Mayastor__X1__LatencyHistogram **)asked.reply.list;
+	answer->n_histograms = asked.reply.count;
 	return r;
 }
 

@@ -165,13 +165,14 @@ enum ctl_kind {
 	CTL_NS,	      /* "12.3 us" */
 	CTL_BAR,      /* percent */
 	CTL_SHARE_OF, /* percent that `path` is of `of` */
+	CTL_NS_EACH,  /* the time `path` of `of` things together, each */
 };
 
 struct ctl_column {
 	const char *head, *path;
 	enum ctl_kind kind;
 	bool is_wide;			 /* only with -o wide */
-	const char *of;			 /* CTL_SHARE_OF */
+	const char *of;			 /* CTL_SHARE_OF, CTL_NS_EACH */
 	const char *child;		 /* path in a row below; NULL: nothing there */
 	const char *strip, *child_strip; /* CTL_WORD: the prefix */
 };

@@ -88,6 +88,14 @@ static void share_text(uint64_t part, uint64_t of, char cell[CELL])
 		snprintf(cell, CELL, "-");
 }
 
+static void each_text(uint64_t ns, uint64_t of, char cell[CELL])
+{
+	if (of)
+		ns_text(ns / of, cell);
+	else
+		snprintf(cell, CELL, "-");
+}
+
 /* is_child: of a row below another. */
 static void cell_text(const struct ctl_column *column, struct json_object *row, bool is_child,
 		      char cell[CELL])
@@ -132,6 +140,9 @@ static void cell_text(const struct ctl_column *column, struct json_object *row, 
 	case CTL_SHARE_OF:
 		share_text(number, ctl_json_u64(row, column->of), cell);
 		return;
+	case CTL_NS_EACH:
+		each_text(number, ctl_json_u64(row, column->of), cell);
+		return;
 	}
 }
 
@@ -149,6 +160,7 @@ static int column_flags(const struct ctl_table *table, unsigned i)
 	case CTL_COUNT:
 	case CTL_NS:
 	case CTL_SHARE_OF:
+	case CTL_NS_EACH:
 		return SCOLS_FL_RIGHT;
 	default:
 		return i == 0 && table->children ? SCOLS_FL_TREE : 0;

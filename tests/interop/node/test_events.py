@@ -35,7 +35,10 @@ def case(fn):
 class World:
     def __init__(self):
         self.room = node.Room()
-        self.node = node.Node(MAYASTOR, self.room).start()
+        self.node = node.Node(MAYASTOR, self.room)
+
+    def prepare(self):
+        self.node.start()
         subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}",
                         "mayastor/x1/event.proto"], check=True)
         self.pb = importlib.import_module("mayastor.x1.event_pb2")
@@ -229,6 +232,7 @@ def main():
     print(f"1..{len(cases)}")
     world, failed = World(), False
     try:
+        world.prepare()
         for number, check in enumerate(cases, 1):
             try:
                 check(world)
@@ -239,7 +243,7 @@ def main():
                 print("# " + (traceback.format_exc() + world.node.words()[-1500:]).replace("\n", "\n# "), flush=True)
         world.node.stop()
     finally:
-        if world.node.child.poll() is None:
+        if world.node.child and world.node.child.poll() is None:
             world.node.kill()
         world.room.close()
     return failed

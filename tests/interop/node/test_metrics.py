@@ -3,11 +3,12 @@
 """
 test_metrics - the metrics of a node as Prometheus' own client library reads them, over curl and raw sockets.
 
-  test_metrics.py MAYASTOR PROTO
+  test_metrics.py MAYASTOR MAYACTL PROTO
 
 PROTO is the folder proto/ of the sources.
 """
 import importlib
+import json
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import traceback
 import urllib.request
 
 try:
+    import grpc
     import nbd
     import node
     from prometheus_client.parser import text_string_to_metric_families
@@ -23,7 +25,7 @@ except ImportError as error:
     print(f"1..1\nok 1 - node_metrics # SKIP {error}")
     sys.exit(0)
 
-MAYASTOR, PROTO = sys.argv[1:3]
+MAYASTOR, MAYACTL, PROTO = sys.argv[1:4]
 MIB = 1 << 20
 ODD = 'n"odd"\\\u00fc'  # a nexus may be called so
 R1, R2, NEXUS, ENTITY, FAR = (f"11111111-1111-4111-8111-11111111111{i}" for i in "12345")
@@ -40,14 +42,18 @@ def case(fn):
 class World:
     def __init__(self):
         self.room = node.Room()
-        self.node = node.Node(MAYASTOR, self.room, options=["--metrics-endpoint", "127.0.0.1:0"]).start()
+        self.node = node.Node(MAYASTOR, self.room, options=["--metrics-endpoint", "127.0.0.1:0"])
+        self.peer = node.Node(MAYASTOR, self.room, name="peer")
+
+    def prepare(self):
+        self.node.start()
         self.url = f"http://{self.node.addrs['metrics']}/metrics"
         call = self.node.call
         call("PoolRpc/CreatePool", name="p", disks=[self.room.disk("disk", 1024 * MIB)])
         for name, uuid in (("r1", R1), ("r2", R2)):
             call("ReplicaRpc/CreateReplica", name=name, uuid=uuid, pooluuid="p", size=16 * MIB, thin=True, share=1,
                  entity_id=ENTITY if name == "r1" else "")
-        self.peer = node.Node(MAYASTOR, self.room, name="peer").start()
+        self.peer.start()
         self.peer.call("PoolRpc/CreatePool", name="q", disks=[self.room.disk("peer.disk")])
         far = self.peer.call("ReplicaRpc/CreateReplica", name="far", uuid=FAR, pooluuid="q", size=16 * MIB, thin=True,
                              share=1)
@@ -154,6 +160,32 @@ def every_hop_of_a_request_has_a_histogram(w):
 
 
 @case
+def mayactl_tells_the_same(w):
+    def ctl(*words):
+        return subprocess.run([MAYACTL, "--node", w.node.addrs["grpc"], *words], capture_output=True, text=True, check=True,
+                              timeout=60).stdout
+
+    rows = json.loads(ctl("stats", "latency", ODD, "-o", "json"))
+    hops = [(row["hop"], row["bdev"], row["of"]) for row in rows if row["op"] == "write"]
+    assert hops == [("nexus", ODD, ""), *(("child", uri, ODD) for uri in w.children)], hops
+    latency = w.families()["mayastor_io_latency_seconds"]
+    for row in rows:
+        assert sum(bucket["count"] for bucket in row["buckets"]) == row["count"], row
+        uppers = [bucket["upper_ns"] for bucket in row["buckets"]]
+        assert uppers == sorted(uppers) and uppers[-1] >= row["max_ns"] and row["sum_ns"] <= row["max_ns"] * row["count"]
+        labels = {"hop": row["hop"], "name": row["bdev"], "op": row["op"]}
+        assert one(latency, "mayastor_io_latency_seconds_count", **labels) == row["count"], row
+        bound = 1 << 20  # 1 ms, in both
+        assert one(latency, "mayastor_io_latency_seconds_bucket", le="0.001048576", **labels) == \
+            sum(bucket["count"] for bucket in row["buckets"] if bucket["upper_ns"] < bound), row
+    assert {row["hop"] for row in json.loads(ctl("stats", "latency", "-o", "json"))} == {"nexus", "child", "replica", "disk"}
+    head, line = ctl("stats", "nexus").splitlines()
+    assert head.split() == ["NAME", "READS", "READ", "EACH", "WRITES", "WRITTEN", "EACH"] and line.split()[-1] in ("us", "ms")
+    pool = ctl("stats", "pool", "-o", "wide").splitlines()[0].split()
+    assert pool[-3:] == ["UNMAPS", "UNMAPPED", "UUID"], pool
+
+
+@case
 def a_scrape_leaves_no_trace(w):
     before = w.families()
     for _ in range(20):
@@ -161,6 +193,25 @@ def a_scrape_leaves_no_trace(w):
     for name, family in before.items():
         if name.startswith(("diskpool_", "replica_", "volume_", "mayastor_io", "mayastor_nexus", "mayastor_child")):
             assert [s.value for s in family.samples] == [s.value for s in after[name].samples], name
+
+
+@case
+def a_nexus_that_is_being_changed_holds_up_nobody(w):
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # a child that is connected to, and says nothing
+        kind, add = w.node.method("NexusRpc/AddChildNexus")
+        uri = f"nvmf://127.0.0.1:{mute.getsockname()[1]}/nqn.2019-05.io.openebs:mute"
+        adding = add.future(kind(uuid=NEXUS, uri=uri), timeout=60)
+        peer, _ = mute.accept()
+        found = w.families()
+        assert not adding.done(), adding.result()
+        assert one(found["mayastor_nexus_state"], name=ODD) == 1 and "volume_num_read_ops" not in found
+        peer.close()
+    try:
+        adding.result()
+        raise AssertionError("a mute child was added")
+    except grpc.RpcError:
+        pass
+    assert "volume_num_read_ops" in w.families()
 
 
 @case
@@ -222,6 +273,7 @@ def main():
     print(f"1..{len(cases)}")
     world, failed = World(), False
     try:
+        world.prepare()
         for number, check in enumerate(cases, 1):
             try:
                 check(world)
@@ -234,7 +286,7 @@ def main():
         world.peer.stop()
     finally:
         for left in (world.node, world.peer):
-            if left.child.poll() is None:
+            if left.child and left.child.poll() is None:
                 left.kill()
         world.room.close()
     return failed
