@@ -201,6 +201,7 @@ def a_nexus_that_is_being_changed_holds_up_nobody(w):
         kind, add = w.node.method("NexusRpc/AddChildNexus")
         uri = f"nvmf://127.0.0.1:{mute.getsockname()[1]}/nqn.2019-05.io.openebs:mute"
         adding = add.future(kind(uuid=NEXUS, uri=uri), timeout=60)
+        mute.settimeout(30)
         peer, _ = mute.accept()
         found = w.families()
         assert not adding.done(), adding.result()
