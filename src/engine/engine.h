@@ -5,8 +5,9 @@
  *
  * This folder, from the bottom: drivers, stores, node (reactors), publish (a nexus's doors), state
  * and state_json (what is kept), engine (life), making (what is half made), share (NVMe/TCP doors
- * of replicas and disks), uses, pools, pool_disks, replicas, snapshots, disks, nexuses, nexus_make, nexus_serve,
- * children, figures, controllers, host, events; then the services, and the daemon.
+ * of replicas and disks), uses (who stands on what), pools, pool_disks, replicas, replica_make,
+ * snapshots, disks, nexuses, nexus_make, nexus_serve, children, doors (of x1), figures, controllers,
+ * host, events, metrics; then the services, and the daemon.
  *
  * EN1. What was acknowledged is there after a restart; what was begun and not acknowledged is either
  *      whole or gone: it is noted in the state (making) before the first byte, and undone at the start.

@@ -96,7 +96,7 @@ struct engine {
 	struct nexus_table *nexus_table; /* NULL: no store */
 	struct events *events;		 /* what happens; NULL: not open */
 	struct events_source *sources;
-	struct fiber *tender;		 /* brings back what was away */
+	struct fiber *tender; /* brings back what was away */
 	struct event tender_wake;
 	uint64_t busy_until_ns; /* at the start: who held our disks before may not be gone yet */
 	uint64_t undo_pass;
@@ -193,7 +193,7 @@ bool pool_disk_joined(struct fiber *f, struct engine *e, struct engine_pool *ep)
 /* One that was noted and has not joined bears nothing of the pool. */
 MUST_USE int pool_disk_undo(struct fiber *f, struct engine *e, const struct making *making);
 
-/* ---- replicas.c ------------------------------------------------------------------------------------------------ */
+/* ---- replicas.c, replica_make.c ------------------------------------------------------------------------------------------------ */
 
 struct replica_at {
 	struct engine_pool *ep; /* pinned: pools_put() */
@@ -209,6 +209,21 @@ MUST_USE int replicas_show(struct fiber *f, struct engine *e, struct replica_at 
 			   engine_replica_fn fn, void *ctx);
 MUST_USE int replicas_share_all(struct fiber *f, struct engine *e, struct engine_pool *ep);
 void replicas_unshare_all(struct fiber *f, struct engine *e, struct engine_pool *ep);
+/* The latch held, a replica or clone (no snapshot) found and its pool pinned ... */
+MUST_USE int replica_change_begin(struct fiber *f, struct engine *e, const char *name_or_uuid,
+				  const char *pool, struct replica_at *at);
+/* ... and let go. r is passed on; if it is 0, fn (or NULL) is told of it. */
+int replica_change_end(struct fiber *f, struct engine *e, struct replica_at *at, int r,
+		       engine_replica_fn fn, void *ctx);
+/* Its door, as its pool says. */
+MUST_USE int replica_share(struct fiber *f, struct engine *e, const struct replica_at *at);
+/* The same, said to its pool first. */
+MUST_USE int replica_share_set(struct fiber *f, struct engine *e, struct replica_at *at,
+			       const char *const *hosts, unsigned count);
+/* It is shared with these. */
+bool replica_share_is(struct fiber *f, struct engine *e, const struct replica_at *at,
+		      const char *const *hosts, unsigned count);
+void replica_event(struct engine *e, const struct replica_at *at, const char *what);
 /* pool:///POOL/NAME */
 void replica_local_uri(const struct replica_at *at, char ret[ENGINE_URI_MAX]);
 
