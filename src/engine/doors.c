@@ -246,6 +246,12 @@ static int door_fill(struct engine *e, struct engine_door *door,
 	return texts_copy(mem, args->hosts, args->host_count, &door->hosts);
 }
 
+static void door_event(struct engine *e, const struct engine_door *door, const char *what)
+{
+	events_add(e->events, EVENTS_SHARE, what, door->name, NULL, "of '%s', over %s", door->bdev,
+		   door->is_nvmf ? "NVMe/TCP" : "NBD");
+}
+
 static int door_new(struct fiber *f, struct engine *e, const struct engine_door_args *args,
 		    struct engine_door **ret)
 {
@@ -271,11 +277,13 @@ static int door_new(struct fiber *f, struct engine *e, const struct engine_door_
 		if (r < 0)
 			door_close(f, e, door);
 	}
-	if (r < 0)
+	if (r < 0) {
 		engine_door_free(door);
-	else
-		*ret = door;
-	return r;
+		return r;
+	}
+	door_event(e, door, "created");
+	*ret = door;
+	return 0;
 }
 
 static int door_have(struct fiber *f, struct engine *e, const struct engine_door_args *args,
@@ -350,6 +358,7 @@ int engine_door_destroy(struct fiber *f, struct engine *e, const char *name, boo
 		r = fiber_fail(f, -ENOENT, "there is no share '%s'", name);
 	} else {
 		door_close(f, e, door);
+		door_event(e, door, "destroyed");
 		engine_door_free(door);
 		r = state_save(f, e);
 	}

@@ -15,6 +15,7 @@ import traceback
 
 try:
     import grpc
+    import nbd
     import node
 except ImportError as error:
     print(f"1..1\nok 1 - node_events # SKIP {error}")
@@ -39,9 +40,16 @@ class World:
 
     def prepare(self):
         self.node.start()
-        subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}",
-                        "mayastor/x1/event.proto"], check=True)
-        self.pb = importlib.import_module("mayastor.x1.event_pb2")
+        names = [f"mayastor/x1/{name}.proto" for name in ("event", "nexus", "share")]
+        subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}", *names], check=True)
+        self.x1 = {name.split("/")[2][:-6]: importlib.import_module(name[:-6].replace("/", ".") + "_pb2") for name in names}
+        self.pb = self.x1["event"]
+
+    def ask(self, path, file, ask, reply, **fields):
+        kind = getattr(self.x1[file], ask)
+        return self.node.channel.unary_unary(f"/mayastor.x1.{path}", request_serializer=kind.SerializeToString,
+                                             response_deserializer=getattr(self.x1[file], reply).FromString)(
+                                                 kind(**fields), timeout=30)
 
     def watch(self, **fields):
         fields.setdefault("timeout", 60)
@@ -149,6 +157,35 @@ def a_pool_tells_that_it_fills_up_and_is_relieved(w):
         if names[-1] == ("pool", "relieved"):
             break
     assert ("pool", "watermark-80") in names, names
+
+
+@case
+def a_rebuild_tells_how_far_it_is(w):
+    call = w.node.call
+    first = call("ReplicaRpc/ListReplicas", uuid=R1).replicas[0].uri
+    call("NexusRpc/CreateNexus", name="n", uuid=NEXUS, size=16 * MIB, children=[first])
+    share = w.ask("ShareRpc/CreateShare", "share", "CreateShareRequest", "Share", name="v", bdev="n")
+    disk = nbd.NBD()
+    disk.connect_uri(share.uri)
+    for offset in range(0, 8 * MIB, MIB):
+        disk.pwrite(b"x" * MIB, offset)
+    disk.shutdown()
+    w.ask("ShareRpc/DestroyShare", "share", "DestroyShareRequest", "Share", name="v")
+    w.ask("NexusExtraRpc/SetRebuildLimits", "nexus", "SetRebuildLimitsRequest", "RebuildLimits", nexus="n",
+          limits={"bytes_per_s": 3 * MIB})
+    since = w.last()
+    assert told(w.all(since - 40))[-40:].count(("share", "created", "v")) == 1
+    call("NexusRpc/AddChildNexus", uuid=NEXUS, uri=call("ReplicaRpc/ListReplicas", uuid=R2).replicas[0].uri)
+    steps = []
+    for event in w.watch(since=since):
+        if event.kind == "rebuild":
+            steps.append((event.what, event.text))
+        if steps and steps[-1][0] in ("end", "failed"):
+            break
+    middle = [int(text.split(": ")[1].split(" %")[0]) for what, text in steps if what == "progress"]
+    assert steps[0][0] == "begin" and steps[-1][0] == "end" and len(steps) == len(middle) + 2, steps
+    assert middle and middle == sorted(set(middle)) and 10 <= middle[0] and middle[-1] <= 90, steps
+    call("NexusRpc/DestroyNexus", uuid=NEXUS)
 
 
 @case
