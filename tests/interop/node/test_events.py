@@ -11,6 +11,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 import traceback
 
 try:
@@ -175,11 +176,16 @@ def a_rebuild_tells_how_far_it_is(w):
           limits={"bytes_per_s": 3 * MIB})
     since = w.last()
     assert told(w.all(since - 40))[-40:].count(("share", "created", "v")) == 1
-    call("NexusRpc/AddChildNexus", uuid=NEXUS, uri=call("ReplicaRpc/ListReplicas", uuid=R2).replicas[0].uri)
+    second = call("ReplicaRpc/ListReplicas", uuid=R2).replicas[0].uri
+    call("NexusRpc/AddChildNexus", uuid=NEXUS, uri=second)
     steps = []
     for event in w.watch(since=since):
         if event.kind == "rebuild":
             steps.append((event.what, event.text))
+            if event.what == "progress" and len(steps) == 2:  # while it rests it is as far as it was
+                call("NexusRpc/PauseRebuild", nexus_uuid=NEXUS, uri=second)
+                time.sleep(2.5)
+                call("NexusRpc/ResumeRebuild", nexus_uuid=NEXUS, uri=second)
         if steps and steps[-1][0] in ("end", "failed"):
             break
     middle = [int(text.split(": ")[1].split(" %")[0]) for what, text in steps if what == "progress"]
