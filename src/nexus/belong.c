@@ -10,8 +10,8 @@
  * BG4. Members are told what the record says, never before it: one that knows better proves that the
  *	record is an old one, and nothing that it says can be relied on. Not so one that says it is
  *	not in sync: it is told a generation just before it is admitted (MS3).
- * BG5. A rebuild that was stopped a moment ago may have fenced the member without having heard so: who lets it
- *	go is refused then, with the old token, and comes again by a new session.
+ * BG5. A session of another node's replica takes its token before it fences. One that ended in between, by a crash
+ *	or because a rebuild was stopped, keeps a token that the fence does not tell of: the next ones are tried.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,7 @@
 #include "base/err.h"
 #include "base/log.h"
 
-#define LET_GO_TRIES 4u
+#define FENCE_TRIES 8u
 
 struct uuid belong_new_uuid(struct io *io)
 {
@@ -215,9 +215,15 @@ int belong_look(struct fiber *f, struct nexus_table *table, const struct volume_
  */
 static int belong_fence(struct fiber *f, struct bdev_chan *chan, struct belong *belong)
 {
-	int r = belong->ops->fence(f, chan, belong->fence + 1);
+	uint64_t token = belong->fence;
+	int r = -ESTALE;
 
-	belong->fence += r == 0; /* BG3: the epochs of a volume begin above it */
+	for (unsigned i = 0; i < FENCE_TRIES && r == -ESTALE; i++) { /* BG5 */
+		fiber_clear(f);
+		r = belong->ops->fence(f, chan, ++token);
+	}
+	if (r == 0)
+		belong->fence = token; /* BG3: the epochs of a volume begin above it */
 	return r;
 }
 
@@ -321,8 +327,8 @@ static int belong_let_go_open(struct fiber *f, struct nexus_table *table,
 	return r;
 }
 
-static int belong_let_go_once(struct fiber *f, struct nexus_table *table,
-			      const struct volume_record *rec, const struct volume_member *member)
+int belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
+		  const struct volume_member *member)
 {
 	struct bdev *bdev;
 	int r = bdev_open(f, member->uri, &bdev);
@@ -330,20 +336,6 @@ static int belong_let_go_once(struct fiber *f, struct nexus_table *table,
 	if (r == 0) {
 		r = belong_let_go_open(f, table, rec, member, bdev);
 		bdev_close(f, bdev);
-	}
-	return r;
-}
-
-int belong_let_go(struct fiber *f, struct nexus_table *table, const struct volume_record *rec,
-		  const struct volume_member *member)
-{
-	int r = -ESTALE;
-
-	for (unsigned i = 0; i < LET_GO_TRIES && r == -ESTALE; i++) { /* BG5 */
-		fiber_clear(f);
-		r = i ? fiber_sleep(f, NEXUS_RETRY_NS / 4) : 0;
-		if (r == 0)
-			r = belong_let_go_once(f, table, rec, member);
 	}
 	if (r == -ENOMEM)
 		return r;

@@ -34,12 +34,19 @@ class Model:
         change(done)
         return done
 
+    def loosen(self):
+        """KM1."""
+        grown = {uri for x in self.nexuses.values() if x["size"] == SIZES[1] for uri in x["children"]}
+        for ident, facts in self.replicas.items():
+            if uri_of(ident, facts) in grown:
+                facts["size"] = None
+
     def settled(self, found):
         """This model with what it leaves open as it was found (KM1); it may still differ."""
         done = copy.deepcopy(self)
-        grown = {uri for x in done.nexuses.values() if x["size"] == SIZES[1] for uri in x["children"]}
+        done.loosen()
         for ident, facts in done.replicas.items():
-            if (facts["size"] is None or uri_of(ident, facts) in grown) and found["replicas"].get(ident, {}).get("size") in SIZES:
+            if facts["size"] is None and found["replicas"].get(ident, {}).get("size") in SIZES:
                 facts["size"] = found["replicas"][ident]["size"]
         return done
 

@@ -194,6 +194,7 @@ class World(kill_verbs.Verbs):
                     if (isinstance(error, (ConnectionError, node.Failed)) or nbd and isinstance(error, nbd.Error)) and self.is_dead():
                         return step
                     raise
+                self.model.loosen()
                 step.change(self.model)
                 self.calls += 1
                 self.kinds.add(step.path)
@@ -209,6 +210,7 @@ class World(kill_verbs.Verbs):
 
     def compare(self, step):
         found = listed(self.node, self.doors())
+        self.model.loosen()
         without = self.model.changed(step.loosen).settled(found)
         done = self.model.changed(step.loosen).changed(step.change).settled(found)
         if found == done.listing():
