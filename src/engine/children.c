@@ -64,11 +64,10 @@ int child_open_uri(struct fiber *f, struct engine *e, const char *text, char **r
 	if (r > 0) {
 		replica_local_uri(at, copy);
 		pools_put(at->ep);
-	} else {
-		snprintf(copy, ENGINE_URI_MAX, "%s", text);
+		*ret = steal(copy);
+		return 0;
 	}
-	*ret = steal(copy);
-	return 0;
+	return uses_spell(f, e, text, ret);
 }
 
 /* As the record has it: by the name it was told to us under, or by its own. */

@@ -178,22 +178,34 @@ int engine_bdev_each(struct fiber *f, struct engine *e, const char *name, engine
 
 static int disk_share(struct fiber *f, struct engine *e, struct engine_disk *disk)
 {
+	CLEANUP(cleanup_mem) char *uri = NULL;
 	char name[NAME_SIZE];
-	const struct share_args args = { .name = name,
-					 .uri = disk->uri,
-					 .hosts = texts_list(&disk->hosts),
-					 .host_count = disk->hosts.count };
+	struct share_args args = { .name = name,
+				   .hosts = texts_list(&disk->hosts),
+				   .host_count = disk->hosts.count };
+	int r = uses_spell(f, e, disk->uri, &uri);
 
+	if (r < 0)
+		return r;
+	args.uri = uri;
 	share_name(disk, name);
 	return share_hosts(f, e, &args);
 }
 
-int disks_restore(struct fiber *f, struct engine *e, struct engine_disk *disk)
+static int disk_open(struct fiber *f, struct engine *e, struct engine_disk *disk)
 {
-	int r = uses_may_open(f, e, disk->uri);
+	CLEANUP(cleanup_mem) char *uri = NULL;
+	int r = uses_spell(f, e, disk->uri, &uri);
 
 	if (r == 0)
-		r = bdev_open(f, disk->uri, &disk->bdev);
+		r = uses_may_open(f, e, uri);
+	return r < 0 ? r : bdev_open(f, uri, &disk->bdev);
+}
+
+int disks_restore(struct fiber *f, struct engine *e, struct engine_disk *disk)
+{
+	int r = disk_open(f, e, disk);
+
 	if (r == 0 && disk->is_shared)
 		r = disk_share(f, e, disk);
 	return r;
@@ -201,17 +213,14 @@ int disks_restore(struct fiber *f, struct engine *e, struct engine_disk *disk)
 
 static int disk_add(struct fiber *f, struct engine *e, const char *uri, struct engine_disk **ret)
 {
-	struct engine_disk *disk;
-	int r = uses_may_open(f, e, uri);
+	struct engine_disk *disk = mem_new(e->io, sizeof(*disk));
+	int r;
 
-	if (r < 0)
-		return r;
-	disk = mem_new(e->io, sizeof(*disk));
 	if (!disk)
 		return fiber_fail(f, -ENOMEM, "no memory");
 	list_add_tail(&e->disks, &disk->link);
 	disk->uri = mem_strdup(e->io->mem, uri);
-	r = disk->uri ? bdev_open(f, uri, &disk->bdev) : fiber_fail(f, -ENOMEM, "no memory");
+	r = disk->uri ? disk_open(f, e, disk) : fiber_fail(f, -ENOMEM, "no memory");
 	if (r == 0) {
 		r = state_save(f, e);
 		if (r < 0)

@@ -202,6 +202,7 @@ void doors_fini(struct fiber *f, struct engine *e)
 static int door_uri(struct fiber *f, struct engine *e, const char *bdev, char uri[ENGINE_URI_MAX])
 {
 	CLEANUP(cleanup_mem) struct replica_at *at = mem_new(e->io, sizeof(*at));
+	CLEANUP(cleanup_mem) char *spelled = NULL;
 	int r = at ? replicas_find(f, e, bdev, NULL, at) : -ENOMEM;
 
 	if (r == 0) {
@@ -216,8 +217,10 @@ static int door_uri(struct fiber *f, struct engine *e, const char *bdev, char ur
 		return 0;
 	if (!strchr(bdev, ':'))
 		return fiber_fail(f, -ENOENT, "there is no bdev '%s'", bdev);
-	snprintf(uri, ENGINE_URI_MAX, "%s", bdev);
-	return 0;
+	r = uses_spell(f, e, bdev, &spelled);
+	if (r == 0)
+		snprintf(uri, ENGINE_URI_MAX, "%s", spelled);
+	return r;
 }
 
 /* Over NVMe/TCP these two have doors of their own. */

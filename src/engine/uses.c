@@ -69,34 +69,40 @@ static bool is_thing(const struct engine *e, const struct uri *uri, const struct
 	return !thing->second || is_one_of(second, thing->second, thing->second_uuid);
 }
 
-bool uses_leads(struct engine *e, const char *text, const struct uses_thing *thing)
+unsigned uses_within(const struct uri *outer, const struct uri **ret, unsigned max)
 {
-	CLEANUP(cleanup_uri) struct uri *outer = NULL;
-	const struct uri *todo[WITHIN_MAX];
 	unsigned count = 1;
 
-	if (uri_parse(e->io->mem, text, &outer, NULL) < 0)
-		return false;
-	todo[0] = outer;
-	while (count > 0) {
-		const struct uri *uri = todo[--count];
+	ret[0] = outer;
+	for (unsigned at = 0; at < count; at++) {
+		const struct uri *uri = ret[at];
 
-		if (is_thing(e, uri, thing))
-			return true;
 		for (uint32_t i = 0; i < uri_param_count(uri); i++) {
 			const char *name = uri_param_name(uri, i);
 			uint32_t same = 0;
 
 			for (uint32_t j = 0; j < i; j++)
 				same += strcmp(uri_param_name(uri, j), name) == 0;
-			if (!uri_child_at(uri, name, same))
-				continue;
-			if (count == WITHIN_MAX)
-				return true;
-			todo[count++] = uri_child_at(uri, name, same);
+			if (uri_child_at(uri, name, same) && count < max)
+				ret[count++] = uri_child_at(uri, name, same);
 		}
 	}
-	return false;
+	return count;
+}
+
+bool uses_leads(struct engine *e, const char *text, const struct uses_thing *thing)
+{
+	CLEANUP(cleanup_uri) struct uri *outer = NULL;
+	const struct uri *within[WITHIN_MAX];
+	unsigned count;
+
+	if (uri_parse(e->io->mem, text, &outer, NULL) < 0)
+		return false;
+	count = uses_within(outer, within, WITHIN_MAX);
+	for (unsigned i = 0; i < count; i++)
+		if (is_thing(e, within[i], thing))
+			return true;
+	return count == WITHIN_MAX;
 }
 
 /* ---- who is on it? --------------------------------------------------------------------------- */

@@ -16,6 +16,8 @@
 
 #include "engine/engine_priv.h"
 
+struct uri;
+
 /* What is asked about: made by the functions below, borrows from what they are given. */
 struct uses_thing {
 	const char *kind, *name; /* for words */
@@ -29,6 +31,11 @@ struct uses_thing {
 void uses_of_nexus(const struct engine_nexus *en, struct uses_thing *ret);
 void uses_of_pool(const struct engine_pool *ep, struct uses_thing *ret);
 void uses_of_replica(const struct replica_at *at, struct uses_thing *ret);
+
+/* A URI and those within it, the outermost first; beyond `max` they are left out. Their number. */
+unsigned uses_within(const struct uri *outer, const struct uri **ret, unsigned max);
+/* What a URI is opened by (spelling.c): *ret is owned. -EINVAL. */
+MUST_USE int uses_spell(struct fiber *f, struct engine *e, const char *uri, char **ret);
 
 /* Does this URI, or one within it, lead there? One that cannot be parsed does not. */
 bool uses_leads(struct engine *e, const char *uri, const struct uses_thing *thing);

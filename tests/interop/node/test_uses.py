@@ -34,7 +34,7 @@ class World:
         self.room = node.Room()
         self.node = node.Node(MAYASTOR, self.room).start()
         self.count = 0
-        self.node.call("PoolRpc/CreatePool", name="p", disks=[self.room.disk("disk", 256 * MIB)])
+        self.pool = self.node.call("PoolRpc/CreatePool", name="p", disks=[self.room.disk("disk", 256 * MIB)]).uuid
         self.share_create = self.x1("ShareRpc/CreateShare")
         self.share_destroy = self.x1("ShareRpc/DestroyShare")
 
@@ -78,7 +78,7 @@ class World:
 
 
 def on_nexus(nexus):
-    return [f"nexus:///{nexus.name}", f"nexus:///{nexus.uuid}", f"delay:///?ns=1000&on=nexus:///{nexus.name}",
+    return [f"nexus:///{nexus.name}", f"nexus:///{nexus.uuid}", f"delay:///?ns=1000&on=nexus:///{nexus.uuid}",
             f"fault:///?on=delay%3A%2F%2F%2F%3Fns%3D1000%26on%3Dnexus%3A%2F%2F%2F{nexus.uuid}"]
 
 
@@ -139,7 +139,7 @@ def nothing_is_built_on_a_nexus_of_its_own_node(w):
 @case
 def a_replica_in_use_stays_and_so_does_its_share(w):
     made = w.replica(share=1)
-    others = {"bdev": f"delay:///?ns=1000&on=pool:///p/{made.uuid}", "own door": made.uri}
+    others = {"bdev": f"pool:///p/{made.uuid}", "own door": made.uri}
     for what, uri in others.items():
         w.call("BdevRpc/Create", uri=uri)
         w.fails("FAILED_PRECONDITION", [made.name, uri], "ReplicaRpc/DestroyReplica", uuid=made.uuid)
@@ -187,6 +187,30 @@ def a_bdev_in_use_stays(w):
     w.fails("FAILED_PRECONDITION", ["malloc:///m"], "BdevRpc/Destroy", uri="malloc:///m?size_mb=16")
     w.call("NexusRpc/DestroyNexus", uuid=ident)
     w.call("BdevRpc/Destroy", uri="malloc:///m?size_mb=16")
+
+
+@case
+def one_thing_has_one_claim_however_it_is_spelled(w):
+    nexus = w.nexus()
+    child = nexus.children[0].uri.split("uuid=")[1]
+    for bdev in (child, f"pool:///p/{child}", f"pool:///{w.pool}/{child}"):
+        try:
+            w.share_create("door", bdev)
+            raise AssertionError(f"{bdev}: the nexus has it")
+        except node.Failed as failed:
+            assert failed.code == "FAILED_PRECONDITION" and nexus.name in failed.words, failed
+    for uri in (f"delay:///?on=pool:///p/{child}", f"delay:///?on=nexus:///{nexus.name}"):
+        w.fails("INVALID_ARGUMENT", ["within another URI"], "BdevRpc/Create", uri=uri)
+    w.call("NexusRpc/PublishNexus", uuid=nexus.uuid, share=1)
+    made = w.call("BdevRpc/Create", uri=f"nexus:///{nexus.name}").bdev
+    assert made.uri == f"nexus:///{nexus.name}" and made.uuid == nexus.uuid, made
+    w.fails("FAILED_PRECONDITION", ["claimed"], "BdevRpc/Share", name=made.uri, protocol=1)
+    w.call("NexusRpc/UnpublishNexus", uuid=nexus.uuid)
+    w.call("BdevRpc/Share", name=made.uri, protocol=1)
+    w.fails("FAILED_PRECONDITION", ["claimed"], "NexusRpc/PublishNexus", uuid=nexus.uuid, share=1)
+    w.call("BdevRpc/Unshare", name=made.uri)
+    w.call("BdevRpc/Destroy", uri=made.uri)
+    w.call("NexusRpc/DestroyNexus", uuid=nexus.uuid)
 
 
 @case
