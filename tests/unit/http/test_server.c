@@ -342,6 +342,46 @@ static void who_does_not_read_is_dropped(void **state)
 	assert_int_equal(stats.conns_now + stats.busy_now, 0);
 }
 
+/* Of an answer, or 0: the connection ended without. */
+static int ask_starving(struct fiber *f, struct world *w)
+{
+	struct io_sock *sock = dial(f, w);
+	const char *text = GET("/small", CLOSE);
+	int r = fiber_send(f, sock, text, strlen(text));
+
+	fiber_clear(f);
+	if (r == 0)
+		return hear(f, w, sock);
+	io_sock_close(sock);
+	return 0;
+}
+
+static void starves(struct fiber *f, struct world *w)
+{
+	unsigned failed = 0, good = 0;
+
+	for (uint64_t n = 1; n < 100 && good < 5; n++) {
+		int status;
+
+		sim_proc_fail_alloc(w->procs[0], n);
+		status = ask_starving(f, w);
+		sim_proc_fail_alloc(w->procs[0], 0);
+		assert_true(status == 0 || status == 200 || status == 500);
+		good = status == 200 ? good + 1 : 0;
+		failed += status != 200;
+	}
+	assert_true(failed >= 2 && good == 5);
+	assert_int_equal(ask(f, w, GET("/small", CLOSE)), 200);
+}
+
+static void the_failure_of_any_allocation_is_borne(void **state)
+{
+	struct http_stats stats = run(starves);
+
+	(void)state;
+	assert_int_equal(stats.conns_now + stats.busy_now, 0);
+}
+
 /* The server ends amid all of them; its memory is looked at by the simulator. */
 static void leaves(struct fiber *f, struct world *w)
 {
@@ -378,6 +418,7 @@ int main(void)
 		cmocka_unit_test(at_the_limit_the_idle_make_room),
 		cmocka_unit_test(so_many_are_answered_at_a_time),
 		cmocka_unit_test(who_does_not_read_is_dropped),
+		cmocka_unit_test(the_failure_of_any_allocation_is_borne),
 		cmocka_unit_test(a_server_ends_amid_its_connections),
 	};
 
