@@ -406,7 +406,7 @@ static void disk_draw(struct disk_req *req)
 	case IO_READ:
 		if (sim_fault(sim, SIM_DISK_EIO_READ, disk->path))
 			req->error = -EIO;
-		else
+		else if (!disk->may_lie || disk->may_lie(disk->lie_ctx, req->off, req->len))
 			req->corrupts = sim_fault(sim, SIM_DISK_CORRUPT_READ, disk->path);
 		break;
 	case IO_FSYNC:
@@ -642,6 +642,12 @@ void sim_disk_plant_skipped_flush(struct sim_disk *disk, bool on)
 void sim_disk_plant_lost_lock(struct sim_disk *disk, bool on)
 {
 	disk->plant_lost_lock = on;
+}
+
+void sim_disk_lie_about(struct sim_disk *disk, sim_disk_lie_fn fn, void *ctx)
+{
+	disk->may_lie = fn;
+	disk->lie_ctx = ctx;
 }
 
 void sim_disk_plant(struct sim_disk *disk, sim_disk_plant_fn fn, void *ctx)

@@ -270,6 +270,10 @@ uint32_t sim_disk_taints(struct sim_disk *disk, uint64_t off, uint64_t len);
 void sim_disk_pull(struct sim_disk *disk);
 /* Requests the device now has. */
 unsigned sim_disk_inflight(const struct sim_disk *disk);
+/* Asked of each read that might be corrupted: does it read something that says what it is? */
+typedef bool (*sim_disk_lie_fn)(void *ctx, uint64_t off, uint64_t len);
+/* Only those are corrupted, from now on. */
+void sim_disk_lie_about(struct sim_disk *disk, sim_disk_lie_fn fn, void *ctx);
 /* Flushes fail, or are told done and skipped, from now on: a planted bug for tests of checkers. */
 void sim_disk_plant_skipped_flush(struct sim_disk *disk, bool on);
 /* Locks keep nobody out from now on: another. */

@@ -138,6 +138,8 @@ struct sim_disk {
 	bool plant_skip_flush, plant_lost_lock;
 	sim_disk_plant_fn plant;
 	void *plant_ctx;
+	sim_disk_lie_fn may_lie; /* NULL: about everything */
+	void *lie_ctx;
 	uint64_t mtime_ns;
 	char path[48]; /* where it was made, for the trace; cut if long */
 	struct fs_dir dir;

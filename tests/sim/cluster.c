@@ -39,10 +39,10 @@
 #define CLOCK_NS   (2 * SIM_S) /* between two looks at the hosts' clocks */
 
 /* That a run of many seeds must have seen. */
-#define FAULTS                                                                                                                 \
-	"disk.eio_read disk.eio_write disk.short_write disk.slow disk.hang disk.lost_cache "                                   \
-	"disk.torn story.resize disk.eio_flush disk.pull store.* clock.* proc.pause proc.crash host.power_cut story.takeover " \
-	"story.rebuild"
+#define FAULTS                                                                                  \
+	"disk.eio_read disk.eio_write disk.eio_flush disk.short_write disk.slow disk.hang "        \
+	"disk.lost_cache disk.torn disk.corrupt_read disk.pull store.* clock.* proc.pause "        \
+	"proc.crash host.power_cut story.takeover story.rebuild story.resize"
 
 /* ---- a process ------------------------------------------------------------------------------- */
 
@@ -429,6 +429,7 @@ static void build_node(struct cluster *c, unsigned i, struct cw_place *place)
 				  &(struct sim_disk_opts){ .size_bytes = DISK_BYTES,
 							   .discard_bytes = discard ? 4096 : 0,
 							   .volatile_cache = node->is_volatile });
+	sim_disk_lie_about(node->disk, cw_node_may_lie, node);
 }
 
 static void build_cand(struct cluster *c, unsigned i, struct cw_place *place)
@@ -552,6 +553,8 @@ static void cluster_play(struct sim *sim, bool is_remote, const char *plant)
 			       (is_remote ? SIM_GROUP_NET : 0));
 	if (prng_below(prng, 3))
 		sim_faults_off(sim, SIM_GROUP_DISK);
+	if (prng_below(prng, 4) == 0)
+		sim_fault_set(sim, SIM_DISK_CORRUPT_READ, 2000u << prng_below(prng, 8));
 	sim_nemesis_start(sim, CLOCK_NS);
 	sim_run_for(sim, prng_below(prng, 2 * SIM_S));
 	for (unsigned i = 0; i < strikes && !sim_failed(sim); i++)

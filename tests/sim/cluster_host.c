@@ -118,7 +118,7 @@ static bool is_explained(const struct cluster *c, int r)
 {
 	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE,
 						SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE,
-						SIM_DISK_PULL };
+						SIM_DISK_PULL, SIM_DISK_CORRUPT_READ };
 
 	if (r != -EIO && r != -ENODATA && r != -EINVAL && r != -ENOSPC && r != -EROFS)
 		return true;

@@ -4,7 +4,10 @@
  *
  * CN1. A pool that a failed metadata write has stopped, or whose disk was pulled, is imported anew
  *      as soon as nobody uses it. What could not be served, because the disk failed then, is served later.
- * CN2. An inspection reads what the replicas hold, from their own side, while no nexus runs.
+ * CN2. Its disk lies about pages of the pool only: those say what they are, data do not
+ *      (CORRUPT_READ). A page that is not itself is refused, and the member fails; it never shows in
+ *      data.
+ * CN3. An inspection reads what the replicas hold, from their own side, while no nexus runs.
  */
 #include "cluster_world.h"
 
@@ -18,6 +21,7 @@
 #include "bdev/bdev.h"
 #include "bdev/replica.h"
 #include "pool/check_priv.h"
+#include "pool/format.h"
 #include "reactor/fiber.h"
 #include "reactor/reactor.h"
 
@@ -69,9 +73,22 @@ static int node_import(struct fiber *f, struct cw_node *node)
 	if (r < 0)
 		return r;
 	pool_info(node->pool, &info);
-	if (info.state != POOL_ONLINE && sim_fault_fired(node->c->sim, SIM_DISK_EIO_READ) == 0)
+	if (info.state != POOL_ONLINE && !sim_fault_fired(node->c->sim, SIM_DISK_EIO_READ) &&
+	    !sim_fault_fired(node->c->sim, SIM_DISK_CORRUPT_READ))
 		sim_fail(node->c->sim, "%s is imported damaged: %s", node->pool_name, info.why);
 	return 0;
+}
+
+/* CN2. Not of the log: a record that is damaged is its end. */
+bool cw_node_may_lie(void *arg, uint64_t off, uint64_t len)
+{
+	const struct cw_node *node = arg;
+	uint8_t head[16];
+
+	if (len != POOL_PAGE || off % POOL_PAGE)
+		return false;
+	sim_disk_peek(node->disk, off, head, sizeof(head));
+	return le32_get(head) == PAGE_MAGIC && head[8] >= PAGE_NODE && head[8] < PAGE_TYPES;
 }
 
 /* Until it is there, or there is no more need. */
@@ -284,7 +301,7 @@ static int node_count(struct fiber *f, struct cw_node *node)
 	return r;
 }
 
-/* CN2. */
+/* CN3. */
 void cw_node_inspect(struct fiber *f, struct cw_node *node)
 {
 	uint8_t *buf = io_buf_new(fiber_io(f), CW_CHUNK);

@@ -222,6 +222,7 @@ void cw_unpublish(struct fiber *f, struct cw_cand *cand);
 
 /* ---- cluster_node.c: pools, and the inspection of their replicas ----------------------------- */
 
+bool cw_node_may_lie(void *node, uint64_t off, uint64_t len);
 int cw_node_begin(struct fiber *f, struct cw_node *node);
 void cw_node_end(struct fiber *f, struct cw_node *node);
 int cw_node_keeper(struct fiber *f, void *node);
