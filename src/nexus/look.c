@@ -2,7 +2,7 @@
 /*
  * look - an owner that was deposed learns so by itself, and those who wait for it learn that it knows (LEASE).
  *
- *	lease renewed --> the record of every volume is read --> a newer epoch in it: deposed
+ *	lease renewed --> the record of every volume is read --> another owner in it: deposed
  *	                              | all could be read
  *	                              v
  *	              lease: "I have looked since revision R" (LE4) --> who took a volume before R goes on
@@ -14,6 +14,8 @@
  * LK2. Who does not serve - it opens, or is stopped - is not read: it promises to read its record before it
  *	serves (TO5). Two that each open what the other had, and wait for it, would wait for ever.
  * LK3. A look that did not see every record says nothing.
+ * LK4. A record that names our process names this nexus: there is one for a volume. Epochs are not compared:
+ *	ours may be raised, and not be recorded yet (ME5).
  */
 #include <errno.h>
 
@@ -26,7 +28,7 @@ static bool look_serves(const struct nexus *n)
 	return n->state == NEXUS_SERVING || n->state == NEXUS_FROZEN;
 }
 
-/* Without a rule nobody learns by it, either. */
+/* Without a rule nobody learns by it, either: it looks as if all were ours. */
 static bool look_is_off(const struct nexus *n)
 {
 	return nexus_is_off(n, NEXUS_RULE_SEAL) || nexus_is_off(n, NEXUS_RULE_LEASE);
@@ -48,7 +50,7 @@ static bool look_at(struct fiber *f, struct nexus *n, struct volume_record *rec,
 	int r = 0;
 
 	if (look_is_off(n))
-		return false;
+		return true;
 	if (look_serves(n)) {
 		r = look_read(f, n, rec);
 		fiber_clear(f);
@@ -56,9 +58,9 @@ static bool look_at(struct fiber *f, struct nexus *n, struct volume_record *rec,
 		n->must_look = true; /* LK2 */
 	}
 	if (!look_serves(n)) {
-		n->must_look =
-			true; /* it may have sealed meanwhile: its epoch is not in the record yet */
-	} else if (r == -ENOENT || (r == 0 && rec->epoch > n->rec.epoch)) {
+		n->must_look = true;
+	} else if (r == -ENOENT ||
+		   (r == 0 && !uuid_equal(&rec->owner, &n->table->instance))) { /* LK4 */
 		owner_deposed(n);
 		*deposed = true;
 	}

@@ -220,6 +220,7 @@ RIG_TEST(an_idle_owner_whose_volume_is_gone_or_taken_shows_it)
 	nr_ok(f, fiber_sleep(f, TTL * MS));
 	assert_int_equal(idle->state, NEXUS_SERVING);
 	leave_chain(f, &nr, 0);
+	idle->rec.epoch += 100; /* LK4: it is about to be raised */
 	assert_true(is_deposed(f, idle));
 	nexus_abandon(f, idle);
 	nr_ok(f, nexus_open(f, old, &nr.volume, false, &idle));
