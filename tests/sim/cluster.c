@@ -18,8 +18,8 @@
  * own side.
  *
  * In `cluster-remote` each node is a host of its own, and a member of another node is reached over
- * NVMe/TCP; the net is cut and lossy. A process that lost the volume ends its lease after the heal:
- * who could not fence a member waits for that.
+ * NVMe/TCP; the net is cut and lossy. A process that lost the volume lives on, with its lease: who could
+ * not fence a member waits until it says that it has let go.
  *
  * Plants are rules of models/README.md, switched off in the product.
  */

@@ -479,7 +479,7 @@ static void cand_try(struct fiber *f, struct cw_cand *cand)
 	else
 		sim_trace(c->sim, "cand %u: open: %d %s", cand->number, r, fiber_words(f));
 	fiber_clear(f);
-	if (c->is_healed || prng_below(sim_prng(c->sim), 4) == 0)
+	if (prng_below(sim_prng(c->sim), 4) == 0)
 		cand_table_end(f, cand);
 }
 
@@ -491,8 +491,6 @@ int cw_cand_main(struct fiber *f, void *arg)
 	while (!c->must_stop && !c->is_good && !sim_failed(c->sim)) {
 		if (cand_wants(cand))
 			cand_try(f, cand);
-		else if (c->is_healed) /* who lives keeps its lease, and others may wait for it */
-			cand_table_end(f, cand);
 		fiber_clear(f);
 		if (fiber_sleep(f, prng_below(sim_prng(c->sim), IDLE_NS)) < 0)
 			break;
