@@ -134,6 +134,21 @@ def wrong_shares_are_refused(w):
     w.node.call("NexusRpc/DestroyNexus", uuid=NEXUS)
 
 
+def one_way_in_at_a_time(w, nqn):
+    """The same host (name and id) through the other port: not before the first connection has ended."""
+    who = f"?hostnqn={FOE}&hostid={REPLICA}&connect_ms=2000"
+    first, second = (at(w.node.addrs[port], nqn) + who for port in ("nexuses", "replicas"))
+    w.far.call("BdevRpc/Create", uri=first)
+    try:
+        w.far.call("BdevRpc/Create", uri=second)
+        raise AssertionError("there were two ways in")
+    except node.Failed as failed:
+        assert "Busy" in failed.words, failed
+    w.far.call("BdevRpc/Destroy", uri=first)
+    w.far.call("BdevRpc/Create", uri=second)
+    w.far.call("BdevRpc/Destroy", uri=second)
+
+
 @case
 def a_nexus_answers_on_both_ports_and_a_replica_on_its_own(w):
     made = w.node.call("ReplicaRpc/CreateReplica", name="r", uuid=REPLICA, pooluuid="p", size=16 * MIB, thin=True)
@@ -147,6 +162,7 @@ def a_nexus_answers_on_both_ports_and_a_replica_on_its_own(w):
     for port in ("nexuses", "replicas"):
         assert w.open(at(w.node.addrs[port], nqn), FOE) == 16 * MIB
         assert isinstance(w.open(at(w.node.addrs[port], nqn), FRIEND), str)
+    one_way_in_at_a_time(w, nqn)
     w.node.call("NexusRpc/DestroyNexus", uuid=NEXUS)
     uri = w.node.call("ReplicaRpc/ShareReplica", uuid=REPLICA, share=1, allowed_hosts=[FRIEND]).uri.split("?")[0]
     w.is_only_for_friends(uri, 16 * MIB)

@@ -37,7 +37,7 @@ class World:
     """Two authorities, `ca` and `other`; node, client and old by the first, stranger by the other."""
 
     def __init__(self):
-        self.room = node.Room()
+        self.room, self.nodes = node.Room(), []
         for name in ("ca", "other"):
             self.openssl("req", "-x509", *EC, "-days", "30", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
         self.sign("node", "ca")
@@ -66,8 +66,15 @@ class World:
 
     def node(self, name, *options, who="client"):
         made = node.Node(MAYASTOR, self.room, name, ["--tls-cert", self.path("node.pem"), "--tls-key", self.path("node.key"), *options])
-        made.credentials = self.shown(who)
+        made.credentials = self.shown(who) if who != "nobody" else None
+        self.nodes.append(made)
         return made.start()
+
+    def close(self):
+        for one in self.nodes:
+            if one.child and one.child.poll() is None:
+                one.kill()
+        self.room.close()
 
     def ctl(self, n, *words):
         return subprocess.run([MAYACTL, "--node", n.addrs["grpc"], "--timeout", "10", *words, "node", "show"], capture_output=True, text=True,
@@ -128,8 +135,7 @@ def without_an_authority_any_client_is_let_in_by_tls(w):
 @case
 def a_unix_socket_is_plain(w):
     place = w.path("s")
-    n = node.Node(MAYASTOR, w.room, "local", ["-g", f"unix:{place}", "--tls-cert", w.path("node.pem"), "--tls-key", w.path("node.key"),
-                                              "--tls-ca", w.path("ca.pem")]).start()
+    n = w.node("local", "-g", f"unix:{place}", "--tls-ca", w.path("ca.pem"), who="nobody")
     assert subprocess.run([MAYACTL, "--node", f"unix:{place}", "node", "show"], capture_output=True, timeout=60, check=False).returncode == 0
     n.stop()
 
@@ -185,7 +191,7 @@ def main():
                 print(f"not ok {number} - {check.__name__}")
                 print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
     finally:
-        world.room.close()
+        world.close()
     return failed
 
 
