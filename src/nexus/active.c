@@ -6,7 +6,8 @@
  *
  * The nexus owns it: before the first write to a region its bit is made durable in every
  * member's metadata; a hot region costs nothing. Bits are cleared in batches, the least
- * recently used first, when room is needed, after a flush.
+ * recently used first, after a flush: when room is needed, and those of regions that have had no write
+ * for table.log_rest_ms, so that who takes over copies what was being written to, not what ever was.
  *
  * AC1. A write goes out when all its regions are marked on all members (N5).
  * AC2. A region is counted busy until its writes are acknowledged, not only done: a member that
@@ -222,8 +223,19 @@ static bool active_flush(struct fiber *f, struct nexus *n)
 	       (whom & (nexus_mask)~n->writable) == 0 && n->state == NEXUS_SERVING;
 }
 
-/* Not while a member that failed is in the record: its regions are asked for (missed.c). */
-static bool active_clear(struct fiber *f, struct nexus *n, unsigned max)
+/* The least recently used one, if its last write is no later than that; or NULL. */
+static struct nexus_region *active_oldest(struct nexus_active *a, uint64_t stamp)
+{
+	struct nexus_region *region = list_first(&a->idle, struct nexus_region, link);
+
+	return region && region->stamp <= stamp ? region : NULL;
+}
+
+/*
+ * A batch of those. Not while a member that failed is in the record: its regions are asked for
+ * (missed.c).
+ */
+static bool active_clear(struct fiber *f, struct nexus *n, uint64_t stamp)
 {
 	struct nexus_active *a = &n->active;
 	struct active_ask ask = { .op = REPLICA_AL_CLEAR };
@@ -232,8 +244,9 @@ static bool active_clear(struct fiber *f, struct nexus *n, unsigned max)
 	bool done;
 
 	list_init(&batch);
-	while (n->state == NEXUS_SERVING && ask.count < max &&
-	       (region = list_pop_front(&a->idle, struct nexus_region, link))) {
+	while (n->state == NEXUS_SERVING && ask.count < NEXUS_AL_BATCH &&
+	       (region = active_oldest(a, stamp))) {
+		list_del(&region->link);
 		region->is_clearing = true; /* nobody enters it meanwhile */
 		list_add_tail(&batch, &region->link);
 		ask.numbers[ask.count++] = region->number;
@@ -256,6 +269,35 @@ static bool active_clear(struct fiber *f, struct nexus *n, unsigned max)
 	return done;
 }
 
+static void active_fired(struct timer *timer)
+{
+	struct nexus_active *a = container_of(timer, struct nexus_active, clock);
+
+	a->is_due = true;
+	event_set(&a->needed);
+}
+
+/* Those without a write since it was last looked. Who waits for a mark goes first. */
+static void active_rest(struct fiber *f, struct nexus *n)
+{
+	struct nexus_active *a = &n->active;
+	uint64_t since = a->looked_at;
+
+	a->is_due = false;
+	a->looked_at = n->serial;
+	while (list_empty(&a->waiting) && active_clear(f, n, since))
+		;
+}
+
+static void active_arm(struct nexus *n)
+{
+	struct nexus_active *a = &n->active;
+
+	if (a->marked > 0 && !timer_is_armed(&a->clock))
+		timer_start(n->home, &a->clock, n->table->log_rest_ms * UINT64_C(1000000),
+			    active_fired);
+}
+
 int active_main(struct fiber *f, void *arg)
 {
 	struct nexus *n = arg;
@@ -265,9 +307,12 @@ int active_main(struct fiber *f, void *arg)
 		event_clear(&a->needed);
 		event_clear(&a->rests);
 		if (list_empty(&a->free) && !list_empty(&a->waiting))
-			(void)active_clear(f, n, NEXUS_AL_BATCH);
+			(void)active_clear(f, n, UINT64_MAX);
 		while (!list_empty(&a->wanted))
 			active_mark(f, n);
+		if (a->is_due)
+			active_rest(f, n);
+		active_arm(n);
 		event_set(&a->rests);
 		io_run_all(&a->waiting);
 	}
@@ -280,7 +325,7 @@ int active_main(struct fiber *f, void *arg)
 /* With no write in flight. */
 void active_clear_all(struct fiber *f, struct nexus *n)
 {
-	while (active_clear(f, n, NEXUS_AL_BATCH))
+	while (active_clear(f, n, UINT64_MAX))
 		;
 }
 
@@ -340,6 +385,7 @@ int active_init(struct nexus *n)
 	event_init(&a->needed);
 	event_init(&a->rests);
 	event_set(&a->rests);
+	timer_init(&a->clock);
 	a->region = mem_alloc_array(n->mem, NEXUS_AL_MAX, sizeof(*a->region));
 	a->bucket = mem_alloc_array(n->mem, NEXUS_AL_MAX, sizeof(struct nexus_region *));
 	if (!a->region || !a->bucket)
@@ -373,6 +419,7 @@ int active_reset(struct fiber *f, struct nexus *n)
 
 void active_fini(struct nexus *n)
 {
+	timer_stop(&n->active.clock);
 	mem_free(n->active.region);
 	mem_free(n->active.bucket);
 }

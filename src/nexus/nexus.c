@@ -31,6 +31,7 @@ int nexus_table_new(struct fiber *f, const struct nexus_table_opts *opts, struct
 	table->child_timeout_ms = opts->child_timeout_ms ? opts->child_timeout_ms :
 							   NEXUS_CHILD_TIMEOUT_MS_DEFAULT;
 	table->retry_ms = opts->retry_ms ? opts->retry_ms : NEXUS_RETRY_MS_DEFAULT;
+	table->log_rest_ms = opts->log_rest_ms ? opts->log_rest_ms : NEXUS_LOG_REST_MS_DEFAULT;
 	table->verify = opts->verify;
 	table->rules_off = opts->rules_off;
 	list_init(&table->nexuses);

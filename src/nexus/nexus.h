@@ -31,6 +31,7 @@
 #define NEXUS_CHILD_TIMEOUT_MS_MAX     600000u
 #define NEXUS_RETRY_MS_DEFAULT	       1000u /* before a child that failed is tried; doubles */
 #define NEXUS_RETRY_MS_MAX	       60000u
+#define NEXUS_LOG_REST_MS_DEFAULT      5000u /* without a write a region leaves the activity log */
 
 struct bdev_driver;
 struct fiber;
@@ -65,6 +66,7 @@ struct nexus_table_opts {
 	uint32_t lease_ttl_ms;	   /* 0: LEASE_TTL_MS_DEFAULT */
 	uint32_t child_timeout_ms; /* of a request to a child; 0: ..._DEFAULT */
 	uint32_t retry_ms;	   /* 0: NEXUS_RETRY_MS_DEFAULT */
+	uint32_t log_rest_ms;	   /* 0: NEXUS_LOG_REST_MS_DEFAULT */
 	unsigned rules_off;	   /* enum nexus_rule; 0 but in tests of the tests */
 	bool verify; /* compare what was rebuilt, all of the volume, before it is used */
 };

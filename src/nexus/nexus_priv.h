@@ -168,6 +168,9 @@ struct nexus_active {
 	struct event needed; /* of its fiber */
 	struct event rests;  /* it waits for that */
 	struct fiber *fiber;
+	struct timer clock; /* while something is marked */
+	bool is_due;	    /* it has fired */
+	uint64_t looked_at; /* the serial when it did so last */
 	unsigned marked;
 	uint64_t updates;
 };
@@ -277,7 +280,7 @@ struct nexus_table {
 	struct uuid instance;
 	struct lease lease;
 	struct fiber *looker;
-	uint32_t child_timeout_ms, retry_ms;
+	uint32_t child_timeout_ms, retry_ms, log_rest_ms;
 	unsigned rules_off;
 	bool verify;
 	struct list nexuses;

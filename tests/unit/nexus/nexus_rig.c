@@ -34,7 +34,9 @@ void nr_open(struct fiber *f, struct nexus_rig *nr)
 void nr_start(struct fiber *f, struct rig *rig, struct nexus_rig *nr, unsigned children)
 {
 	const struct nexus_create_args args = { .name = "v", .uris = nr_uris, .count = children };
-	struct nexus_table_opts opts = { .instance = { { 1 } }, .verify = true };
+	struct nexus_table_opts opts = { .instance = { { 1 } },
+					 .verify = true,
+					 .log_rest_ms = 3600000 }; /* what is real time here? */
 
 	*nr = (struct nexus_rig){ .rig = rig };
 	assert_int_equal(pool_table_new(fiber_io(f), &rig->env.pools), 0);

@@ -3,11 +3,7 @@
  * Children that are slow, in simulated time, with the time-out as it is by default: one that answers within
  * it stays in, however slow it is; one that does not has failed between one and one and a quarter of it.
  */
-#include "nexus_rig.h"
-
-#include "engine/drivers.h"
-#include "nexus/nexus_priv.h"
-#include "sim/sim.h"
+#include "nexus_sim.h"
 
 #define TIMEOUT_NS (NEXUS_CHILD_TIMEOUT_MS_DEFAULT * SIM_MS)
 #define WRITERS	   3u
@@ -17,19 +13,12 @@
 struct slow {
 	uint64_t hold_ns;
 	void (*body)(struct fiber *f, struct slow *s);
-	struct sim *sim;
-	struct sim_proc *proc;
-	struct nexus_table *table;
+	struct nexus_sim *ns;
 	struct nexus *nexus;
 	struct bdev *good, *held, *bdev;
 	struct bdev_chan *chan;
 	char uri[96];
 };
-
-static uint64_t now(struct slow *s)
-{
-	return sim_now(s->sim);
-}
 
 static enum nexus_child_state state_of(struct slow *s)
 {
@@ -50,29 +39,25 @@ static uint64_t changes_of(struct slow *s)
 /* How long it took. */
 static uint64_t put(struct fiber *f, struct slow *s, uint64_t lba)
 {
-	uint64_t start = now(s);
+	uint64_t start = ns_now(s->ns);
 	uint8_t buf[512] = { 1 };
 
 	nr_ok(f, bdev_write(f, s->chan, lba, 1, buf, 0));
-	return now(s) - start;
+	return ns_now(s->ns) - start;
 }
 
-static int slow_main(struct fiber *f, void *arg)
+static void slow_main(struct fiber *f, struct nexus_sim *ns)
 {
-	struct slow *s = arg;
+	struct slow *s = ns->arg;
 	const char *uris[] = { GOOD, s->uri };
 	const struct nexus_create_args args = { .name = "v", .uris = uris, .count = 2 };
-	struct nexus_table_opts opts = { .instance = { { 1 } },
-					 .child_timeout_ms = NEXUS_CHILD_TIMEOUT_MS_MAX };
 	struct uuid volume;
 
-	nr_ok(f, store_open(f, ram_drivers, "ram:///", &opts.store));
-	nr_ok(f, nexus_table_new(f, &opts, &s->table));
-	sim_proc_set_nexuses(s->proc, s->table);
+	s->ns = ns;
 	s->good = rig_open(f, GOOD);
 	s->held = rig_open(f, s->uri);
-	nr_ok(f, nexus_create(f, s->table, &args, &volume));
-	nr_ok(f, nexus_open(f, s->table, &volume, false, &s->nexus));
+	nr_ok(f, nexus_create(f, ns->table, &args, &volume));
+	nr_ok(f, nexus_open(f, ns->table, &volume, false, &s->nexus));
 	nr_ok(f, nexus_settle(f, s->nexus));
 	assert_int_equal(state_of(s), NEXUS_CHILD_IN_SYNC);
 	nr_ok(f, nexus_set_child_timeout(f, s->nexus, NEXUS_CHILD_TIMEOUT_MS_DEFAULT));
@@ -84,31 +69,16 @@ static int slow_main(struct fiber *f, void *arg)
 	nexus_close(f, s->nexus);
 	bdev_close(f, s->held);
 	bdev_close(f, s->good);
-	sim_proc_set_nexuses(s->proc, NULL);
-	nexus_table_free(f, s->table);
-	store_close(f, opts.store);
-	return 0;
 }
 
 static void slow_run(uint64_t hold_ns, void (*body)(struct fiber *f, struct slow *s))
 {
+	const struct nexus_table_opts opts = { .child_timeout_ms = NEXUS_CHILD_TIMEOUT_MS_MAX };
 	struct slow s = { .hold_ns = hold_ns, .body = body };
-	struct mem_heap heap;
 
 	snprintf(s.uri, sizeof(s.uri), "delay:///slow?ns=%" PRIu64 "&on=malloc:///m1?size_mb=16",
 		 hold_ns);
-	mem_heap_init(&heap);
-	s.sim = sim_new(&(struct sim_opts){ .seed = 1, .mem = &heap.mem });
-	s.proc = sim_proc_add(
-		sim_host_add(s.sim, "a"),
-		&(struct sim_proc_opts){
-			.name = "nexus", .main = slow_main, .arg = &s, .drivers = engine_drivers });
-	sim_run_for(s.sim, 3600 * SIM_S);
-	if (sim_failed(s.sim))
-		fail_msg("%s", sim_words(s.sim));
-	assert_int_equal(sim_proc_state(s.proc), SIM_PROC_STOPPED);
-	sim_free(s.sim);
-	mem_heap_fini(&heap);
+	ns_run(&opts, slow_main, &s);
 }
 
 /* ---- in time ------------------------------------------------------------------------------ */
@@ -177,7 +147,7 @@ static int late_main(struct fiber *f, void *arg)
 /* Another one every quarter of the time-out: that the last ones are young does not help the first. */
 static void a_write_that_is_late(struct fiber *f, struct slow *s)
 {
-	uint64_t start = now(s), elapsed = 0;
+	uint64_t start = ns_now(s->ns), elapsed = 0;
 	struct nexus_info info;
 	struct late late[8];
 	unsigned count = 0;
@@ -191,7 +161,7 @@ static void a_write_that_is_late(struct fiber *f, struct slow *s)
 		count++;
 		for (unsigned i = 0; i < 200 && state_of(s) == NEXUS_CHILD_IN_SYNC; i++)
 			nr_ok(f, fiber_sleep(f, TIMEOUT_NS / 800));
-		elapsed = now(s) - start;
+		elapsed = ns_now(s->ns) - start;
 	}
 	assert_in_range(elapsed, TIMEOUT_NS, TIMEOUT_NS / 4 * 5 + TIMEOUT_NS / 400);
 	nexus_info(s->nexus, &info);
