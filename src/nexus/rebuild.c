@@ -45,11 +45,12 @@ static int rebuild_record(struct fiber *f, struct nexus_child *child,
 			  enum volume_member_state state, int reason)
 {
 	struct nexus *n = child->nexus;
-	struct volume_member *member = child_member(child);
+	struct volume_member *member;
 	int r = latch_lock(f, &n->admin);
 
 	if (r < 0)
 		return r;
+	member = child_member(child); /* members move when one is removed */
 	if (state == VOLUME_IN_SYNC && child->state != NEXUS_CHILD_IN_SYNC &&
 	    !nexus_is_off(n, NEXUS_RULE_FINAL)) {
 		latch_unlock(f, &n->admin);
@@ -184,7 +185,6 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 static void rebuild_give_up(struct fiber *f, struct nexus_child *child, int error)
 {
 	struct nexus *n = child->nexus;
-	struct volume_member *member = child_member(child);
 
 	if ((n->writable | n->needed) & nexus_bit(child)) {
 		io_gate_close(f, n);
@@ -193,8 +193,8 @@ static void rebuild_give_up(struct fiber *f, struct nexus_child *child, int erro
 		active_switch(n);
 		io_gate_open(n);
 	}
-	if (member->state == VOLUME_REBUILDING) {
-		member->state = VOLUME_OUT;
+	if (child_member(child)->state == VOLUME_REBUILDING) {
+		child_member(child)->state = VOLUME_OUT;
 		if (!fiber_is_cancelled(f) && n->state != NEXUS_DEPOSED)
 			(void)rebuild_record(f, child, VOLUME_OUT, error);
 	}

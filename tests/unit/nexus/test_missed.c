@@ -262,6 +262,55 @@ RIG_TEST(a_rebuild_that_was_stopped_begins_again_with_what_it_missed_since)
 	nr_stop(f, &nr);
 }
 
+static int remover_main(struct fiber *f, void *arg)
+{
+	nr_ok(f, nexus_remove_child(f, ((struct nexus_rig *)arg)->nexus, nr_uris[1]));
+	return 0;
+}
+
+static int starter_main(struct fiber *f, void *arg)
+{
+	nr_ok(f, nexus_rebuild_start(f, ((struct nexus_rig *)arg)->nexus, nr_uris[2]));
+	return 0;
+}
+
+/* Found by the simulator: what was to be recorded of the one was recorded of the one behind it. */
+RIG_TEST(a_member_is_removed_while_one_behind_it_begins_to_be_rebuilt)
+{
+	struct fiber *remover, *starter;
+	struct volume_record *rec;
+	struct nexus_rig nr;
+	uint64_t revision;
+
+	nr_start(f, rig, &nr, 3);
+	nr_ok(f, nexus_add_child(f, nr.nexus, nr_uris[3]));
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	away(f, &nr, 1);
+	nr_break(&nr, 2);
+	put(f, 0, 8, 1); /* finds out */
+	until(f, &nr, 2, NEXUS_CHILD_OUT);
+	while (child(&nr, 2).rebuild.state != NEXUS_REBUILD_WAITING)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	nr_repair(f, &nr, 2);
+	nr_ok(f, latch_lock(f, &nr.nexus->admin));
+	assert_int_equal(fiber_start(fiber_reactor(f), "remover", remover_main, &nr, &remover), 0);
+	nr_ok(f, fiber_sleep(f, 5000000));
+	assert_int_equal(fiber_start(fiber_reactor(f), "starter", starter_main, &nr, &starter), 0);
+	nr_ok(f, fiber_sleep(f, 20000000)); /* both wait for the record */
+	latch_unlock(f, &nr.nexus->admin);
+	assert_int_equal(fiber_join(f, remover), 0);
+	assert_int_equal(fiber_join(f, starter), 0);
+	nr_ok(f, nexus_settle(f, nr.nexus));
+	rec = mem_new(fiber_io(f), sizeof(*rec));
+	nr_ok(f, volume_get(f, nr.store, &nr.volume, rec, &revision));
+	assert_int_equal(rec->member_count, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(rec->members[i].state, VOLUME_IN_SYNC);
+	mem_free(rec);
+	nr_check_equal(f, &nr);
+	nr_stop(f, &nr);
+}
+
 /* ---- another owner, or the same after a restart --------------------------------------------- */
 
 RIG_TEST(maps_are_found_again_after_a_close_and_after_a_crash)
@@ -444,6 +493,7 @@ int main(void)
 		cmocka_unit_test(a_child_that_crashed_is_rebuilt_in_part_by_itself),
 		cmocka_unit_test(two_may_be_away_and_the_third_is_copied_whole),
 		cmocka_unit_test(a_rebuild_that_was_stopped_begins_again_with_what_it_missed_since),
+		cmocka_unit_test(a_member_is_removed_while_one_behind_it_begins_to_be_rebuilt),
 		cmocka_unit_test(maps_are_found_again_after_a_close_and_after_a_crash),
 		cmocka_unit_test(after_a_clean_close_no_more_is_copied_than_was_missed),
 		cmocka_unit_test(who_is_lost_in_a_takeover_is_rebuilt_in_part),
