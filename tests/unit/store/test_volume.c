@@ -108,7 +108,7 @@ static int decode_earlier(const char *list, struct volume_record *ret, struct er
 			  char text[4 * sizeof(TEXT)])
 {
 	snprintf(text, 4 * sizeof(TEXT), "{\"version\":2%.*s,\"earlier\":%s}",
-		 (int)strlen(TEXT) - 13, TEXT + 12, list);
+		 (int)strlen(TEXT) - 13, &TEXT[12], list);
 	return volume_decode(text, (uint32_t)strlen(text), ret, err);
 }
 
