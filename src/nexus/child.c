@@ -114,13 +114,13 @@ static void child_is_labelled(struct nexus_child *child, const struct belong *be
 static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 {
 	struct nexus *n = child->nexus;
-	struct volume_member *member = child_member(child);
+	struct volume_member *member;
 	CLEANUP(cleanup_mem) struct belong *belong = mem_alloc(n->mem, sizeof(*belong));
 	int r = belong ? 0 : fiber_fail(f, -ENOMEM, "no memory to look at a child");
 
 	if (r == 0)
-		r = belong_look(f, n->table, &n->rec, child->chan, member->uri, child->force,
-				belong); /* CH2 */
+		r = belong_look(f, n->table, &n->rec, child->chan, child_member(child)->uri,
+				child->force, belong); /* CH2 */
 	if (r == 0 && !belong->ops)
 		child_is_labelled(child, belong);
 	if (r == 0 && in_sync)
@@ -131,6 +131,7 @@ static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 		r = child_check_alone(f, child, &belong->member);
 	if (r < 0)
 		return r;
+	member = child_member(child); /* members move when one is removed */
 	member->replica = belong->ops || child->has_label ? belong->member : belong_new_uuid(n->io);
 	child->label.member = member->replica;
 	child->gen = belong->gen;

@@ -333,6 +333,49 @@ RIG_TEST(a_time_out_out_of_range_is_refused)
 	nr_stop(f, &nr);
 }
 
+/* Members that are plain disks; the last but one is being looked at when one before it goes. */
+RIG_TEST(a_member_is_removed_while_one_behind_it_is_looked_at)
+{
+	const char *uris[] = { GOOD, "malloc:///gone?size_mb=96", DISK,
+			       "malloc:///last?size_mb=96" };
+	struct volume_record *was, *is;
+	struct bdev *keep[2];
+	struct hang h;
+	uint64_t revision;
+
+	nr_start(f, rig, &h.nr, 0);
+	h.pool = NULL;
+	h.good = rig_open(f, GOOD);
+	h.disk = rig_open(f, DISK);
+	keep[0] = rig_open(f, uris[1]);
+	keep[1] = rig_open(f, uris[3]);
+	hang_open(f, &h, uris, 4);
+	nr_ok(f, nexus_set_child_timeout(f, h.nr.nexus, NEXUS_CHILD_TIMEOUT_MS_MAX));
+	was = mem_new(fiber_io(f), 2 * sizeof(*was));
+	is = was + 1;
+	nr_ok(f, volume_get(f, h.nr.store, &h.nr.volume, was, &revision));
+	nr_ok(f, nexus_offline_child(f, h.nr.nexus, DISK));
+	nr_ok(f, fault_set_rules(f, h.disk, &hang_reads, 1));
+	nr_ok(f, nexus_online_child(f, h.nr.nexus, DISK));
+	until(f, &h, 2, NEXUS_CHILD_OPENING);
+	nr_ok(f, fiber_sleep(f, 20000000)); /* its label is being read */
+	nr_ok(f, nexus_remove_child(f, h.nr.nexus, uris[1]));
+	nr_ok(f, fault_set_rules(f, h.disk, NULL, 0));
+	until(f, &h, 1, NEXUS_CHILD_IN_SYNC);
+	nr_ok(f, nexus_settle(f, h.nr.nexus));
+	nr_ok(f, volume_get(f, h.nr.store, &h.nr.volume, is, &revision));
+	assert_int_equal(is->member_count, 3);
+	assert_true(uuid_equal(&is->members[0].replica, &was->members[0].replica));
+	assert_true(uuid_equal(&is->members[1].replica, &was->members[2].replica));
+	assert_true(uuid_equal(&is->members[2].replica, &was->members[3].replica));
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(is->members[i].state, VOLUME_IN_SYNC);
+	mem_free(was);
+	bdev_close(f, keep[0]);
+	bdev_close(f, keep[1]);
+	hang_stop(f, &h);
+}
+
 /* RS4: a volume that grows waits for no member that has failed, and holds nobody up. */
 RIG_TEST(a_member_that_hangs_while_the_volume_grows_has_failed)
 {
@@ -366,6 +409,7 @@ int main(void)
 		cmocka_unit_test(a_log_that_hangs_is_a_child_that_hangs),
 		cmocka_unit_test(the_last_one_is_waited_for),
 		cmocka_unit_test(a_rebuild_ends_when_its_child_hangs),
+		cmocka_unit_test(a_member_is_removed_while_one_behind_it_is_looked_at),
 		cmocka_unit_test(a_time_out_out_of_range_is_refused),
 	};
 
