@@ -11,6 +11,8 @@
  *	out and has nothing. The other way round it would say that it belongs to us, who do not know it.
  * ME5. A replica that was another volume's keeps its fence (BG3). If that is above our tokens our epoch rises above
  *	it, in the record that names the replica: it is ours as before, and whoever takes over is above both.
+ * ME6. Who is removed is closed, and nobody is about to try it again: one that failed just before is given to
+ *	its fiber only after the record was told (retire.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -218,6 +220,24 @@ static void members_erase(struct nexus *n, struct nexus_child *gone)
 			child->member--;
 }
 
+/* Under the latch, but not while its fiber ends: that may take as long as its last request (ME6). */
+static int members_quiet(struct fiber *f, struct nexus *n, struct nexus_child *child)
+{
+	int r = latch_lock(f, &n->admin);
+
+	while (r == 0 && (child->rebuild.has_fiber || child->bdev)) {
+		latch_unlock(f, &n->admin);
+		rebuild_stop(f, child);
+		if (child->bdev)
+			r = fiber_sleep(f, NEXUS_RETRY_NS / 100);
+		if (r == 0 && n->state != NEXUS_FROZEN)
+			r = members_ready(f, n);
+		if (r == 0)
+			r = latch_lock(f, &n->admin);
+	}
+	return r;
+}
+
 int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 {
 	struct volume_member was;
@@ -231,7 +251,7 @@ int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 	was = *child_member(child);
 	if (belong_let_go(f, n->table, &n->rec, &was) < 0) /* ME4 */
 		fiber_clear(f);				   /* it can be taken by force */
-	r = latch_lock(f, &n->admin);
+	r = members_quiet(f, n, child);
 	if (r < 0)
 		return r;
 	/* before: if it is ever added again, no old map must match it */

@@ -75,6 +75,24 @@ RIG_TEST(a_write_that_one_member_fails_is_acknowledged_without_it)
 	user_stop(f, &u);
 }
 
+/* ME6: its fiber is to close it and to try it again, and begins only now. */
+RIG_TEST(a_member_that_failed_just_now_can_be_removed)
+{
+	struct user u;
+
+	user_start(f, rig, &u, 3);
+	assert_int_equal(user_write(f, &u, 5, 1), 0);
+	nr_break(&u.nr, 1);
+	assert_int_equal(user_write(f, &u, 5, 2), 0);
+	struct nexus_child *child = &u.nr.nexus->child[1];
+	nr_ok(f, nexus_remove_child(f, u.nr.nexus, nr_uris[1]));
+	assert_false(child->is_used || child->rebuild.has_fiber);
+	assert_null(child->bdev);
+	nr_ok(f, fiber_sleep(f, UINT64_C(1500000000)));
+	user_reads(f, &u, 5, 2);
+	user_stop(f, &u);
+}
+
 /* ---- PERSIST ------------------------------------------------------------------------- */
 
 struct writer {
@@ -378,6 +396,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_write_that_one_member_fails_is_acknowledged_without_it),
+		cmocka_unit_test(a_member_that_failed_just_now_can_be_removed),
 		cmocka_unit_test(nothing_is_acknowledged_before_the_record_says_so),
 		cmocka_unit_test(a_record_that_was_written_after_all_is_ours),
 		cmocka_unit_test(a_frozen_volume_that_was_taken_acknowledges_nothing),
