@@ -536,6 +536,8 @@ const struct scenario scenario_disk = {
 	.name = "disk",
 	.help = "the file driver: write, flush, crash, verify under every disk fault",
 	.plants = "skip-flush lost-lock",
-	.faults = "disk.* proc.crash host.power_cut",
+	.faults = "disk.eio_read disk.eio_write disk.eio_flush disk.short_write disk.enospc disk.slow "
+		  "disk.hang disk.lost_write disk.misdirect disk.corrupt_read disk.rot "
+		  "disk.lying_flush disk.lost_cache disk.torn proc.crash host.power_cut",
 	.run = disk_run,
 };
