@@ -53,7 +53,8 @@ static struct nexus_child *copying_source(struct nexus *n)
 	struct nexus_child *best = NULL;
 
 	nexus_each_child(n, child)
-		if (nexus_has(n->readable, child->index) && (!best || child_is_closer(child, best)))
+		if (nexus_has(n->readable, child->index) && !child->failed_write &&
+		    (!best || child_is_closer(child, best)))
 			best = child;
 	return best;
 }

@@ -190,7 +190,7 @@ static int worker_at(struct fiber *f, void *arg)
 		return r;
 	}
 	while (r == 0 && session_goes_on(cand)) {
-		r = only_reads || (cand->c->is_healed && cand->c->is_quiet) ?
+		r = only_reads || cand->shall_read || (cand->c->is_healed && cand->c->is_quiet) ?
 			    cand_read_any(f, cand, chan, buf) :
 			    cand_request(f, cand, chan, buf);
 		if (r == 0 && prng_below(prng, 3) == 0)
@@ -412,7 +412,7 @@ static void cand_session(struct fiber *f, struct cw_cand *cand)
 	cand->failed = false;
 	cand->running = 0;
 	cand->leave = LEAVE_NOT;
-	cand->shall_drop = false;
+	cand->shall_drop = cand->shall_read = false;
 	nexus_info(cand->nexus, info);
 	cand->epoch = info->epoch;
 	mem_free(info);

@@ -54,6 +54,8 @@ static void strike_dropped(struct cluster *c)
 	bool is_apart = owner->place != other->place;
 
 	sim_trace(c->sim, "cand %u: drops a member, and is not told", owner->number);
+	owner->shall_read = true; /* what writes waits for the record */
+	sim_run_for(c->sim, prng_below(prng, 50 * SIM_MS));
 	if (is_apart) {
 		sim_net_cut(owner->place->host, other->place->host);
 		sim_net_cut(other->place->host, owner->place->host);
@@ -64,6 +66,7 @@ static void strike_dropped(struct cluster *c)
 	c->wish = other->number;
 	sim_run_for(c->sim, prng_below(prng, 2 * c->lease_ms * SIM_MS));
 	sim_store_cut(c->ss, owner->store_name, false, false);
+	owner->shall_read = false;
 	if (is_apart) {
 		sim_net_heal(owner->place->host, other->place->host);
 		sim_net_heal(other->place->host, owner->place->host);

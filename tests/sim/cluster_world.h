@@ -93,6 +93,7 @@ struct cw_cand {
 	enum cand_leave leave;
 	bool failed;	 /* the session */
 	bool shall_drop; /* its administrator takes the nearest member out */
+	bool shall_read; /* its clients do nothing else */
 	unsigned running;
 };
 
