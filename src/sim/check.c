@@ -367,7 +367,7 @@ void check_power_cut(struct check *check)
 void check_cache_lost(struct check *check)
 {
 	check_each_dirty(check, check_cut_version);
-	check->cut_epoch = ++check->epoch;
+	check->epoch++;
 }
 
 void check_forgive(struct check *check, uint64_t block, uint64_t value)

@@ -63,7 +63,7 @@ void check_settled(struct check *check);
 void check_power_cut(struct check *check);
 /* Whatever is not durable may be gone as with the power, but what is found then is not yet on the medium. */
 void check_forgotten(struct check *check);
-/* The same for what is not durable; but who asks lives on, and what is under way goes on. */
+/* The same for what is not durable, but who asks lives on, and what is under way goes on. */
 void check_cache_lost(struct check *check);
 /* Whatever was promised for a block, forget it: some silent fault has hit it. */
 void check_forgive(struct check *check, uint64_t block, uint64_t value);

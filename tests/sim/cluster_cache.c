@@ -9,7 +9,8 @@
  * CA1. All members in sync have lost something since they were made equal.
  * CA2. One has, and its nexus did not live to drop it: the next owner may copy from it.
  *
- * What was flushed, or written with FUA, is never gone (FANOUT).
+ * What was flushed, or written with FUA, is never gone (FANOUT). What is found after a loss need not be
+ * on the medium yet; where the last member failed a flush, no later flush helps what that one covered.
  */
 #include "cluster_world.h"
 
@@ -19,6 +20,8 @@
 static void cache_gone(struct cluster *c)
 {
 	sim_trace(c->sim, "what was not flushed may be gone");
+	if (sim_fault_fired(c->sim, SIM_DISK_EIO_FLUSH)) /* the last member's, too */
+		check_flush_end(c->check, check_flush_begin(c->check), false);
 	check_cache_lost(c->check);
 	c->cut_mark = check_flush_begin(c->check);
 	c->lost &= ~c->last_in_sync;
