@@ -5,6 +5,7 @@
  * CP1. The caller holds the range (N6), or nobody writes.
  * CP2. Where the source has nothing, the target is unmapped if that makes it read as zeros;
  *      else zeros are written.
+ * CP3. A target that fails gets nothing more; the others get all of it.
  */
 #include <errno.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static int copy_step(struct fiber *f, struct nexus_child *child, enum bio_op op,
 	return r;
 }
 
-/* To all of `to`; the first failure, of whom is in *failed. */
+/* To all of `to`; the first failure, or -ESTALE; of whom is in *failed. */
 static int copy_out(struct fiber *f, struct nexus *n, nexus_mask to, enum bio_op op, uint64_t lba,
 		    uint64_t blocks, void *buf, nexus_mask *failed)
 {
@@ -48,7 +49,7 @@ static int copy_out(struct fiber *f, struct nexus *n, nexus_mask to, enum bio_op
 		if (op == BIO_UNMAP && !child->bdev->unmap_zeroes) /* CP2 */
 			how = BIO_ZEROES;
 		int r = child->chan ? copy_step(f, child, how, lba, blocks, buf) : -ENODEV;
-		if (r < 0 && first == 0)
+		if (r == -ESTALE || (r < 0 && first == 0))
 			first = r;
 		if (r < 0)
 			*failed |= nexus_bit(child);
@@ -78,28 +79,47 @@ static int copy_look(struct fiber *f, struct nexus_child *from, uint64_t lba, ui
 	return 0;
 }
 
+/* What is to be done to others: written from the buffer, or unmapped. */
+static int copy_in(struct fiber *f, struct nexus_child *from, uint64_t lba, uint64_t end, void *buf,
+		   uint64_t *ret_length, enum bio_op *ret_op)
+{
+	uint64_t max = NEXUS_COPY_BYTES >> from->nexus->block_shift;
+	bool is_zero;
+	int r = from->chan ? copy_look(f, from, lba, end, ret_length, &is_zero) : -ENODEV;
+
+	if (r < 0)
+		return r;
+	*ret_op = is_zero ? BIO_UNMAP : BIO_WRITE;
+	if (is_zero)
+		return 0;
+	*ret_length = min_u64(*ret_length, max);
+	return copy_step(f, from, BIO_READ, lba, *ret_length, buf);
+}
+
 int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus_mask to,
 	       uint64_t lba, uint64_t blocks, void *buf, nexus_mask *ret_failed)
 {
 	uint64_t end = lba + blocks, length;
-	bool is_zero;
-	int r = 0;
+	nexus_mask failed = 0;
+	int first = 0;
 
 	must(!nexus_has(to, from->index));
 	*ret_failed = 0;
-	for (; r == 0 && lba < end; lba += length) {
-		r = from->chan ? copy_look(f, from, lba, end, &length, &is_zero) : -ENODEV;
-		if (r == 0 && is_zero) {
-			r = copy_out(f, n, to, BIO_UNMAP, lba, length, NULL, ret_failed);
-			continue;
-		}
-		length = min_u64(length, NEXUS_COPY_BYTES >> n->block_shift);
-		if (r == 0)
-			r = copy_step(f, from, BIO_READ, lba, length, buf);
-		if (r == 0)
-			r = copy_out(f, n, to, BIO_WRITE, lba, length, buf, ret_failed);
+	for (; lba < end && (to & (nexus_mask)~failed); lba += length) {
+		enum bio_op op = BIO_WRITE;
+		int r = copy_in(f, from, lba, end, buf, &length, &op);
+
+		if (r < 0)
+			return r;
+		r = copy_out(f, n, to & (nexus_mask)~failed, op, lba, length,
+			     op == BIO_WRITE ? buf : NULL, &failed);
+		if (r == -ESTALE || first == 0)
+			first = r;
+		if (r == -ESTALE)
+			break;
 	}
-	return r;
+	*ret_failed = failed;
+	return first;
 }
 
 int copy_compare(struct fiber *f, struct nexus *n, struct nexus_child *from,

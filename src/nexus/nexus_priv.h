@@ -555,8 +555,8 @@ int retire_main(struct fiber *f, void *arg);
 
 /*
  * Blocks of the volume from one child to others; holes are unmapped. The buffer has
- * NEXUS_COPY_BYTES. On failure *ret_failed are those that could not be written; none: the source
- * could not be read.
+ * NEXUS_COPY_BYTES. On failure *ret_failed are those that could not be written, the others have all of it;
+ * none: the source could not be read. -ESTALE: one of them knows somebody newer.
  */
 MUST_USE int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus_mask to,
 			uint64_t lba, uint64_t blocks, void *buf, nexus_mask *ret_failed);
