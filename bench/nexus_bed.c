@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/stores.h"
+#include "pool_bed.h"
 #include "pool/pool.h"
 #include "reactor/fiber.h"
 
@@ -27,6 +28,8 @@ static int bed_replica(struct fiber *f, struct nexus_bed *bed, unsigned i)
 
 	snprintf(name, sizeof(name), "q%u", i);
 	snprintf(bed->uris[i], sizeof(bed->uris[i]), "pool:///%s/r", name);
+	if (r == 0 && bed->prewrite)
+		r = bed_prewrite(f, bed->kept[i]);
 	if (r == 0)
 		r = pool_create(f, &pool, &bed->pools[i]);
 	return r < 0 ? r : replica_create(f, bed->pools[i], &replica);

@@ -19,6 +19,7 @@ struct nexus_bed {
 	const char *members[NEXUS_CHILDREN_MAX]; /* borrowed */
 	unsigned disk_count, member_count;	 /* none of either: no nexus */
 	uint64_t replica_bytes;
+	bool prewrite; /* every block of the disks, one disk after the other */
 	struct bdev_env *env; /* borrowed: of the world */
 
 	/* inside */

@@ -41,7 +41,7 @@ static const char usage[] =
 	"                    The load runs on its one replica, pool:///p/r\n"
 	"  --replica SIZE    of the replica, thin                           [256m]\n"
 	"  --cluster SIZE    of the pool                                    [64k]\n"
-	"  --prewrite        write all of the pool's disks before making it\n"
+	"  --prewrite        write all of the disks first, one disk after the other\n"
 	"  --snapshots N     take N snapshots just before measuring         [0]\n"
 	"  --refill          write all of the replica again after that: nothing is shared any more\n"
 	"  --turns N         N rounds of slices of --ios I/Os in turns with the disk beneath, in\n"
@@ -334,7 +334,7 @@ static bool parse_one(struct options *o, int code, const char *text, unsigned *r
 		o->bed.cluster_bytes = (uint32_t)value;
 		break;
 	case OPT_PREWRITE:
-		o->bed.prewrite = true;
+		o->bed.prewrite = o->nexus.prewrite = true;
 		break;
 	case OPT_SNAPSHOTS:
 		return parse_unsigned("snapshots", text, 0, 1000000, &o->bed.snapshots);
@@ -397,9 +397,11 @@ static bool check_together(struct options *o, unsigned mix)
 		return false;
 	}
 	if (o->turns &&
-	    (o->bed.disk_count + o->nexus.disk_count != 1 || !load->ios || load->verify)) {
-		fprintf(stderr, "bdev: --turns: with one --pool or --nexus and --ios, without "
-				"--verify\n");
+	    (o->bed.disk_count + o->nexus.disk_count == 0 ||
+	     (o->bed.disk_count + o->nexus.disk_count > 1 && !o->against_replica) || !load->ios ||
+	     load->verify)) {
+		fprintf(stderr, "bdev: --turns: with one --pool or --nexus (more with --against "
+				"replica) and --ios, without --verify\n");
 		return false;
 	}
 	if (load->verify && load->read_pct == 100)

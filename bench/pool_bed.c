@@ -14,7 +14,7 @@
 
 #define PREWRITE_BYTES (1u << 20)
 
-static int bed_prewrite(struct fiber *f, struct bdev *bdev)
+int bed_prewrite(struct fiber *f, struct bdev *bdev)
 {
 	struct io *io = fiber_io(f);
 	uint32_t step = PREWRITE_BYTES / bdev->block_size;

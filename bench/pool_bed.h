@@ -39,4 +39,7 @@ void pool_bed_close(struct fiber *f, struct pool_bed *bed);
 void pool_bed_json(const struct pool_bed *bed, uint64_t ios);
 void pool_bed_table(const struct pool_bed *bed, uint64_t ios);
 
+/* Every block of a disk is written: its memory is there then, and in one piece. */
+MUST_USE int bed_prewrite(struct fiber *f, struct bdev *bdev);
+
 #endif
