@@ -27,7 +27,8 @@
 
 static bool resize_concerns(const struct nexus_child *child)
 {
-	return child->state == NEXUS_CHILD_IN_SYNC || child->state == NEXUS_CHILD_REBUILDING;
+	return child->chan && /* not being closed (CH5): it grows when it is back (RS3) */
+	       (child->state == NEXUS_CHILD_IN_SYNC || child->state == NEXUS_CHILD_REBUILDING);
 }
 
 /* Of one member; its fiber's and the asker's. */
