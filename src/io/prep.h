@@ -3,7 +3,7 @@
 #ifndef IO_PREP_H
 #define IO_PREP_H
 
-#include "io/io.h"
+#include "io/op.h"
 
 static inline void io_prep(struct io_op *op, enum io_code code, void (*done)(struct io_op *))
 {
