@@ -250,6 +250,7 @@ void nexus_serve(struct fiber *f, struct nexus *n)
 	active_switch(n);
 	nexus_become(n, NEXUS_SERVING);
 	nexus_tell_members(f, n);
+	doubt_settle(n);
 	nexus_each_child(n, child)
 		if (!child->bdev && !child_member(child)->is_offline && rebuild_start(child) < 0)
 			fiber_clear(f); /* it stays out until somebody says so */

@@ -551,6 +551,15 @@ void io_mend(struct nexus_req *req);
 void retire(struct nexus_child *child, int error);
 int retire_main(struct fiber *f, void *arg);
 
+/* ---- doubt.c ----------------------------------------------------------------------------------------- */
+
+/* Under the latch: these failed, and are all that is left. As owner_put_surely(). */
+MUST_USE int doubt_record(struct fiber *f, struct nexus *n, nexus_mask last);
+/* In a takeover: the others have what the source has, flushed. */
+void doubt_resynced(struct nexus *n, const struct nexus_child *source);
+/* A member is in sync: those in doubt leave. */
+void doubt_settle(struct nexus *n);
+
 /* ---- copy.c ------------------------------------------------------------------------------------------ */
 
 /*

@@ -175,6 +175,7 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 		n->readable |= nexus_bit(child);
 		n->split = n->serial; /* IO3 */
 		nexus_tell_members(f, n);
+		doubt_settle(n);
 	}
 	if (r == 0 && child->state == NEXUS_CHILD_IN_SYNC)
 		r = missed_forget(f, n, &child_member(child)->replica);

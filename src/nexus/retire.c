@@ -113,6 +113,9 @@ static bool retire_record(struct fiber *f, struct nexus *n, nexus_mask dropped)
 		n->needed = n->readable = 0;
 		return true;
 	}
+	if ((n->needed & (nexus_mask)~dropped) == 0 &&
+	    (doubt_record(f, n, dropped) < 0 || n->state != NEXUS_FROZEN))
+		return false;
 	if ((n->needed & (nexus_mask)~dropped) == 0) { /* N3 */
 		nexus_become(n, NEXUS_STOPPED);
 		io_unhold_all(n);

@@ -388,6 +388,8 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 		r = takeover_copy_all(f, t, source, words, regions);
 	if (r == 0)
 		r = takeover_clear(f, n, words, regions);
+	if (r == 0)
+		doubt_resynced(n, source);
 	return r;
 }
 

@@ -37,7 +37,7 @@ struct volume_member {
 	enum volume_member_state state;
 	bool is_offline; /* a person's wish: not to be used */
 	char uri[VOLUME_URI_MAX + 1];
-	char reason[64]; /* why it is out; "" if it is not */
+	char reason[64]; /* why it is out, or in doubt; "" if neither */
 };
 
 struct volume_record {
