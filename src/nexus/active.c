@@ -83,7 +83,7 @@ bool active_is_busy(struct nexus *n, uint64_t lba, uint64_t blocks)
 	uint64_t first = (lba << n->block_shift) / NEXUS_REGION_BYTES;
 	uint64_t last = (((lba + blocks) << n->block_shift) - 1) / NEXUS_REGION_BYTES;
 
-	if (!n->active.is_on)
+	if (!n->active.is_on || n->active.writes == 0)
 		return false;
 	for (uint64_t number = first; number <= last; number++) {
 		const struct nexus_region *region = region_find(&n->active, number);
@@ -132,6 +132,7 @@ bool active_enter(struct nexus_req *req)
 		if (region->writes++ == 0)
 			list_del(&region->link);
 	}
+	a->writes++;
 	req->is_counted = true;
 	return true;
 }
@@ -150,6 +151,7 @@ void active_leave(struct nexus_req *req)
 		if (--region->writes == 0)
 			list_add_tail(&a->idle, &region->link);
 	}
+	a->writes--;
 	req->is_counted = false;
 	if (!list_empty(&a->waiting)) /* for a region, perhaps for this one */
 		event_set(&a->needed);

@@ -171,6 +171,7 @@ int child_open(struct fiber *f, struct nexus_child *child, bool in_sync)
 	else
 		r = bdev_chan_open(f, child->bdev, &child->chan);
 	if (r == 0) {
+		child->nexus->near |= child_is_local(child) ? nexus_bit(child) : 0;
 		child->ops = bdev_replica_ops(child->chan);
 		r = child_claim(f, child);
 		child->is_claimed = r == 0;
@@ -203,6 +204,7 @@ void child_close(struct fiber *f, struct nexus_child *child)
 	if (child->bdev)
 		bdev_close(f, child->bdev);
 	child->bdev = NULL;
+	child->nexus->near &= (nexus_mask)~nexus_bit(child);
 	child->ops = NULL;
 	child->is_claimed = false;
 	child->token = 0;

@@ -124,22 +124,6 @@ static bool is_gone(int status)
 	       status == -EHOSTDOWN || status == -EHOSTUNREACH || status == -ENETUNREACH;
 }
 
-static struct nexus_child *io_pick(const struct nexus_req *req)
-{
-	struct nexus *n = req->nexus;
-	nexus_mask mask = n->readable & (nexus_mask)~req->tried;
-	bool fixed = active_is_busy(n, req->bio->lba, req->bio->blocks); /* IO3 */
-	struct nexus_child *best = NULL;
-
-	nexus_each_child(n, child) {
-		if (!nexus_has(mask, child->index))
-			continue;
-		if (!best || (!fixed && child_is_closer(child, best)))
-			best = child;
-	}
-	return best;
-}
-
 static void io_read_done(struct bio *bio)
 {
 	struct nexus_io *io = container_of(bio, struct nexus_io, bio);
@@ -187,7 +171,7 @@ static bool io_is_split(const struct nexus_req *req)
 static void io_read(struct nexus_req *req)
 {
 	struct nexus *n = req->nexus;
-	struct nexus_child *child = io_pick(req);
+	struct nexus_child *child = choose(req);
 	struct nexus_io *io;
 
 	if (io_is_split(req)) {
@@ -261,9 +245,8 @@ static void io_write_ended(struct nexus_req *req)
 		io_mend(req);
 		return;
 	}
-	nexus_each_child(n, child)
-		if (nexus_has(req->failed, child->index))
-			retire(child, req->status);
+	nexus_each_in(n, req->failed, child)
+		retire(child, req->status);
 	if (n->state == NEXUS_SERVING && !(req->failed & n->needed))
 		io_finish(req, 0); /* IO2 */
 	else if (nexus_is_off(n, NEXUS_RULE_PERSIST))
@@ -311,19 +294,17 @@ static unsigned io_prepare(struct nexus_req *req, nexus_mask whom,
 	struct nexus *n = req->nexus;
 	unsigned count = 0;
 
-	nexus_each_child(n, child) {
-		if (!nexus_has(whom, child->index))
-			continue;
+	nexus_each_in(n, whom, child) {
 		ios[count] = io_new(req, child, io_write_done);
-		if (!ios[count])
-			break;
-		count++;
+		if (ios[count]) {
+			count++;
+			continue;
+		}
+		while (count > 0)
+			slab_put(&n->ios, ios[--count]);
+		break;
 	}
-	if (count == (unsigned)__builtin_popcount(whom))
-		return count;
-	while (count > 0)
-		slab_put(&n->ios, ios[--count]);
-	return 0;
+	return count;
 }
 
 static void io_fan_out(struct nexus_req *req)

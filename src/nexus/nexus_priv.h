@@ -7,7 +7,8 @@
  *	driver.c    the bdev              io.c       requests: fan-out, reads and their retries
  *	active.c    activity log          retire.c   a member failed: PERSIST
  *	range.c     ranges held for a copy     rebuild.c  a member comes back
- *	order.c     writes that overlap
+ *	order.c     writes that overlap        choose.c   whom a read goes to
+ *	resync.c    after a crash: what may differ
  *	copy.c      from one member to others  mend.c     a write that failed everywhere
  *	members.c   children come and go       resize.c   the volume grows
  *	create.c    the record made and gone   state.c    lifecycles
@@ -171,6 +172,7 @@ struct nexus_active {
 	struct timer clock; /* while something is marked */
 	bool is_due;	    /* it has fired */
 	uint64_t looked_at; /* the serial when it did so last */
+	uint64_t writes; /* that are counted in regions */
 	unsigned marked;
 	uint64_t updates;
 };
@@ -218,6 +220,12 @@ struct nexus_io {
 	struct bio bio; /* last */
 };
 
+/* Members that a read may go to, of this mask. */
+struct nexus_choice {
+	nexus_mask mask;
+	uint8_t count, index[NEXUS_CHILDREN_MAX];
+};
+
 struct nexus {
 	struct list_link link; /* table->nexuses */
 	struct nexus_table *table;
@@ -237,6 +245,8 @@ struct nexus {
 	uint32_t block_shift;
 	struct nexus_child child[NEXUS_CHILDREN_MAX];
 	nexus_mask readable, writable, needed;
+	nexus_mask near; /* open, and of this node */
+	struct nexus_choice choice;
 	unsigned gate;	     /* > 0: no request begins */
 	uint64_t busy;	     /* requests that have begun and not ended */
 	struct event idle;   /* busy has become 0 */
@@ -302,6 +312,19 @@ static inline nexus_mask nexus_bit(const struct nexus_child *child)
 	for (struct nexus_child *c = (n)->child; c < (n)->child + NEXUS_CHILDREN_MAX; c++) \
 		if (!c->is_used) {                                                         \
 		} else
+
+/* The first of these from that index on, or NULL. */
+static inline struct nexus_child *nexus_child_from(struct nexus *n, nexus_mask mask, unsigned from)
+{
+	unsigned left = (unsigned)mask >> from << from;
+
+	return left ? &n->child[__builtin_ctz(left)] : NULL;
+}
+
+/* Hot: those that are not meant are not looked at. */
+#define nexus_each_in(n, mask, c)                                    \
+	for (struct nexus_child *c = nexus_child_from(n, mask, 0); c != NULL; \
+	     c = nexus_child_from(n, mask, c->index + 1))
 
 /* Not asked on the way of a request that all is well with. */
 static inline bool nexus_is_off(const struct nexus *n, enum nexus_rule rule)
@@ -412,6 +435,14 @@ struct uuid belong_new_uuid(struct io *io);
 
 MUST_USE int takeover(struct fiber *f, struct nexus *n, bool force);
 
+/* ---- resync.c ------------------------------------------------------------------------------- */
+
+/*
+ * These members, who all have activity logs, are made equal where the logs say that they may not be. Who failed
+ * is in *ret_lost, and why in its `error`; one is left if this succeeds.
+ */
+MUST_USE int resync(struct fiber *f, struct nexus *n, nexus_mask members, nexus_mask *ret_lost);
+
 /* ---- active.c --------------------------------------------------------------------------------- */
 
 MUST_USE int active_init(struct nexus *n);
@@ -440,6 +471,11 @@ void range_release(struct nexus *n, struct nexus_range *range);
 /* True: parked. */
 bool range_parks(struct nexus_req *req);
 void range_write_ended(struct nexus_req *req);
+
+/* ---- choose.c ------------------------------------------------------------------------------------ */
+
+/* Whom to read from; NULL: nobody is left. */
+struct nexus_child *choose(const struct nexus_req *req);
 
 /* ---- order.c ------------------------------------------------------------------------------------ */
 

@@ -275,104 +275,11 @@ static bool takeover_all_have_logs(struct nexus *n)
 	return true;
 }
 
-/* A replica may have more regions than the volume. */
-static int takeover_log(struct fiber *f, struct nexus_child *child, uint64_t *words, uint64_t count)
-{
-	struct nexus *n = child->nexus;
-	CLEANUP(cleanup_mem) struct replica_info *info = mem_alloc(n->mem, sizeof(*info));
-	int r = info ? child->ops->info(f, child->chan, info) : -ENOMEM;
-
-	if (r < 0)
-		return r;
-	uint64_t own = max_u64(div_up_u64(info->regions, 64), count);
-	CLEANUP(cleanup_mem) uint64_t *one = mem_alloc_array(n->mem, own, sizeof(*one));
-	if (!one)
-		return fiber_fail(f, -ENOMEM, "no memory to resync");
-	r = child->ops->al_get(f, child->chan, one, div_up_u64(info->regions, 64));
-	for (uint64_t i = 0; r == 0 && i < count; i++)
-		words[i] |= one[i];
-	return r;
-}
-
-static int takeover_union(struct fiber *f, struct nexus *n, uint64_t *words, uint64_t count)
-{
-	int r = 0;
-
-	nexus_each_child(n, child)
-		if (r == 0 && child_member(child)->state == VOLUME_IN_SYNC)
-			r = takeover_log(f, child, words, count);
-	return r;
-}
-
-/* One region to all others; who fails leaves. */
-static int takeover_copy(struct fiber *f, struct takeover *t, struct nexus_child *source,
-			 uint64_t region, void *buf)
-{
-	struct nexus *n = t->n;
-	uint64_t step = NEXUS_COPY_BYTES >> n->block_shift;
-	uint64_t blocks = n->rec.size_bytes >> n->block_shift;
-	uint64_t lba = region * NEXUS_REGION_BYTES >> n->block_shift;
-	uint64_t end = min_u64(lba + (NEXUS_REGION_BYTES >> n->block_shift), blocks);
-	nexus_mask failed;
-
-	for (; lba < end; lba += step) {
-		nexus_mask to = takeover_mask(n) & (nexus_mask)~nexus_bit(source);
-		int r = copy_range(f, n, source, to, lba, min_u64(step, end - lba), buf, &failed);
-
-		if (r == -ESTALE || (r < 0 && !failed))
-			return r; /* the source: begin again with another */
-		nexus_each_child(n, child)
-			if (nexus_has(failed, child->index))
-				takeover_lose(f, t, child, r);
-		n->resync_bytes += min_u64(step, end - lba) << n->block_shift;
-	}
-	return 0;
-}
-
-static int takeover_copy_all(struct fiber *f, struct takeover *t, struct nexus_child *source,
-			     const uint64_t *words, uint64_t regions)
-{
-	struct nexus *n = t->n;
-	CLEANUP(cleanup_mem) void *buf = mem_alloc_aligned(n->mem, 4096, NEXUS_COPY_BYTES);
-	int r = buf ? 0 : fiber_fail(f, -ENOMEM, "no memory to resync");
-
-	for (uint64_t i = 0; i < regions && r == 0; i++)
-		if (words[i / 64] >> (i % 64) & 1)
-			r = takeover_copy(f, t, source, i, buf);
-	return r;
-}
-
-/* TO2. All flush, then all marks go. */
-static int takeover_clear(struct fiber *f, struct nexus *n, const uint64_t *words, uint64_t regions)
-{
-	uint64_t numbers[NEXUS_AL_BATCH];
-	unsigned count = 0;
-	int r = 0;
-
-	nexus_each_child(n, child)
-		if (r == 0 && child_member(child)->state == VOLUME_IN_SYNC)
-			r = child_flush(f, child);
-	for (uint64_t i = 0; r == 0 && i <= regions; i++) {
-		if (i < regions && words[i / 64] >> (i % 64) & 1)
-			numbers[count++] = i;
-		if (count == 0 || (count < NEXUS_AL_BATCH && i < regions))
-			continue;
-		nexus_each_child(n, child)
-			if (r == 0 && child_member(child)->state == VOLUME_IN_SYNC)
-				r = child->ops->al_update(f, child->chan, child->token,
-							  REPLICA_AL_CLEAR, numbers, count);
-		count = 0;
-	}
-	return r;
-}
-
 static int takeover_resync(struct fiber *f, struct takeover *t)
 {
 	struct nexus *n = t->n;
 	struct nexus_child *source = &n->child[__builtin_ctz(takeover_mask(n))];
-	uint64_t regions = (n->rec.size_bytes + NEXUS_REGION_BYTES - 1) / NEXUS_REGION_BYTES;
-	uint64_t count = (regions + 63) / 64;
-	int r;
+	nexus_mask lost;
 
 	if (t->was_clean || takeover_in_sync(n) == 1 || nexus_is_off(n, NEXUS_RULE_RESYNC))
 		return 0;
@@ -380,16 +287,12 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 		takeover_survivor(f, t, source);
 		return 0;
 	}
-	CLEANUP(cleanup_mem) uint64_t *words = mem_alloc_array(n->mem, count, sizeof(*words));
-	if (!words)
-		return fiber_fail(f, -ENOMEM, "no memory to resync");
-	r = takeover_union(f, n, words, count);
+	int r = resync(f, n, takeover_mask(n), &lost);
 	if (r == 0)
-		r = takeover_copy_all(f, t, source, words, regions);
+		nexus_each_in(n, lost, child)
+			takeover_lose(f, t, child, child->error);
 	if (r == 0)
-		r = takeover_clear(f, n, words, regions);
-	if (r == 0)
-		doubt_resynced(n, source);
+		doubt_resynced(n, nexus_child_from(n, takeover_mask(n), 0));
 	return r;
 }
 

@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-/* After a crash: what may differ is copied, and who cannot be written is left out. */
+/* After a crash: what may differ is copied, several segments at a time, and nothing is served before. */
 #include "nexus_rig.h"
 
 #include <errno.h>
 
+#include "drivers/fault.h"
 #include "nexus/nexus_priv.h"
+#include "pool/format.h"
 
 #define REGION_BLOCKS  (NEXUS_REGION_BYTES / 512u)
 #define SEGMENT_BLOCKS (NEXUS_COPY_BYTES / 512u)
 #define REGIONS	       2u
 #define CLUSTER_BLOCKS 128u
 #define OTHER_SIZE     (96u << 20)
-#define DISK	       "malloc:///below?size_mb=64"
+#define DISK	       "fault:///ill?on=malloc:///below?size_mb=64"
 #define ILL	       "pool:///p9/r"
+
+static const struct fault_rule hang_reads = { .ops = 1u << BIO_READ,
+					      .first = POOL_DATA_START / 512,
+					      .last = UINT64_MAX - 1,
+					      .action = FAULT_HANG };
+static const struct fault_rule fail_reads = { .ops = 1u << BIO_READ,
+					      .first = POOL_DATA_START / 512,
+					      .last = UINT64_MAX - 1,
+					      .action = FAULT_STATUS,
+					      .status = -EIO };
 
 /* A volume of p0, p1 and one whose disk may fail, in this order or with that one first. */
 struct crash {
@@ -106,6 +118,63 @@ static void check_equal(struct fiber *f, const char *one, const char *other)
 				 member(f, other, lba, BIO_READ, 0));
 }
 
+static uint64_t fired(struct fiber *f, struct crash *c)
+{
+	uint64_t counts[FAULT_RULES_MAX];
+
+	nr_ok(f, fault_get_fired(f, c->disk, counts));
+	return counts[0];
+}
+
+struct opener {
+	struct crash *c;
+	bool is_done;
+};
+
+static int opener_main(struct fiber *f, void *arg)
+{
+	struct opener *o = arg;
+
+	nr_open(f, &o->c->nr);
+	o->is_done = true;
+	return 0;
+}
+
+/* RY1, RY2. */
+RIG_TEST(several_segments_are_under_way_and_nothing_is_served)
+{
+	struct fiber *fiber;
+	struct crash c;
+	struct opener o = { .c = &c };
+
+	crash_start(f, rig, &c, 0);
+	fill(f, 1);
+	crash_now(f, &c);
+	stray(f, nr_uris[0], 0);
+	stray(f, nr_uris[1], SEGMENT_BLOCKS * 9);
+	nr_ok(f, fault_set_rules(f, c.disk, &hang_reads, 1));
+	nr_ok(f, fiber_start(fiber_reactor(f), "opener", opener_main, &o, &fiber));
+	for (unsigned i = 0; i < 100000 && fired(f, &c) < NEXUS_REBUILD_DEPTH; i++)
+		fiber_yield(f);
+	for (unsigned i = 0; i < 100; i++)
+		fiber_yield(f);
+	assert_int_equal(fired(f, &c), NEXUS_REBUILD_DEPTH);
+	assert_false(o.is_done);
+	assert_int_equal(member(f, nr_uris[1], SEGMENT_BLOCKS * 9, BIO_READ, 0), 0x99); /* later */
+	nr_ok(f, fault_set_rules(f, c.disk, NULL, 0));
+	assert_int_equal(fiber_join(f, fiber), 0);
+	struct nexus_info info;
+	nexus_info(c.nr.nexus, &info);
+	assert_int_equal(info.resync_bytes, REGIONS * NEXUS_REGION_BYTES);
+	assert_int_equal(info.al_active, 0);
+	for (unsigned i = 0; i < NR_CHILDREN; i++)
+		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
+	assert_int_equal(member(f, nr_uris[0], 0, BIO_READ, 0), 1);
+	check_equal(f, nr_uris[0], nr_uris[1]);
+	check_equal(f, nr_uris[0], ILL);
+	crash_stop(f, &c);
+}
+
 /* Nothing more can be written to the pool where nothing was. */
 static void use_up(struct fiber *f, struct crash *c)
 {
@@ -124,7 +193,7 @@ static void use_up(struct fiber *f, struct crash *c)
 	bdev_close(f, bdev);
 }
 
-/* CP3: the hole behind what it could not write is made in the other one. */
+/* RY3, CP3: the hole behind what it could not write is made in the other one. */
 RIG_TEST(a_target_that_fails_is_left_out_and_the_others_are_equal)
 {
 	struct nexus_info info;
@@ -145,10 +214,33 @@ RIG_TEST(a_target_that_fails_is_left_out_and_the_others_are_equal)
 	crash_stop(f, &c);
 }
 
+/* RY3: the next one is the source. */
+RIG_TEST(a_source_that_fails_is_left_out)
+{
+	struct nexus_info info;
+	struct crash c;
+
+	crash_start(f, rig, &c, 0);
+	fill(f, 1);
+	crash_now(f, &c);
+	stray(f, nr_uris[1], SEGMENT_BLOCKS / 2);
+	nr_ok(f, fault_set_rules(f, c.disk, &fail_reads, 1));
+	nr_open(f, &c.nr);
+	nexus_info(c.nr.nexus, &info);
+	assert_int_not_equal(info.children[0].state, NEXUS_CHILD_IN_SYNC);
+	assert_int_equal(info.children[1].state, NEXUS_CHILD_IN_SYNC);
+	assert_int_equal(info.children[2].state, NEXUS_CHILD_IN_SYNC);
+	check_equal(f, nr_uris[0], nr_uris[1]);
+	nr_ok(f, fault_set_rules(f, c.disk, NULL, 0));
+	crash_stop(f, &c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(several_segments_are_under_way_and_nothing_is_served),
 		cmocka_unit_test(a_target_that_fails_is_left_out_and_the_others_are_equal),
+		cmocka_unit_test(a_source_that_fails_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
