@@ -9,8 +9,8 @@
  *	last one fails ---> in doubt, in the record ---> another is in sync ---> it leaves ---> copied whole
  *
  * DB1. The record says so, as the reason of a member in sync, before the volume serves again.
- * DB2. When another member is in sync and in no doubt, it leaves, and has no map: what it will lack is
- *	not known.
+ * DB2. When another member is in sync and in no doubt, it leaves. However it leaves it has no map: what it
+ *	will lack is not known.
  * DB3. Only for what its disk says (EIO): who could not be reached has lost nothing by that.
  * DB4. Of members that all are in doubt those that a takeover has written again, and flushed, are not.
  */
@@ -25,6 +25,14 @@
 static bool doubt_is(const struct volume_member *member)
 {
 	return member->state == VOLUME_IN_SYNC && strcmp(member->reason, DOUBT) == 0;
+}
+
+bool doubt_leaves(struct nexus_child *child)
+{
+	if (!doubt_is(child_member(child)))
+		return false;
+	child->gen = (struct replica_gen){ 0 }; /* DB2 */
+	return true;
 }
 
 static bool doubt_note(struct nexus *n, nexus_mask last)
@@ -64,11 +72,7 @@ void doubt_settle(struct nexus *n)
 				      child->state == NEXUS_CHILD_IN_SYNC &&
 				      child_member(child)->state == VOLUME_IN_SYNC &&
 				      !doubt_is(child_member(child)));
-	nexus_each_child(n, child) {
-		if (!is_sure || child->state != NEXUS_CHILD_IN_SYNC ||
-		    !doubt_is(child_member(child)))
-			continue;
-		child->gen = (struct replica_gen){ 0 }; /* DB2 */
-		retire(child, -EIO);
-	}
+	nexus_each_child(n, child)
+		if (is_sure && child->state == NEXUS_CHILD_IN_SYNC && doubt_is(child_member(child)))
+			retire(child, -EIO);
 }

@@ -591,6 +591,8 @@ int retire_main(struct fiber *f, void *arg);
 
 /* Under the latch: these failed, and are all that is left. As owner_put_surely(). */
 MUST_USE int doubt_record(struct fiber *f, struct nexus *n, nexus_mask last);
+/* Before the record says that it is out. True: it was in doubt, and is to have no map. */
+bool doubt_leaves(struct nexus_child *child);
 /* In a takeover: the others have what the source has, flushed. */
 void doubt_resynced(struct nexus *n, const struct nexus_child *source);
 /* A member is in sync: those in doubt leave. */

@@ -61,6 +61,7 @@ static void retire_in_record(struct nexus *n, nexus_mask dropped)
 
 		if (!nexus_has(dropped, child->index))
 			continue;
+		(void)doubt_leaves(child);
 		member->state = VOLUME_OUT;
 		snprintf(member->reason, sizeof(member->reason), "failed: %s",
 			 err_name(child->error));

@@ -38,6 +38,7 @@ struct takeover {
 	struct uuid old_owner;
 	bool was_clean, lost_one;
 	nexus_mask were;	/* in sync, as the record said */
+	nexus_mask doubted;	/* of those, who left in doubt */
 	struct replica_gen gen; /* of those */
 	unsigned earlier;	/* TO4: of past, those that the record named as such */
 	unsigned past_count;
@@ -110,6 +111,8 @@ static void takeover_lose(struct fiber *f, struct takeover *t, struct nexus_chil
 	struct volume_member *member = child_member(child);
 
 	child_close(f, child);
+	if (doubt_leaves(child))
+		t->doubted |= nexus_bit(child);
 	member->state = VOLUME_OUT;
 	snprintf(member->reason, sizeof(member->reason), "takeover: %s", err_name(error));
 	t->lost_one = true;
@@ -300,7 +303,7 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 static int takeover_missed(struct fiber *f, struct takeover *t)
 {
 	struct nexus *n = t->n;
-	nexus_mask failed, lost = t->were & (nexus_mask)~takeover_mask(n);
+	nexus_mask failed, lost = t->were & (nexus_mask)~(takeover_mask(n) | t->doubted);
 	int r = missed_load(f, n, lost, t->gen, &failed);
 
 	nexus_each_child(n, child)
