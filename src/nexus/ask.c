@@ -12,7 +12,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/must.h"
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nexus/belong_priv.h"
 #include "nexus/nexus_priv.h"
 
 #include "base/cleanup.h"

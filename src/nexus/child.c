@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nexus/belong_priv.h"
 #include "nexus/nexus_priv.h"
 
 #include "base/cleanup.h"

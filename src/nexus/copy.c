@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nexus/copy_priv.h"
 #include "nexus/nexus_priv.h"
 
 #include "base/cleanup.h"

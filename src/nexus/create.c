@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nexus/belong_priv.h"
 #include "nexus/nexus_priv.h"
 
 #include "base/cleanup.h"

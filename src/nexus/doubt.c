@@ -18,7 +18,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #define DOUBT "in doubt: EIO when it was the last"
 

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 
 #include "base/must.h"

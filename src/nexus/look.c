@@ -20,6 +20,7 @@
 #include <errno.h>
 
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 

@@ -31,7 +31,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nexus/missed_priv.h"
+#include "nexus/failure_priv.h"
+#include "nexus/missed_ask_priv.h"
 
 #include "base/bitmap.h"
 #include "base/cleanup.h"

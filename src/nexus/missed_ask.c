@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nexus/missed_priv.h"
+#include "nexus/missed_ask_priv.h"
 
 #include "base/bitmap.h"
 #include "base/cleanup.h"

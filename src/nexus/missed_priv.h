@@ -1,41 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* missed_priv - what members are asked about the maps of those that are away. See missed.c. */
+/*
+ * missed_priv - members that are away, and the maps of what they have missed since. See missed.c,
+ * missed_load.c.
+ */
 #ifndef NEXUS_MISSED_PRIV_H
 #define NEXUS_MISSED_PRIV_H
 
-#include "nexus/nexus_priv.h"
+#include "base/list.h"
+#include "base/uuid.h"
+#include "bdev/replica.h"
+#include "nexus/mask_priv.h"
+#include "reactor/wait.h"
 
-#define MISSED_MARK_BATCH 64u
+struct fiber;
+struct nexus;
+struct nexus_child;
+struct nexus_child_info;
+struct nexus_req;
 
-struct missed_map {
+/* A member that is away, and what it has missed since. */
+struct nexus_peer {
+	bool is_used;
+	bool is_open;	/* the map is on all members: writes may go on */
+	bool is_loaded; /* found there: it left another owner, or us before a restart */
 	struct uuid replica;
-	struct replica_gen gen;
-	uint64_t at; /* its words in the question */
+	struct replica_gen gen; /* it left with this */
+	uint64_t serial;	/* tells this use from the next */
+	uint64_t *words;	/* owned: regions, durable on all members */
 };
 
-/* A question to members. */
-struct missed_ask {
-	unsigned which; /* 1 << index of peers */
-	bool is_only;	/* maps of others go */
-	uint64_t regions;
-	struct missed_map map[REPLICA_MISS_SLOTS];
-	unsigned count; /* MARK: */
-	uint64_t numbers[MISSED_MARK_BATCH];
-	uint64_t words[];
+struct nexus_missed {
+	struct nexus_peer peer[REPLICA_MISS_SLOTS];
+	unsigned count;	  /* used */
+	uint64_t regions; /* room of a map */
+	uint64_t serial;
+	struct latch latch;  /* who changes maps */
+	struct list waiting; /* requests: for their regions */
+	struct event needed; /* of its fiber */
+	struct fiber *fiber;
 };
 
-/* Answers of one member (ask_members); `what` is a struct missed_ask. */
-
-/* It has these maps, empty before, and with all their regions. */
-int missed_answer_open(struct fiber *f, struct nexus_child *child, const void *what);
-/* Regions are added to maps. */
-int missed_answer_mark(struct fiber *f, struct nexus_child *child, const void *what);
-int missed_answer_drop(struct fiber *f, struct nexus_child *child, const void *what);
-
-/* A question that has the maps of these peers; NULL: no memory. */
-struct missed_ask *missed_ask_new(struct nexus *n, unsigned which, size_t *ret_bytes);
-
-/* Members that have maps, or take part in all changes to them. */
-nexus_mask missed_holders(struct nexus *n);
+void missed_init(struct nexus *n);
+void missed_fini(struct nexus *n);
+int missed_main(struct fiber *f, void *arg);
+/* No maps in memory. -ECANCELED. */
+MUST_USE int missed_reset(struct fiber *f, struct nexus *n);
+/* Hot: true: the request may go on; else it waits and is run again. */
+bool missed_enter(struct nexus_req *req);
+/*
+ * These are out of the record as of now: what they may lack is written down, before this suspends. The
+ * maps are on all members when it returns.
+ */
+void missed_begin(struct fiber *f, struct nexus *n, nexus_mask left);
+/* Its map, or NULL. */
+struct nexus_peer *missed_of(struct nexus_child *child);
+/* Add regions to the map of a member that is away. */
+void missed_add(struct fiber *f, struct nexus_child *child, const uint64_t *words,
+		uint64_t regions);
+/* The maps of a member that joins become ours. */
+MUST_USE int missed_copy_to(struct fiber *f, struct nexus_child *child);
+/* Its map is not needed, or not good, any more. -ECANCELED. */
+MUST_USE int missed_forget(struct fiber *f, struct nexus *n, const struct uuid *replica);
+void missed_info(struct nexus_child *child, struct nexus_child_info *ret);
+/* An empty map for a member that is out, which left with `gen`; NULL: it is not to be had (MS5, MS6). */
+struct nexus_peer *missed_new(struct nexus_child *child, const struct replica_gen *gen);
+/* The volume grows: what is new was missed by all who are away. */
+MUST_USE int missed_grow(struct fiber *f, struct nexus *n, uint64_t size_bytes);
+/*
+ * Before a new owner serves, and before activity logs are cleared: the maps that its members have, and
+ * new ones for those of `lost` that left it just now with generation `gen` or what they say. Who
+ * could not be given them is in *ret_failed.
+ */
+MUST_USE int missed_load(struct fiber *f, struct nexus *n, nexus_mask lost, struct replica_gen gen,
+			 nexus_mask *ret_failed);
 
 #endif

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"

@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 #include "base/must.h"

@@ -6,6 +6,7 @@
  * RG2. Ranges of one nexus do not overlap: who wants a part of one waits until it is released, and
  *	holds none meanwhile.
  */
+#include "nexus/copy_priv.h"
 #include "nexus/nexus_priv.h"
 
 #include "base/must.h"

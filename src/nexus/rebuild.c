@@ -24,7 +24,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"

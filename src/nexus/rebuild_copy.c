@@ -14,7 +14,10 @@
  */
 #include <errno.h>
 
+#include "nexus/copy_priv.h"
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 #include "base/must.h"

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 
 static int wish_child(struct fiber *f, struct nexus *n, const char *uri, struct nexus_child **ret)

@@ -17,7 +17,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"

@@ -14,7 +14,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "nexus/copy_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 #include "base/must.h"

@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/err.h"
 #include "base/must.h"

@@ -14,7 +14,9 @@
  */
 #include <errno.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #include "base/cleanup.h"
 

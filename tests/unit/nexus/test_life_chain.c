@@ -3,6 +3,7 @@
 #include "nexus_rig.h"
 
 #include "nexus/nexus_priv.h"
+#include "nexus/owner_priv.h"
 
 #define MS     UINT64_C(1000000)
 #define TTL    600u

@@ -3,6 +3,8 @@
 #include "nexus_rig.h"
 
 #include "drivers/fault.h"
+#include "nexus/copy_priv.h"
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 
 struct user {

@@ -3,6 +3,7 @@
 #include "nexus_rig.h"
 
 #include "drivers/fault.h"
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 
 #define MS UINT64_C(1000000)

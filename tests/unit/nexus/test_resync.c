@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "drivers/fault.h"
+#include "nexus/copy_priv.h"
 #include "nexus/nexus_priv.h"
 #include "pool/format.h"
 
