@@ -136,6 +136,7 @@ static int child_look(struct fiber *f, struct nexus_child *child, bool in_sync)
 	member->replica = belong->ops || child->has_label ? belong->member : belong_new_uuid(n->io);
 	child->label.member = member->replica;
 	child->gen = belong->gen;
+	child->left_in_doubt = false;
 	child->regions = belong->regions;
 	child->fence = belong->fence;
 	child->said = belong->state;

@@ -51,6 +51,7 @@ struct nexus_child {
 	struct list pending;	  /* oldest first */
 	bool is_reset;		  /* since it was opened */
 	struct replica_gen gen;	  /* it was told last; 0.0: none */
+	bool left_in_doubt;	  /* since it was opened: no map for it (DB2) */
 	uint64_t regions;	  /* of its logs and maps */
 	enum replica_state said;  /* when it was opened */
 	uint64_t left_serial;	  /* of the writes, when it failed; it missed what came later */

@@ -6,6 +6,9 @@
  * CP2. Where the source has nothing, the target is unmapped if that makes it read as zeros;
  *      else zeros are written.
  * CP3. A target that fails gets nothing more; the others get all of it.
+ * CP4. The source may be a target, too: its data are written again, which makes them as durable as
+ *      the others' with the next flush, whatever became of an earlier one. Its holes are left, and where it
+ *      has no space to write (what it shares with a snapshot was flushed with that) it needs none.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,6 +19,8 @@
 #include "base/cleanup.h"
 #include "base/must.h"
 #include "bdev/status.h"
+
+#define COPY_PIECE (16u << 10) /* bytes: no replica shares less with a snapshot */
 
 /* One request to one child, as the nexus's own: it bears the token, and is counted. */
 static int copy_step(struct fiber *f, struct nexus_child *child, enum bio_op op, uint64_t lba,
@@ -36,25 +41,57 @@ static int copy_step(struct fiber *f, struct nexus_child *child, enum bio_op op,
 	return r;
 }
 
+/* CP4. */
+static int copy_back(struct fiber *f, struct nexus_child *source, uint64_t lba, uint64_t blocks,
+		     void *buf)
+{
+	uint32_t shift = source->nexus->block_shift;
+	uint64_t piece = max_u64(COPY_PIECE >> shift, 1);
+	int r = copy_step(f, source, BIO_WRITE, lba, blocks, buf);
+
+	if (r != -ENOSPC)
+		return r;
+	for (uint64_t at = 0; at < blocks && (r == 0 || r == -ENOSPC); at += piece) {
+		fiber_clear(f);
+		r = copy_step(f, source, BIO_WRITE, lba + at, min_u64(piece, blocks - at),
+			      (uint8_t *)buf + (at << shift));
+	}
+	if (r != -ENOSPC)
+		return r;
+	fiber_clear(f);
+	return 0;
+}
+
+static int copy_one(struct fiber *f, struct nexus_child *child, enum bio_op op, uint64_t lba,
+		    uint64_t blocks, void *buf)
+{
+	if (!child->chan)
+		return -ENODEV;
+	if (op == BIO_UNMAP && !child->bdev->unmap_zeroes) /* CP2 */
+		op = BIO_ZEROES;
+	int r = copy_step(f, child, op, lba, blocks, buf);
+	if (r == 0 && op == BIO_WRITE)
+		child->copied += blocks << child->nexus->block_shift;
+	return r;
+}
+
 /* To all of `to`; the first failure, or -ESTALE; of whom is in *failed. */
-static int copy_out(struct fiber *f, struct nexus *n, nexus_mask to, enum bio_op op, uint64_t lba,
-		    uint64_t blocks, void *buf, nexus_mask *failed)
+static int copy_out(struct fiber *f, struct nexus_child *from, nexus_mask to, enum bio_op op,
+		    uint64_t lba, uint64_t blocks, void *buf, nexus_mask *failed)
 {
 	int first = 0;
 
-	nexus_each_child(n, child) {
-		enum bio_op how = op;
+	nexus_each_in(from->nexus, to, child) {
+		int r = 0;
 
-		if (!nexus_has(to, child->index))
-			continue;
-		if (op == BIO_UNMAP && !child->bdev->unmap_zeroes) /* CP2 */
-			how = BIO_ZEROES;
-		int r = child->chan ? copy_step(f, child, how, lba, blocks, buf) : -ENODEV;
+		if (child != from)
+			r = copy_one(f, child, op, lba, blocks, buf);
+		else if (op == BIO_WRITE)
+			r = copy_back(f, child, lba, blocks, buf);
 		if (r == -ESTALE || (r < 0 && first == 0))
 			first = r;
 		if (r < 0)
 			*failed |= nexus_bit(child);
-		child->copied += r == 0 && op == BIO_WRITE ? blocks << n->block_shift : 0;
 	}
 	return first;
 }
@@ -97,14 +134,13 @@ static int copy_in(struct fiber *f, struct nexus_child *from, uint64_t lba, uint
 	return copy_step(f, from, BIO_READ, lba, *ret_length, buf);
 }
 
-int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus_mask to,
-	       uint64_t lba, uint64_t blocks, void *buf, nexus_mask *ret_failed)
+int copy_range(struct fiber *f, struct nexus_child *from, nexus_mask to, uint64_t lba,
+	       uint64_t blocks, void *buf, nexus_mask *ret_failed)
 {
 	uint64_t end = lba + blocks, length;
 	nexus_mask failed = 0;
 	int first = 0;
 
-	must(!nexus_has(to, from->index));
 	*ret_failed = 0;
 	for (; lba < end && (to & (nexus_mask)~failed); lba += length) {
 		enum bio_op op = BIO_WRITE;
@@ -112,7 +148,7 @@ int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus
 
 		if (r < 0)
 			return r;
-		r = copy_out(f, n, to & (nexus_mask)~failed, op, lba, length,
+		r = copy_out(f, from, to & (nexus_mask)~failed, op, lba, length,
 			     op == BIO_WRITE ? buf : NULL, &failed);
 		if (r == -ESTALE || first == 0)
 			first = r;

@@ -42,12 +42,12 @@ void range_write_ended(struct nexus_req *req);
 /* copy.c */
 
 /*
- * Blocks of the volume from one child to others; holes are unmapped. The buffer has
- * NEXUS_COPY_BYTES. On failure *ret_failed are those that could not be written, the others have all of it;
+ * Blocks of the volume from one child to others; holes are unmapped. One of them may be the source itself:
+ * its data are written once more. The buffer has NEXUS_COPY_BYTES. On failure *ret_failed are those that could not be written, the others have all of it;
  * none: the source could not be read. -ESTALE: one of them knows somebody newer.
  */
-MUST_USE int copy_range(struct fiber *f, struct nexus *n, struct nexus_child *from, nexus_mask to,
-			uint64_t lba, uint64_t blocks, void *buf, nexus_mask *ret_failed);
+MUST_USE int copy_range(struct fiber *f, struct nexus_child *from, nexus_mask to, uint64_t lba,
+			uint64_t blocks, void *buf, nexus_mask *ret_failed);
 /* At most NEXUS_COPY_BYTES of both; the buffer has twice that. -EILSEQ: they differ. */
 MUST_USE int copy_compare(struct fiber *f, struct nexus *n, struct nexus_child *from,
 			  struct nexus_child *with, uint64_t lba, uint64_t blocks, void *buf,

@@ -33,7 +33,7 @@ bool doubt_leaves(struct nexus_child *child)
 {
 	if (!doubt_is(child_member(child)))
 		return false;
-	child->gen = (struct replica_gen){ 0 }; /* DB2 */
+	child->left_in_doubt = true;
 	return true;
 }
 

@@ -26,7 +26,7 @@ static int mend_range(struct fiber *f, struct nexus *n, const struct bio *bio, v
 	for (uint64_t done = 0; r == 0 && done < bio->blocks && n->readable; done += step) {
 		struct nexus_child *source = &n->child[__builtin_ctz(n->readable)];
 		nexus_mask to = n->writable & (nexus_mask)~nexus_bit(source), failed;
-		int copied = copy_range(f, n, source, to, bio->lba + done,
+		int copied = copy_range(f, source, to, bio->lba + done,
 					min_u64(step, bio->blocks - done), buf, &failed);
 
 		if (copied == -ESTALE)

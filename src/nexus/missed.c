@@ -81,7 +81,7 @@ struct nexus_peer *missed_new(struct nexus_child *child, const struct replica_ge
 
 	if (peer)
 		peer_end(n, peer);
-	if (uuid_is_nil(replica) || !is_gen(gen))
+	if (uuid_is_nil(replica) || !is_gen(gen) || child->left_in_doubt)
 		return NULL;
 	for (unsigned i = 0; i < REPLICA_MISS_SLOTS && !peer; i++)
 		if (!n->missed.peer[i].is_used)

@@ -199,7 +199,7 @@ static int segment_step(struct fiber *f, struct copying *c, struct nexus_child *
 
 	*failed = 0;
 	if (!c->verify)
-		return copy_range(f, n, source, nexus_bit(c->child), seg->lba, seg->blocks, buf,
+		return copy_range(f, source, nexus_bit(c->child), seg->lba, seg->blocks, buf,
 				  failed);
 	r = copy_compare(f, n, source, c->child, seg->lba, seg->blocks, buf, failed);
 	if (r == -EILSEQ)

@@ -2,7 +2,7 @@
 /*
  * resync - after an owner that did not close its volume: members are made equal where they may differ (rule RESYNC).
  *
- *	union of the activity logs --segment--> worker: copy, from the first member to the others --> next
+ *	union of the activity logs --segment--> worker: copy, from the first member to all --> next
  *	all copied -> all flush -> the logs are cleared
  *
  * RY1. Nothing is served before it has ended: nobody else writes, so no range is held.
@@ -10,6 +10,10 @@
  * RY3. Who fails is no member from then on, source or target; the last one fails the resync (LASTONE).
  *	Which source a segment came from does not matter: what was acknowledged all of them have.
  * RY4. No log is cleared before all segments are copied and flushed: who dies before that finds it whole.
+ * RY5. The source's own blocks are written again, too, also where it is alone, if its disk has a volatile
+ *	cache: a flush that failed may have left it reading what it will forget with the power, and no
+ *	later flush alone makes that good.
+ * RY6. What the only member cannot read is left as it is: there is nobody to be equal to.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -101,11 +105,6 @@ static bool segment_next(struct resync *rs, uint64_t *ret_lba, uint64_t *ret_blo
 	return true;
 }
 
-static bool is_alone(nexus_mask mask)
-{
-	return (mask & (mask - 1)) == 0;
-}
-
 /* RY3. */
 static int segment_lose(struct resync *rs, nexus_mask whom, int error)
 {
@@ -118,6 +117,18 @@ static int segment_lose(struct resync *rs, nexus_mask whom, int error)
 	return 0;
 }
 
+static bool is_alone(nexus_mask mask)
+{
+	return (mask & (mask - 1)) == 0;
+}
+
+/* RY5. */
+static nexus_mask segment_targets(const struct resync *rs, const struct nexus_child *source)
+{
+	return source->bdev->volatile_cache ? rs->members :
+					      rs->members & (nexus_mask)~nexus_bit(source);
+}
+
 static int segment_copy(struct fiber *f, struct resync *rs, uint64_t lba, uint64_t blocks,
 			void *buf)
 {
@@ -125,11 +136,14 @@ static int segment_copy(struct fiber *f, struct resync *rs, uint64_t lba, uint64
 	bool again = true;
 	int r = 0;
 
-	while (again && !is_alone(rs->members)) {
+	while (again) {
 		struct nexus_child *source = nexus_child_from(rs->n, rs->members, 0);
-		nexus_mask others = rs->members & (nexus_mask)~nexus_bit(source);
 
-		r = copy_range(f, rs->n, source, others, lba, blocks, buf, &failed);
+		r = copy_range(f, source, segment_targets(rs, source), lba, blocks, buf, &failed);
+		if (r == -EIO && failed == 0 && is_alone(rs->members)) { /* RY6 */
+			fiber_clear(f);
+			r = 0;
+		}
 		if (r == 0 || r == -ESTALE)
 			break;
 		r = segment_lose(rs, failed ? failed : nexus_bit(source), r);

@@ -9,7 +9,7 @@
  *	4. LEASE   wait until owners who may read from a member that is not fenced have stopped serving;
  *	           then the record has no earlier ones
  *	5. RESYNC  unless it was left clean: copy the union of the members' activity logs from one
- *	           member to the others; the marks go when all have flushed
+ *	           member to all; the marks go when all have flushed
  *
  * TO1. Nothing is served before all of it is done.
  * TO2. A log is cleared only at the end: who dies in between finds it whole (and begins again).
@@ -286,7 +286,8 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 	struct nexus_child *source = &n->child[__builtin_ctz(takeover_mask(n))];
 	nexus_mask lost;
 
-	if (t->was_clean || takeover_in_sync(n) == 1 || nexus_is_off(n, NEXUS_RULE_RESYNC))
+	if (t->was_clean || nexus_is_off(n, NEXUS_RULE_RESYNC) ||
+	    (takeover_in_sync(n) == 1 && !source->bdev->volatile_cache)) /* RY5 */
 		return 0;
 	if (!takeover_all_have_logs(n)) {
 		takeover_survivor(f, t, source);
@@ -305,7 +306,7 @@ static int takeover_resync(struct fiber *f, struct takeover *t)
 static int takeover_missed(struct fiber *f, struct takeover *t)
 {
 	struct nexus *n = t->n;
-	nexus_mask failed, lost = t->were & (nexus_mask)~(takeover_mask(n) | t->doubted);
+	nexus_mask failed, lost = t->were & (nexus_mask) ~(takeover_mask(n) | t->doubted);
 	int r = missed_load(f, n, lost, t->gen, &failed);
 
 	nexus_each_child(n, child)

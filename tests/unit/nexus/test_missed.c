@@ -7,6 +7,7 @@
 
 #include "base/prng.h"
 #include "drivers/fault.h"
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 
 #define REGION_BLOCKS (NEXUS_REGION_BYTES / 512u)
@@ -459,6 +460,28 @@ static int offline_main(struct fiber *f, void *arg)
 	return 0;
 }
 
+/* DB2: nor if it is told a generation while it leaves. */
+RIG_TEST(who_leaves_in_doubt_has_no_map)
+{
+	struct nexus_rebuild_record last_one;
+	struct nexus_rig nr;
+
+	nr_start(f, rig, &nr, 3);
+	nr.table->retry_ms = 10;
+	fill(f);
+	struct nexus_child *left = &nr.nexus->child[1];
+	left->error = -EIO;
+	nr_ok(f, doubt_record(f, nr.nexus, nexus_bit(left)));
+	retire(left, -EIO);
+	while (!left->left_in_doubt)
+		fiber_yield(f);
+	left->gen.epoch = nr.nexus->rec.epoch; /* as it is when it is told */
+	while (nexus_history(nr.nexus, &last_one, 1) == 0)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	rebuilt(&nr, false, REGIONS);
+	nr_stop(f, &nr);
+}
+
 /* MS8: its map ends while it waits for the latch to be opened; the next one is another. */
 RIG_TEST(a_map_that_ends_before_it_is_opened_is_not_opened)
 {
@@ -501,6 +524,7 @@ int main(void)
 		cmocka_unit_test(who_was_removed_is_copied_whole),
 		cmocka_unit_test(who_was_admitted_is_in_sync_though_it_was_not_told),
 		cmocka_unit_test(what_the_volume_grew_by_is_rebuilt),
+		cmocka_unit_test(who_leaves_in_doubt_has_no_map),
 		cmocka_unit_test(a_map_that_ends_before_it_is_opened_is_not_opened),
 	};
 

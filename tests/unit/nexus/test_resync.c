@@ -27,8 +27,15 @@ static const struct fault_rule fail_reads = { .ops = 1u << BIO_READ,
 					      .action = FAULT_STATUS,
 					      .status = -EIO };
 
+static const struct fault_rule fail_writes = { .ops = 1u << BIO_WRITE,
+					       .first = POOL_DATA_START / 512,
+					       .last = UINT64_MAX - 1,
+					       .action = FAULT_STATUS,
+					       .status = -EIO };
+
 /* A volume of p0, p1 and one whose disk may fail, in this order or with that one first. */
 struct crash {
+	bool has_cache; /* that disk, a volatile one */
 	struct nexus_rig nr;
 	struct pool *pool;
 	struct bdev *disk;
@@ -49,6 +56,7 @@ static void crash_start(struct fiber *f, struct rig *rig, struct crash *c, unsig
 
 	nr_start(f, rig, &c->nr, 0);
 	c->disk = rig_open(f, DISK);
+	c->disk->volatile_cache = c->has_cache;
 	nr_ok(f, pool_create(f, &args, &c->pool));
 	nr_ok(f, replica_create(f, c->pool, &replica));
 	for (unsigned i = 0, well = 0; i < NR_CHILDREN; i++)
@@ -236,12 +244,113 @@ RIG_TEST(a_source_that_fails_is_left_out)
 	crash_stop(f, &c);
 }
 
+/* RY5: it is asked to write. */
+RIG_TEST(a_source_with_a_cache_is_written_again)
+{
+	struct crash c = { .has_cache = true };
+	struct nexus_info info;
+
+	crash_start(f, rig, &c, 0);
+	fill(f, 1);
+	crash_now(f, &c);
+	nr_ok(f, fault_set_rules(f, c.disk, &fail_writes, 1));
+	nr_open(f, &c.nr);
+	assert_int_not_equal(fired(f, &c), 0);
+	nexus_info(c.nr.nexus, &info);
+	assert_int_not_equal(info.children[0].state, NEXUS_CHILD_IN_SYNC);
+	assert_int_equal(info.children[1].state, NEXUS_CHILD_IN_SYNC);
+	check_equal(f, nr_uris[0], nr_uris[1]);
+	nr_ok(f, fault_set_rules(f, c.disk, NULL, 0));
+	crash_stop(f, &c);
+}
+
+/* CP4: what it shares with the snapshot need not be written, and what is its own can be. */
+RIG_TEST(a_source_that_is_full_stays)
+{
+	struct crash c = { .has_cache = true };
+	const struct uuid snap = { { 1 } };
+	struct nexus_info info;
+
+	crash_start(f, rig, &c, 0);
+	fill(f, 1);
+	nr_ok(f, snapshot_create(f, c.pool, "r", "snap", &snap));
+	struct bdev *bdev = rig_open(f, "nexus:///v");
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	uint8_t buf[512] = { 5, 5, 5, 5 };
+	nr_ok(f, bdev_write(f, chan, SEGMENT_BLOCKS * 2, 1, buf, 0));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	crash_now(f, &c);
+	use_up(f, &c);
+	stray(f, nr_uris[0], SEGMENT_BLOCKS * 3);
+	nr_open(f, &c.nr);
+	nexus_info(c.nr.nexus, &info);
+	assert_int_equal(info.children[0].state, NEXUS_CHILD_IN_SYNC);
+	assert_int_equal(info.resync_bytes, REGIONS * NEXUS_REGION_BYTES);
+	check_equal(f, nr_uris[0], nr_uris[1]);
+	check_equal(f, ILL, nr_uris[1]);
+	crash_stop(f, &c);
+}
+
+/* The others cannot be had: somebody else has them. */
+static void open_alone(struct fiber *f, struct crash *c, const struct fault_rule *rule)
+{
+	struct bdev *bdev[NR_CHILDREN - 1];
+	struct bdev_claim claim[NR_CHILDREN - 1];
+
+	for (unsigned i = 0; i < NR_CHILDREN - 1; i++) {
+		bdev[i] = rig_open(f, nr_uris[i]);
+		nr_ok(f, bdev_claim(f, bdev[i], BDEV_CLAIM_WRITE, "somebody", &claim[i]));
+	}
+	if (rule)
+		nr_ok(f, fault_set_rules(f, c->disk, rule, 1));
+	nr_open(f, &c->nr);
+	for (unsigned i = 0; i < NR_CHILDREN - 1; i++) {
+		bdev_unclaim(f, &claim[i]);
+		bdev_close(f, bdev[i]);
+	}
+}
+
+/* RY5. */
+RIG_TEST(who_is_alone_and_has_a_cache_is_written_again)
+{
+	struct crash c = { .has_cache = true };
+	struct nexus_info info;
+
+	crash_start(f, rig, &c, 0);
+	fill(f, 1);
+	crash_now(f, &c);
+	open_alone(f, &c, NULL);
+	nexus_info(c.nr.nexus, &info);
+	assert_int_equal(info.resync_bytes, REGIONS * NEXUS_REGION_BYTES);
+	nr_ok(f, nexus_settle(f, c.nr.nexus));
+	crash_stop(f, &c);
+}
+
+/* RY6. */
+RIG_TEST(who_is_alone_and_cannot_be_read_is_opened_all_the_same)
+{
+	struct crash c = { .has_cache = true };
+
+	crash_start(f, rig, &c, 0);
+	fill(f, 1);
+	crash_now(f, &c);
+	open_alone(f, &c, &fail_reads);
+	assert_int_not_equal(fired(f, &c), 0);
+	nr_ok(f, fault_set_rules(f, c.disk, NULL, 0));
+	crash_stop(f, &c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(several_segments_are_under_way_and_nothing_is_served),
 		cmocka_unit_test(a_target_that_fails_is_left_out_and_the_others_are_equal),
 		cmocka_unit_test(a_source_that_fails_is_left_out),
+		cmocka_unit_test(a_source_with_a_cache_is_written_again),
+		cmocka_unit_test(a_source_that_is_full_stays),
+		cmocka_unit_test(who_is_alone_and_has_a_cache_is_written_again),
+		cmocka_unit_test(who_is_alone_and_cannot_be_read_is_opened_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
