@@ -54,7 +54,7 @@ void ini_session_end(struct fiber *f, struct ini_chan *ic)
 
 struct ini_copy {
 	const struct ini *from;
-	struct ini *to;
+	struct ini *to; /* all zeros */
 };
 
 /* On the disk's reactor. */
@@ -62,18 +62,17 @@ static int ini_session_copy(struct fiber *f, void *arg)
 {
 	const struct ini_copy *copy = arg;
 	const struct ini *from = copy->from;
+	struct ini *to = copy->to;
 
 	if (from->state == INI_GONE)
 		return fiber_fail(f, -ENODEV, "%s: the disk is gone", from->bdev->name);
-	*copy->to = (struct ini){
-		.bdev = from->bdev,
-		.bdev_home = from->home,
-		.opts = from->opts,
-		.ctrl = from->ctrl,
-		.ns = from->ns,
-		.is_replica = from->is_replica,
-		.is_session = true,
-	};
+	to->bdev = from->bdev;
+	to->bdev_home = from->home;
+	to->opts = from->opts;
+	to->ctrl = from->ctrl;
+	to->ns = from->ns;
+	to->is_replica = from->is_replica;
+	to->is_session = true;
 	return 0;
 }
 
