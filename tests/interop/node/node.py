@@ -7,14 +7,13 @@ import base64
 import importlib
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 
 import grpc
 import published
+import tap
 from google.protobuf import descriptor_pb2, empty_pb2
 
 MIB = 1 << 20
@@ -67,15 +66,14 @@ class Js:
         self.child.stdout.close()
 
 
-class Room:
+class Room(tap.Folder):
     """
-    A folder for state, disks and messages; in memory, if there is some. protos: the folder of our own .proto files, for
+    A folder for state, disks and messages. protos: the folder of our own .proto files, for
     mayastor.x1. js: who asks, instead of python3-grpcio.
     """
 
     def __init__(self, protos=None):
-        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.dir = tempfile.mkdtemp(dir=base)
+        super().__init__()
         self.pb = published.load(self.dir)
         self.folders = [self.dir, *([protos] if protos else []), "/usr/include"]
         self.own, self.own_files, self.js = {}, [], None
@@ -109,9 +107,6 @@ class Room:
         with open(path, "ab") as file:
             file.truncate(size)
         return path
-
-    def close(self):
-        shutil.rmtree(self.dir)
 
 
 class Node:
@@ -214,3 +209,57 @@ class Node:
             return function(request, timeout=timeout)
         except grpc.RpcError as error:
             raise Failed(error) from None
+
+
+class World:
+    """What the cases of a test have in common (tests/tap.py): a room, `node`, and others in `nodes`. In the end they stop well."""
+
+    def __init__(self, mayastor, protos=None, options=()):
+        self.mayastor, self.room, self.nodes = mayastor, Room(protos), []
+        self.node = self.make_node(options=options)
+
+    def make_node(self, name="node", options=()):
+        self.nodes.append(Node(self.mayastor, self.room, name, options))
+        return self.nodes[-1]
+
+    def prepare(self):
+        """Before the first case."""
+        self.node.start()
+
+    def call(self, path, **fields):
+        return self.node.call(path, **fields)
+
+    def fails(self, code, path, **fields):
+        """The words of the refusal."""
+        try:
+            answer = self.call(path, **fields)
+        except Failed as failed:
+            assert failed.code == code, f"{path} {fields}: {failed}, expected {code}"
+            assert failed.words and len(failed.words) < 256 and "\n" not in failed.words, f"{path}: '{failed.words}'"
+            return failed.words
+        raise AssertionError(f"{path} {fields}: answered {answer}, expected {code}")
+
+    def last_words(self):
+        return "".join(one.words()[-1500:] for one in self.nodes if one.child)
+
+    def __enter__(self):
+        try:
+            self.prepare()
+        except BaseException:
+            self.end(False)
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        self.end(kind is None)
+
+    def end(self, is_well):
+        started = [one for one in self.nodes if one.child]
+        try:
+            for one in started if is_well else ():
+                one.stop()
+        finally:
+            for one in started:
+                if one.child.poll() is None:
+                    one.kill()
+            self.room.close()

@@ -12,24 +12,19 @@ import socket
 import subprocess
 import sys
 import time
-import traceback
 from concurrent import futures
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 try:
     import grpc
     import node
 except ImportError as error:
-    print(f"1..1\nok 1 - node_daemon # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_daemon", error)
 
 MAYASTOR = sys.argv[1]
 MIB = 1 << 20
-cases = []
-
-
-def case(fn):
-    cases.append(fn)
-    return fn
 
 
 def refused(words, *options, code=64):
@@ -38,7 +33,7 @@ def refused(words, *options, code=64):
     assert done.returncode == code and words in done.stderr and done.stderr.count("\n") == 1, (options, done)
 
 
-@case
+@tap.case
 def options_that_mean_what_is_not_had_are_refused(_):
     refused("etcd is not had", "-p", "etcd://etcd:2379")
     refused("etcd is not had", "--ps-endpoint=mayastor-etcd:2379")
@@ -50,7 +45,7 @@ def options_that_mean_what_is_not_had_are_refused(_):
     refused("--tls-cert", "--tls-ca", "a.pem")
 
 
-@case
+@tap.case
 def bad_options_are_one_line(_):
     for options, words in ((["--tea"], "--tea"), (["-N"], "-N"), (["-l", "a"], "--core-list"), (["-m", "0"], "--reactor-mask"),
                            (["-l", "5-1"], "--core-list"), (["--reactors", "65"], "1 to 64"), (["-g", "nowhere:x"], "--grpc-endpoint"),
@@ -59,7 +54,7 @@ def bad_options_are_one_line(_):
         refused(words, *options)
 
 
-@case
+@tap.case
 def options_of_the_published_engine_are_taken_and_noted(room):
     n = node.Node(MAYASTOR, room, "flags", ["-s", "1024", "-u", "-L", "info", "-l1,2", "-r", "/tmp/x", "-F", "compact",
                                            "--huge-dir=/dev/hugepages", "--tgt-crdt", "30", "-p", f"sqlite://{room.dir}/v.db",
@@ -73,7 +68,7 @@ def options_of_the_published_engine_are_taken_and_noted(room):
     assert os.path.exists(f"{room.dir}/v.db")
 
 
-@case
+@tap.case
 def the_service_manager_is_told(room):
     place = os.path.join(room.dir, "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -90,7 +85,7 @@ def the_service_manager_is_told(room):
     assert seconds < 10, seconds
 
 
-@case
+@tap.case
 def a_damaged_state_is_refused_and_left_as_it_is(room):
     n = node.Node(MAYASTOR, room, "damaged").start()
     n.call("BdevRpc/Create", uri="malloc:///m?size_mb=4")
@@ -112,7 +107,7 @@ def a_damaged_state_is_refused_and_left_as_it_is(room):
     n.stop()
 
 
-@case
+@tap.case
 def a_pool_whose_disk_is_away_comes_back_when_it_does(room):
     n = node.Node(MAYASTOR, room, "away").start()
     disk = room.disk("away-disk")
@@ -138,7 +133,7 @@ def a_pool_whose_disk_is_away_comes_back_when_it_does(room):
     n.stop()
 
 
-@case
+@tap.case
 def a_node_registers_and_says_goodbye(room):
     heard = queue.Queue()
 
@@ -173,7 +168,7 @@ def figures(pid):
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"), rss / 1024
 
 
-@case
+@tap.case
 def a_hundred_replicas_come_back(room):
     n = node.Node(MAYASTOR, room, "many").start()
     n.call("PoolRpc/CreatePool", name="p", disks=[room.disk("many-disk", 1024 * MIB)])
@@ -193,21 +188,4 @@ def a_hundred_replicas_come_back(room):
     n.stop()
 
 
-def main():
-    print(f"1..{len(cases)}")
-    room, failed = node.Room(), False
-    try:
-        for number, check in enumerate(cases, 1):
-            try:
-                check(room)
-                print(f"ok {number} - {check.__name__}", flush=True)
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {check.__name__}")
-                print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-    finally:
-        room.close()
-    return failed
-
-
-sys.exit(main())
+sys.exit(tap.main(node.Room))

@@ -5,61 +5,42 @@ test_disks - one more disk for a pool, by mayastor.x1 and by mayactl: asked agai
 
   test_disks.py MAYASTOR MAYACTL PROTO
 """
-import importlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import traceback
 import uuid
 
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
+
 try:
-    import grpc
     import node
 except ImportError as error:
-    print(f"1..1\nok 1 - node_disks # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_disks", error)
 
 MAYASTOR, MAYACTL, PROTO = sys.argv[1:4]
 MIB = 1 << 20
 R = "11111111-1111-4111-8111-111111111111"
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
-    def __init__(self):
-        self.room = node.Room()
-        subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}", "mayastor/x1/pool.proto"], check=True)
-        self.pb = importlib.import_module("mayastor.x1.pool_pb2")
-        self.node = node.Node(MAYASTOR, self.room).start()
+class World(node.World):
+    def prepare(self):
+        self.node.start()
         self.first = self.room.disk("first", 64 * MIB)
         self.pool = self.node.call("PoolRpc/CreatePool", name="p", disks=[self.first])
 
     def add(self, disk, pool="p", force=False):
-        function = self.node.channel.unary_unary("/mayastor.x1.PoolExtraRpc/AddDisk",
-                                                 request_serializer=self.pb.AddDiskRequest.SerializeToString,
-                                                 response_deserializer=self.pb.PoolDetail.FromString)
-        try:
-            return function(self.pb.AddDiskRequest(pool=pool, disk=disk, force=force), timeout=30)
-        except grpc.RpcError as error:
-            raise node.Failed(error) from None
+        return self.call("PoolExtraRpc/AddDisk", pool=pool, disk=disk, force=force)
 
-    def fails(self, code, *args, **fields):
-        before = self.node.call("PoolRpc/ListPools")
-        try:
-            answer = self.add(*args, **fields)
-        except node.Failed as failed:
-            assert failed.code == code and failed.words and "\n" not in failed.words, f"{args} {fields}: {failed}, expected {code}"
-            after = self.node.call("PoolRpc/ListPools")
-            assert after == before, (before, after)
-            return failed.words
-        raise AssertionError(f"{args} {fields}: {answer}")
+    def refuses(self, code, disk, pool="p", force=False):
+        """The words; and nothing is changed."""
+        before = self.call("PoolRpc/ListPools")
+        words = self.fails(code, "PoolExtraRpc/AddDisk", pool=pool, disk=disk, force=force)
+        after = self.call("PoolRpc/ListPools")
+        assert after == before, (before, after)
+        return words
 
     def disks(self):
         return list(self.node.call("PoolRpc/ListPools", name="p").pools[0].disks)
@@ -77,7 +58,7 @@ class World:
         return {"what": "disk", "uuid": str(uuid.uuid4()), "pool": self.pool.uuid, "name": "p", "disks": [disk]}
 
 
-@case
+@tap.case
 def a_pool_takes_one_more_disk_and_says_so_again(w):
     before = w.node.call("PoolRpc/ListPools").pools[0]
     second = w.room.disk("second", 64 * MIB)
@@ -95,37 +76,37 @@ def a_pool_takes_one_more_disk_and_says_so_again(w):
     assert w.node.call("PoolRpc/CreatePool", name="p", disks=[w.first, second]).uuid == w.pool.uuid
 
 
-@case
+@tap.case
 def wrong_disks_are_refused_and_nothing_is_changed(w):
     blank = w.room.disk("blank", 64 * MIB)
-    w.fails("NOT_FOUND", blank, pool="nobody")
-    w.fails("NOT_FOUND", "/nowhere/disk")
-    w.fails("INVALID_ARGUMENT", "")
-    w.fails("INVALID_ARGUMENT", "nonsense://x")
-    w.fails("INVALID_ARGUMENT", f"pool:///p/{R}")
-    w.fails("INVALID_ARGUMENT", "/" + "x" * 1100)
-    w.fails("RESOURCE_EXHAUSTED", w.room.disk("small", MIB))
+    w.refuses("NOT_FOUND", blank, pool="nobody")
+    w.refuses("NOT_FOUND", "/nowhere/disk")
+    w.refuses("INVALID_ARGUMENT", "")
+    w.refuses("INVALID_ARGUMENT", "nonsense://x")
+    w.refuses("INVALID_ARGUMENT", f"pool:///p/{R}")
+    w.refuses("INVALID_ARGUMENT", "/" + "x" * 1100)
+    w.refuses("RESOURCE_EXHAUSTED", w.room.disk("small", MIB))
     alias = w.room.dir + "/../" + os.path.basename(w.room.dir) + "/first"
     os.symlink(w.first, w.first + ".link")
     for name in (f"file://{w.first}", alias, w.first + ".link"):
         for force in (False, True):
-            w.fails("FAILED_PRECONDITION", name, force=force)
+            w.refuses("FAILED_PRECONDITION", name, force=force)
     other = w.room.disk("other", 64 * MIB)
     w.node.call("PoolRpc/CreatePool", name="o", disks=[other])
     for force in (False, True):
-        w.fails("FAILED_PRECONDITION", other, force=force)  # in use
+        w.refuses("FAILED_PRECONDITION", other, force=force)  # in use
     w.node.call("PoolRpc/ExportPool", name="o")
-    assert "'o'" in w.fails("FAILED_PRECONDITION", other)
+    assert "'o'" in w.refuses("FAILED_PRECONDITION", other)
     w.node.call("PoolRpc/ImportPool", name="o", disks=[other])
     w.node.call("PoolRpc/DestroyPool", name="o")
     with open(other, "r+b") as file:
         file.write(b"XFSB" + bytes(4092))
-    w.fails("FAILED_PRECONDITION", other)
+    w.refuses("FAILED_PRECONDITION", other)
     assert other in w.add(other, force=True).disks
     assert not w.state()["making"]
 
 
-@case
+@tap.case
 def mayactl_adds_a_disk(w):
     def run(*words):
         return subprocess.run([MAYACTL, "--node", w.node.addrs["grpc"], "pool", "add-disk", *words], capture_output=True, text=True,
@@ -143,7 +124,7 @@ def mayactl_adds_a_disk(w):
     assert done.returncode == 2 and "xfs" in done.stderr.lower(), done
 
 
-@case
+@tap.case
 def a_disk_that_joined_before_a_crash_is_listed(w):
     disk = w.room.disk("joined", 64 * MIB)
     w.add(disk)
@@ -158,7 +139,7 @@ def a_disk_that_joined_before_a_crash_is_listed(w):
     assert not w.state()["making"] and disk in w.state()["pools"][0]["disks"]
 
 
-@case
+@tap.case
 def a_disk_that_did_not_join_bears_nothing_afterwards(w):
     disk = w.room.disk("late", 64 * MIB)
     w.node.stop()
@@ -179,7 +160,7 @@ def a_disk_that_did_not_join_bears_nothing_afterwards(w):
     assert disk in w.add(disk).disks  # not by force
 
 
-@case
+@tap.case
 def a_note_never_costs_a_pool_its_disk(w):
     """The disk that was noted is one of the pool's by another name, or bears another pool, or is away."""
     w.node.stop()
@@ -201,24 +182,4 @@ def a_note_never_costs_a_pool_its_disk(w):
     assert w.node.call("ReplicaRpc/ListReplicas").replicas[0].size == 90 * MIB
 
 
-def main():
-    print(f"1..{len(cases)}")
-    world, failed = World(), False
-    try:
-        for number, check in enumerate(cases, 1):
-            try:
-                check(world)
-                print(f"ok {number} - {check.__name__}", flush=True)
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {check.__name__}")
-                print("# " + (traceback.format_exc() + world.node.words()[-1500:]).replace("\n", "\n# "), flush=True)
-        world.node.stop()
-    finally:
-        if world.node.child.poll() is None:
-            world.node.kill()
-        world.room.close()
-    return failed
-
-
-sys.exit(main())
+sys.exit(tap.main(lambda: World(MAYASTOR, PROTO)))

@@ -5,58 +5,33 @@ test_doors - what a node offers over NVMe/TCP, on which port and to whom, as ano
 
   test_doors.py MAYASTOR MAYACTL PROTO
 """
-import importlib
 import json
 import subprocess
 import sys
-import traceback
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 try:
-    import grpc
     import node
 except ImportError as error:
-    print(f"1..1\nok 1 - node_doors # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_doors", error)
 
 MAYASTOR, MAYACTL, PROTO = sys.argv[1:4]
 MIB = 1 << 20
 NBD, NVMF, VHOST = 0, 1, 2
 FRIEND, FOE = "nqn.2014-08.org.nvmexpress:friend", "nqn.2014-08.org.nvmexpress:foe"
 REPLICA, NEXUS = (f"11111111-1111-4111-8111-11111111111{i}" for i in "12")
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
-    def __init__(self):
-        self.room = node.Room()
-        subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}", "mayastor/x1/share.proto"], check=True)
-        self.pb = importlib.import_module("mayastor.x1.share_pb2")
-        self.node = node.Node(MAYASTOR, self.room).start()
-        self.far = node.Node(MAYASTOR, self.room, "far").start()
+class World(node.World):
+    def prepare(self):
+        self.node.start()
+        self.far = self.make_node("far").start()
         self.node.call("PoolRpc/CreatePool", name="p", disks=[self.room.disk("disk")])
 
     def x1(self, method, **fields):
-        kind = getattr(self.pb, f"{method}Request")
-        reply = {"CreateShare": self.pb.Share, "ListShares": self.pb.ListSharesResponse}.get(method)
-        function = self.node.channel.unary_unary(f"/mayastor.x1.ShareRpc/{method}", request_serializer=kind.SerializeToString,
-                                                 response_deserializer=reply.FromString if reply else lambda x: x)
-        try:
-            return function(kind(**fields), timeout=30)
-        except grpc.RpcError as error:
-            raise node.Failed(error) from None
-
-    def fails(self, code, method, **fields):
-        try:
-            answer = self.x1(method, **fields)
-        except node.Failed as failed:
-            assert failed.code == code and failed.words, f"{method} {fields}: {failed}, expected {code}"
-            return failed.words
-        raise AssertionError(f"{method} {fields}: {answer}")
+        return self.call(f"ShareRpc/{method}", **fields)
 
     def open(self, uri, host):
         """From the other node, as that host: blocks, or the words of the refusal."""
@@ -78,7 +53,7 @@ def at(addr, nqn):
     return f"nvmf://{addr}/{nqn}"
 
 
-@case
+@tap.case
 def any_disk_is_offered_by_nvmf_to_who_may_come(w):
     made = w.x1("CreateShare", name="ram", bdev="malloc:///ram?size_mb=8", door=NVMF, allowed_hosts=[FRIEND], description="x")
     assert made.uri == at(w.node.addrs["replicas"], "nqn.2019-05.io.openebs:share:ram") and list(made.allowed_hosts) == [FRIEND], made
@@ -92,7 +67,7 @@ def any_disk_is_offered_by_nvmf_to_who_may_come(w):
     assert isinstance(w.open(made.uri, FRIEND), str) and not w.x1("ListShares").shares
 
 
-@case
+@tap.case
 def doors_of_both_kinds_and_a_bdev_by_name(w):
     w.node.call("BdevRpc/Create", uri="malloc:///m?size_mb=8")
     first = w.x1("CreateShare", name="m", bdev="m", door=NVMF)
@@ -110,25 +85,25 @@ def doors_of_both_kinds_and_a_bdev_by_name(w):
     w.node.call("BdevRpc/Destroy", uri="m")
 
 
-@case
+@tap.case
 def wrong_shares_are_refused(w):
     replica = w.node.call("ReplicaRpc/CreateReplica", name="r", uuid=REPLICA, pooluuid="p", size=16 * MIB, thin=True, share=1)
     w.node.call("BdevRpc/Create", uri="malloc:///child?size_mb=16")
     w.node.call("NexusRpc/CreateNexus", name="n", uuid=NEXUS, size=8 * MIB, children=["malloc:///child?size_mb=16"])
     assert replica.uri
     w.x1("CreateShare", name="s", bdev="malloc:///s?size_mb=4", door=NVMF)
-    w.fails("ALREADY_EXISTS", "CreateShare", name="s", bdev="malloc:///t?size_mb=4", door=NVMF)
-    w.fails("ALREADY_EXISTS", "CreateShare", name="s", bdev="malloc:///s?size_mb=4", door=NVMF, allowed_hosts=[FRIEND])
-    assert "ShareReplica" in w.fails("INVALID_ARGUMENT", "CreateShare", name="x", bdev="r", door=NVMF)
-    assert "PublishNexus" in w.fails("INVALID_ARGUMENT", "CreateShare", name="x", bdev="n", door=NVMF)
+    w.fails("ALREADY_EXISTS", "ShareRpc/CreateShare", name="s", bdev="malloc:///t?size_mb=4", door=NVMF)
+    w.fails("ALREADY_EXISTS", "ShareRpc/CreateShare", name="s", bdev="malloc:///s?size_mb=4", door=NVMF, allowed_hosts=[FRIEND])
+    assert "ShareReplica" in w.fails("INVALID_ARGUMENT", "ShareRpc/CreateShare", name="x", bdev="r", door=NVMF)
+    assert "PublishNexus" in w.fails("INVALID_ARGUMENT", "ShareRpc/CreateShare", name="x", bdev="n", door=NVMF)
     for name in ("", "a/b", "a b", "x" * 129):
-        w.fails("INVALID_ARGUMENT", "CreateShare", name=name, bdev="malloc:///t?size_mb=4", door=NVMF)
-    w.fails("INVALID_ARGUMENT", "CreateShare", name="x", bdev="malloc:///t?size_mb=4", door=NVMF, allowed_hosts=["friend"])
-    w.fails("INVALID_ARGUMENT", "CreateShare", name="x", bdev="malloc:///t?size_mb=4", door=VHOST)
-    w.fails("INVALID_ARGUMENT", "CreateShare", name="x", bdev="malloc:///t?sise=4m", door=NVMF)
-    w.fails("NOT_FOUND", "CreateShare", name="x", bdev="nobody", door=NVMF)
-    w.fails("NOT_FOUND", "DestroyShare", name="s", door=NBD)
-    w.fails("NOT_FOUND", "DestroyShare", name="x", door=NVMF)
+        w.fails("INVALID_ARGUMENT", "ShareRpc/CreateShare", name=name, bdev="malloc:///t?size_mb=4", door=NVMF)
+    w.fails("INVALID_ARGUMENT", "ShareRpc/CreateShare", name="x", bdev="malloc:///t?size_mb=4", door=NVMF, allowed_hosts=["friend"])
+    w.fails("INVALID_ARGUMENT", "ShareRpc/CreateShare", name="x", bdev="malloc:///t?size_mb=4", door=VHOST)
+    w.fails("INVALID_ARGUMENT", "ShareRpc/CreateShare", name="x", bdev="malloc:///t?sise=4m", door=NVMF)
+    w.fails("NOT_FOUND", "ShareRpc/CreateShare", name="x", bdev="nobody", door=NVMF)
+    w.fails("NOT_FOUND", "ShareRpc/DestroyShare", name="s", door=NBD)
+    w.fails("NOT_FOUND", "ShareRpc/DestroyShare", name="x", door=NVMF)
     w.x1("DestroyShare", name="s", door=NVMF)
     w.node.call("ReplicaRpc/DestroyReplica", uuid=REPLICA)
     w.node.call("NexusRpc/DestroyNexus", uuid=NEXUS)
@@ -149,7 +124,7 @@ def one_way_in_at_a_time(w, nqn):
     w.far.call("BdevRpc/Destroy", uri=second)
 
 
-@case
+@tap.case
 def a_nexus_answers_on_both_ports_and_a_replica_on_its_own(w):
     made = w.node.call("ReplicaRpc/CreateReplica", name="r", uuid=REPLICA, pooluuid="p", size=16 * MIB, thin=True)
     w.node.call("NexusRpc/CreateNexus", name="n", uuid=NEXUS, size=16 * MIB, children=[made.uri])
@@ -170,7 +145,7 @@ def a_nexus_answers_on_both_ports_and_a_replica_on_its_own(w):
     w.node.call("ReplicaRpc/DestroyReplica", uuid=REPLICA)
 
 
-@case
+@tap.case
 def what_is_read_only_is_so_for_hosts(w):
     made = w.x1("CreateShare", name="ro", bdev="malloc:///ro?size_mb=64", door=NVMF, read_only=True)
     try:
@@ -181,7 +156,7 @@ def what_is_read_only_is_so_for_hosts(w):
     w.x1("DestroyShare", name="ro", door=NVMF)
 
 
-@case
+@tap.case
 def mayactl_offers_a_disk(w):
     def run(*words):
         return subprocess.run([MAYACTL, "--node", w.node.addrs["grpc"], *words], capture_output=True, text=True, timeout=60, check=False)
@@ -193,26 +168,4 @@ def mayactl_offers_a_disk(w):
     assert run("share", "destroy", "nvmf", "c").returncode == 3
 
 
-def main():
-    print(f"1..{len(cases)}")
-    world, failed = World(), False
-    try:
-        for number, check in enumerate(cases, 1):
-            try:
-                check(world)
-                print(f"ok {number} - {check.__name__}", flush=True)
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {check.__name__}")
-                print("# " + (traceback.format_exc() + world.node.words()[-1500:]).replace("\n", "\n# "), flush=True)
-        world.far.stop()
-        world.node.stop()
-    finally:
-        for one in (world.node, world.far):
-            if one.child.poll() is None:
-                one.kill()
-        world.room.close()
-    return failed
-
-
-sys.exit(main())
+sys.exit(tap.main(lambda: World(MAYASTOR, PROTO)))

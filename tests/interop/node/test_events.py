@@ -7,58 +7,33 @@ test_events - mayastor.x1.EventRpc as gRPC's own client sees it, and `mayactl ev
 
 PROTO is the folder proto/ of the sources.
 """
-import importlib
 import json
 import subprocess
 import sys
 import time
-import traceback
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 try:
     import grpc
     import nbd
     import node
 except ImportError as error:
-    print(f"1..1\nok 1 - node_events # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_events", error)
 
 MAYASTOR, MAYACTL, PROTO = sys.argv[1:4]
 MIB = 1 << 20
 RING, WATCHERS = 1024, 64
 R1, R2, NEXUS, SNAP, CLONE = (f"11111111-1111-4111-8111-11111111111{i}" for i in "12345")
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
-    def __init__(self):
-        self.room = node.Room()
-        self.node = node.Node(MAYASTOR, self.room)
-
-    def prepare(self):
-        self.node.start()
-        names = [f"mayastor/x1/{name}.proto" for name in ("event", "nexus", "share")]
-        subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}", *names], check=True)
-        self.x1 = {name.split("/")[2][:-6]: importlib.import_module(name[:-6].replace("/", ".") + "_pb2") for name in names}
-        self.pb = self.x1["event"]
-
-    def ask(self, path, file, ask, reply, **fields):
-        kind = getattr(self.x1[file], ask)
-        return self.node.channel.unary_unary(f"/mayastor.x1.{path}", request_serializer=kind.SerializeToString,
-                                             response_deserializer=getattr(self.x1[file], reply).FromString)(
-                                                 kind(**fields), timeout=30)
-
+class World(node.World):
     def watch(self, **fields):
         fields.setdefault("timeout", 60)
         timeout = fields.pop("timeout")
-        ask = self.pb.WatchEventsRequest
-        function = self.node.channel.unary_stream("/mayastor.x1.EventRpc/WatchEvents",
-                                                  request_serializer=ask.SerializeToString,
-                                                  response_deserializer=self.pb.Event.FromString)
+        path, ask, event, _ = self.node.find("EventRpc/WatchEvents")
+        function = self.node.channel.unary_stream(path, request_serializer=ask.SerializeToString, response_deserializer=event.FromString)
         return function(ask(**fields), timeout=timeout)
 
     def all(self, since=0):
@@ -78,7 +53,7 @@ def told(events):
     return [(e.kind, e.what, e.name) for e in events]
 
 
-@case
+@tap.case
 def what_is_done_is_told_in_order(w):
     before = w.last()
     call = w.node.call
@@ -111,7 +86,7 @@ def what_is_done_is_told_in_order(w):
     assert events[1].uuid == R1 and events[1].text == "in pool 'p'" and events[0].time.seconds > 1e9, events[1]
 
 
-@case
+@tap.case
 def a_nexus_tells_of_its_children_and_their_rebuilds(w):
     call = w.node.call
     call("PoolRpc/CreatePool", name="q", disks=[w.room.disk("q", 256 * MIB)])
@@ -144,7 +119,7 @@ def a_nexus_tells_of_its_children_and_their_rebuilds(w):
     assert at == sorted(at), names
 
 
-@case
+@tap.case
 def a_pool_tells_that_it_fills_up_and_is_relieved(w):
     since = w.last()
     for i in range(4):
@@ -160,19 +135,19 @@ def a_pool_tells_that_it_fills_up_and_is_relieved(w):
     assert ("pool", "watermark-80") in names, names
 
 
-@case
+@tap.case
 def a_rebuild_tells_how_far_it_is(w):
     call = w.node.call
     first = call("ReplicaRpc/ListReplicas", uuid=R1).replicas[0].uri
     call("NexusRpc/CreateNexus", name="n", uuid=NEXUS, size=16 * MIB, children=[first])
-    share = w.ask("ShareRpc/CreateShare", "share", "CreateShareRequest", "Share", name="v", bdev="n")
+    share = w.call("ShareRpc/CreateShare", name="v", bdev="n")
     disk = nbd.NBD()
     disk.connect_uri(share.uri)
     for offset in range(0, 8 * MIB, MIB):
         disk.pwrite(b"x" * MIB, offset)
     disk.shutdown()
-    w.ask("ShareRpc/DestroyShare", "share", "DestroyShareRequest", "Share", name="v")
-    w.ask("NexusExtraRpc/SetRebuildLimits", "nexus", "SetRebuildLimitsRequest", "RebuildLimits", nexus="n",
+    w.call("ShareRpc/DestroyShare", name="v")
+    w.call("NexusExtraRpc/SetRebuildLimits", nexus="n",
           limits={"bytes_per_s": 3 * MIB})
     since = w.last()
     assert told(w.all(since - 40))[-40:].count(("share", "created", "v")) == 1
@@ -194,7 +169,7 @@ def a_rebuild_tells_how_far_it_is(w):
     call("NexusRpc/DestroyNexus", uuid=NEXUS)
 
 
-@case
+@tap.case
 def a_stream_ends_with_its_client_and_its_place_is_free_again(w):
     many = [w.watch(since=1 << 60) for _ in range(WATCHERS)]
     for stream in many:
@@ -215,7 +190,7 @@ def a_stream_ends_with_its_client_and_its_place_is_free_again(w):
     raise AssertionError("no place is free again")
 
 
-@case
+@tap.case
 def who_comes_too_late_is_told_how_many_it_missed(w):
     since = w.last()
     for _ in range(RING // 2 + 10):
@@ -227,7 +202,7 @@ def who_comes_too_late_is_told_how_many_it_missed(w):
     assert not any(e.missed for e in events[1:])
 
 
-@case
+@tap.case
 def mayactl_lists_and_follows(w):
     number = w.last()
     table = w.ctl("events", "--since", str(number - 2)).splitlines()
@@ -248,7 +223,7 @@ def mayactl_lists_and_follows(w):
     follow.wait()
 
 
-@case
+@tap.case
 def a_node_that_began_anew_tells_all_it_remembers(w):
     number = w.last()
     w.node.kill()
@@ -258,7 +233,7 @@ def a_node_that_began_anew_tells_all_it_remembers(w):
     assert ("pool", "imported", "q") in told(events), told(events)
 
 
-@case
+@tap.case
 def a_node_that_stops_ends_the_streams(w):
     stream = w.watch()
     next(stream)
@@ -271,25 +246,4 @@ def a_node_that_stops_ends_the_streams(w):
     w.node.start()
 
 
-def main():
-    print(f"1..{len(cases)}")
-    world, failed = World(), False
-    try:
-        world.prepare()
-        for number, check in enumerate(cases, 1):
-            try:
-                check(world)
-                print(f"ok {number} - {check.__name__}", flush=True)
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {check.__name__}")
-                print("# " + (traceback.format_exc() + world.node.words()[-1500:]).replace("\n", "\n# "), flush=True)
-        world.node.stop()
-    finally:
-        if world.node.child and world.node.child.poll() is None:
-            world.node.kill()
-        world.room.close()
-    return failed
-
-
-sys.exit(main())
+sys.exit(tap.main(lambda: World(MAYASTOR, PROTO)))

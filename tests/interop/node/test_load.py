@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
+
 try:
     import node  # noqa: F401
 except ImportError as error:
-    print(f"1..0 # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_load", error)
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BUILD, LEAKS = sys.argv[1], "leaks" in sys.argv[2:]
@@ -56,8 +58,7 @@ def clients(found):
 
 
 if not shutil.which("fio"):
-    print("1..0 # SKIP no fio")
-    sys.exit(0)
+    tap.skip("node_load", "no fio")
 print("1..4")
 part(1, "calls beside io are answered right and leave nothing", "load", load, "--busy", *([] if LEAKS else ["--seconds", "10"]))
 part(2, "a node rests", "idle", lambda found: "too large" if LEAKS and found["rss_mib"] > 64 else None, "--rest", "2")

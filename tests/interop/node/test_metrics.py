@@ -8,22 +8,22 @@ test_metrics - the metrics of a node as Prometheus' own client library reads the
 PROTO is the folder proto/ of the sources.
 """
 import concurrent.futures
-import importlib
 import json
 import os
 import socket
 import subprocess
 import sys
-import traceback
 import urllib.request
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 try:
     import nbd
     import node
     from prometheus_client.parser import text_string_to_metric_families
 except ImportError as error:
-    print(f"1..1\nok 1 - node_metrics # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_metrics", error)
 
 MAYASTOR, MAYACTL, PROTO = sys.argv[1:4]
 MIB = 1 << 20
@@ -31,20 +31,9 @@ ODD = 'n"odd"\\\u00fc'  # a nexus may be called so
 R1, R2, NEXUS, ENTITY, FAR = (f"11111111-1111-4111-8111-11111111111{i}" for i in "12345")
 SAMPLES = 100
 CPU_S_MAX = 0.05  # of a scrape of 100 replicas, with sanitizers and all: a gross mistake is found
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
-    def __init__(self):
-        self.room = node.Room()
-        self.node = node.Node(MAYASTOR, self.room, options=["--metrics-endpoint", "127.0.0.1:0"])
-        self.peer = node.Node(MAYASTOR, self.room, name="peer")
-
+class World(node.World):
     def prepare(self):
         self.node.start()
         self.url = f"http://{self.node.addrs['metrics']}/metrics"
@@ -53,7 +42,7 @@ class World:
         for name, uuid in (("r1", R1), ("r2", R2)):
             call("ReplicaRpc/CreateReplica", name=name, uuid=uuid, pooluuid="p", size=16 * MIB, thin=True, share=1,
                  entity_id=ENTITY if name == "r1" else "")
-        self.peer.start()
+        self.peer = self.make_node("peer").start()
         self.peer.call("PoolRpc/CreatePool", name="q", disks=[self.room.disk("peer.disk")])
         far = self.peer.call("ReplicaRpc/CreateReplica", name="far", uuid=FAR, pooluuid="q", size=16 * MIB, thin=True,
                              share=1)
@@ -74,14 +63,8 @@ class World:
 
     def write_and_read(self, writes, reads):
         """Through the nexus, over NBD."""
-        subprocess.run(["protoc", f"-I{PROTO}", "-I/usr/include", f"--python_out={self.room.dir}",
-                        "mayastor/x1/share.proto"], check=True)
-        pb = importlib.import_module("mayastor.x1.share_pb2")
-        share = self.node.channel.unary_unary("/mayastor.x1.ShareRpc/CreateShare",
-                                              request_serializer=pb.CreateShareRequest.SerializeToString,
-                                              response_deserializer=pb.Share.FromString)
         disk = nbd.NBD()
-        disk.connect_uri(share(pb.CreateShareRequest(name="v", bdev=NEXUS), timeout=30).uri)
+        disk.connect_uri(self.call("ShareRpc/CreateShare", name="v", bdev=NEXUS).uri)
         for i in range(writes):
             disk.pwrite(bytes([i]) * 4096, i * 4096)
         for i in range(reads):
@@ -105,7 +88,7 @@ def one(family, sample=None, **labels):
     return found[0]
 
 
-@case
+@tap.case
 def names_and_labels_are_the_published_ones(w):
     found = w.families()
     for name in ("status", "total_size_bytes", "used_size_bytes", "committed_size_bytes", "disk_capacity_bytes",
@@ -125,7 +108,7 @@ def names_and_labels_are_the_published_ones(w):
     assert [s.labels for s in found["mayastor_node_online"].samples] == [{"node_id": "node"}]
 
 
-@case
+@tap.case
 def ours_tell_of_replicas_nexuses_and_children(w):
     found = w.families()
     assert one(found["mayastor_replica_size_bytes"], name="r1") == 16 * MIB
@@ -137,7 +120,7 @@ def ours_tell_of_replicas_nexuses_and_children(w):
     assert one(found["mayastor_grpc_calls"], "mayastor_grpc_calls_total", code="OK") >= 4
 
 
-@case
+@tap.case
 def every_hop_of_a_request_has_a_histogram(w):
     w.write_and_read(100, 50)
     found = w.families()
@@ -159,7 +142,7 @@ def every_hop_of_a_request_has_a_histogram(w):
     assert one(found["volume_bytes_written"]) >= 100 * 4096
 
 
-@case
+@tap.case
 def mayactl_tells_the_same(w):
     def ctl(*words):
         return subprocess.run([MAYACTL, "--node", w.node.addrs["grpc"], *words], capture_output=True, text=True, check=True,
@@ -185,7 +168,7 @@ def mayactl_tells_the_same(w):
     assert pool[-3:] == ["UNMAPS", "UNMAPPED", "UUID"], pool
 
 
-@case
+@tap.case
 def a_scrape_leaves_no_trace(w):
     before = w.families()
     for _ in range(20):
@@ -195,7 +178,7 @@ def a_scrape_leaves_no_trace(w):
             assert [s.value for s in family.samples] == [s.value for s in after[name].samples], name
 
 
-@case
+@tap.case
 def a_nexus_that_is_being_changed_holds_up_nobody(w):
     with socket.create_server(("127.0.0.1", 0)) as mute, concurrent.futures.ThreadPoolExecutor(1) as aside:
         mute.settimeout(30)  # a child that is connected to, and says nothing
@@ -211,7 +194,7 @@ def a_nexus_that_is_being_changed_holds_up_nobody(w):
     assert "volume_num_read_ops" in w.families()
 
 
-@case
+@tap.case
 def curl_is_answered_and_refused_properly(w):
     def curl(*words):
         return subprocess.run(["curl", "-s", "-m", "60", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\n", *words],
@@ -226,7 +209,7 @@ def curl_is_answered_and_refused_properly(w):
     assert curl("-H", "X: " + "y" * 9000, w.url) == ["431 1"] and curl("--http2-prior-knowledge", w.url) != ["200 1"]
 
 
-@case
+@tap.case
 def what_is_no_http_is_told_so_and_dropped(w):
     assert w.say(b"\x16\x03\x01\x00\x05hello\r\n\r\n").startswith("HTTP/1.1 400 Bad Request\r\n")
     assert w.say(b"GET /metrics HTTP/1.1\r\n\r\n").startswith("HTTP/1.1 400 ")
@@ -238,7 +221,7 @@ def what_is_no_http_is_told_so_and_dropped(w):
     assert w.families()
 
 
-@case
+@tap.case
 def a_scrape_of_many_replicas_costs_little(w):
     for i in range(100):
         w.node.call("ReplicaRpc/CreateReplica", name=f"m{i}", uuid=f"33333333-3333-4333-8333-{i:012}", pooluuid="p",
@@ -258,7 +241,7 @@ def a_scrape_of_many_replicas_costs_little(w):
     assert text.count("\nreplica_num_read_ops{") == 102 and cost < CPU_S_MAX, cost
 
 
-@case
+@tap.case
 def it_is_off_if_it_is_not_asked_for_and_refused_if_it_cannot_be(w):
     other = node.Node(MAYASTOR, w.room, name="other").start()
     assert "metrics" not in other.addrs and other.stop() < 30
@@ -266,27 +249,4 @@ def it_is_off_if_it_is_not_asked_for_and_refused_if_it_cannot_be(w):
     assert wrong.returncode == 64 and "--metrics-endpoint 'somewhere': expected ADDR" in wrong.stderr, wrong
 
 
-def main():
-    print(f"1..{len(cases)}")
-    world, failed = World(), False
-    try:
-        world.prepare()
-        for number, check in enumerate(cases, 1):
-            try:
-                check(world)
-                print(f"ok {number} - {check.__name__}", flush=True)
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {check.__name__}")
-                print("# " + (traceback.format_exc() + world.node.words()[-1500:]).replace("\n", "\n# "), flush=True)
-        world.node.stop()
-        world.peer.stop()
-    finally:
-        for left in (world.node, world.peer):
-            if left.child and left.child.poll() is None:
-                left.kill()
-        world.room.close()
-    return failed
-
-
-sys.exit(main())
+sys.exit(tap.main(lambda: World(MAYASTOR, PROTO, ["--metrics-endpoint", "127.0.0.1:0"])))

@@ -7,26 +7,21 @@ test_proto - what our .proto files say on the wire is what is published, name by
 
 A lone field in `oneof opt_NAME` is what `optional` is on the wire (protobuf-c knows no other).
 """
+import contextlib
 import os
-import shutil
 import sys
 import tempfile
-import traceback
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 try:
     import published
     from google.protobuf import descriptor_pb2
 except ImportError as error:
-    print(f"1..1\nok 1 - node_proto # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_proto", error)
 
 PROTOSET = sys.argv[1]
-cases = []
-
-
-def case(fn):
-    cases.append(fn)
-    return fn
 
 
 def is_optional(message, field):
@@ -84,22 +79,22 @@ def same(ours, theirs, what):
     print(f"# {len(theirs)} {what}s")
 
 
-@case
+@tap.case
 def messages_have_the_published_names_and_numbers(w):
     same(w.ours[0], w.theirs[0], "message")
 
 
-@case
+@tap.case
 def enums_have_the_published_values(w):
     same(w.ours[1], w.theirs[1], "enum")
 
 
-@case
+@tap.case
 def services_have_the_published_methods(w):
     same(w.ours[2], w.theirs[2], "service")
 
 
-@case
+@tap.case
 def what_is_ours_lives_in_a_package_of_its_own(_):
     with open(PROTOSET, "rb") as file:
         found = descriptor_pb2.FileDescriptorSet.FromString(file.read())
@@ -107,23 +102,10 @@ def what_is_ours_lives_in_a_package_of_its_own(_):
     assert packages == {"mayastor.v1", "mayastor.x1", "google.protobuf"}, packages
 
 
-def main():
-    folder = tempfile.mkdtemp()
-    print(f"1..{len(cases)}")
-    failed = False
-    try:
-        world = World(folder)
-        for number, fn in enumerate(cases, 1):
-            try:
-                fn(world)
-                print(f"ok {number} - {fn.__name__}")
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {fn.__name__}")
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-    finally:
-        shutil.rmtree(folder)
-    return failed
+@contextlib.contextmanager
+def make_world():
+    with tempfile.TemporaryDirectory() as folder:
+        yield World(folder)
 
 
-sys.exit(main())
+sys.exit(tap.main(make_world))

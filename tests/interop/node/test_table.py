@@ -15,17 +15,17 @@ import fcntl
 import os
 import sys
 import time
-import traceback
 import uuid
 
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
+
 try:
-    import grpc
     import node
     import published
     import table_x1
 except ImportError as error:
-    print(f"1..1\nok 1 - node_table # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_table", error)
 
 MAYASTOR, PROTO = sys.argv[1:3]
 JS = os.path.abspath(sys.argv[4]) if sys.argv[3:4] == ["--js"] else None
@@ -49,27 +49,22 @@ def row(path, **cells):
     TABLE[path] = cells
 
 
-class World:
-    def __init__(self):
-        self.room = node.Room(PROTO)
+class World(node.World):
+    def prepare(self):
         if JS:
             self.room.js = node.Js(modules(), self.room)
-        self.node = node.Node(MAYASTOR, self.room).start()
+        self.node.start()
         self.count, self.lock, self.has_rebuilt = 0, None, False
         self.disk = self.room.disk("pool", 512 * MIB)
         self.call("PoolRpc/CreatePool", name="p", disks=[self.disk])
 
-    def call(self, path, **fields):
-        return self.node.call(path, **fields)
+    def last_words(self):
+        return self.node.words()[-9000:]
 
-    def fails(self, code, path, **fields):
-        try:
-            answer = self.call(path, **fields)
-        except node.Failed as failed:
-            assert failed.code == code, f"{path} {fields}: {failed}, expected {code}"
-            assert failed.words and len(failed.words) < 256 and "\n" not in failed.words, f"{path}: '{failed.words}'"
-            return failed.words
-        raise AssertionError(f"{path} {fields}: answered {answer}, expected {code}")
+    def end(self, is_well):
+        if self.room.js:
+            self.room.js.end()
+        super().end(is_well)
 
     def name(self, word="x"):
         self.count += 1
@@ -1144,8 +1139,7 @@ def modules():
     try:
         return test_js.modules(JS)
     except gate.Skip as skip:
-        print(f"1..1\nok 1 - node_table_js # SKIP {skip}")
-        sys.exit(0)
+        tap.skip("node_table_js", skip)
 
 
 def row_case(path, cells):
@@ -1159,32 +1153,15 @@ def row_case(path, cells):
     return path.replace("/", "_"), check
 
 
-def main():
-    cases = [("every_served_rpc_is_in_the_table", is_complete)]
-    cases += [row_case(path, cells) for path, cells in TABLE.items()]
-    cases += [("what_is_not_served_says_so", is_unimplemented), ("health_is_told", health),
-              ("a_stop_keeps_everything", leaves_nothing)]
+def add_cases():
+    found = [("every_served_rpc_is_in_the_table", is_complete)]
+    found += [row_case(path, cells) for path, cells in TABLE.items()]
+    found += [("what_is_not_served_says_so", is_unimplemented), ("health_is_told", health), ("a_stop_keeps_everything", leaves_nothing)]
     only = sys.argv[5 if JS else 3:]
-    world, failed = World(), False
-    print(f"1..{len(cases)}")
-    try:
-        for number, (name, check) in enumerate(cases, 1):
-            try:
-                if not only or name in only:
-                    check(world)
-                print(f"ok {number} - {name}")
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {name}")
-                print("# " + (traceback.format_exc() + world.node.words()[-9000:]).replace("\n", "\n# "))
-            sys.stdout.flush()
-    finally:
-        if world.room.js:
-            world.room.js.end()
-        if world.node.child.poll() is None:
-            world.node.kill()
-        world.room.close()
-    return failed
+    for name, fn in found:
+        if not only or name in only:
+            tap.add(name, fn)
 
 
-sys.exit(main())
+add_cases()
+sys.exit(tap.main(lambda: World(MAYASTOR, PROTO)))

@@ -10,34 +10,27 @@ import queue
 import shutil
 import subprocess
 import sys
-import traceback
 from concurrent import futures
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 try:
     import grpc
     import node
 except ImportError as error:
-    print(f"1..1\nok 1 - node_tls # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_tls", error)
 if not shutil.which("openssl"):
-    print("1..1\nok 1 - node_tls # SKIP there is no openssl to make certificates with")
-    sys.exit(0)
+    tap.skip("node_tls", "there is no openssl to make certificates with")
 
 MAYASTOR, MAYACTL = sys.argv[1:3]
 EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
+class World(node.World):
     """Two authorities, `ca` and `other`; node, client and old by the first, stranger by the other."""
 
-    def __init__(self):
-        self.room, self.nodes = node.Room(), []
+    def prepare(self):
         for name in ("ca", "other"):
             self.openssl("req", "-x509", *EC, "-days", "30", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
         self.sign("node", "ca")
@@ -64,17 +57,10 @@ class World:
     def shown(self, who=None, root="ca"):
         return grpc.ssl_channel_credentials(self.read(f"{root}.pem"), *((self.read(f"{who}.key"), self.read(f"{who}.pem")) if who else ()))
 
-    def node(self, name, *options, who="client"):
-        made = node.Node(MAYASTOR, self.room, name, ["--tls-cert", self.path("node.pem"), "--tls-key", self.path("node.key"), *options])
+    def serve(self, name, *options, who="client"):
+        made = self.make_node(name, ["--tls-cert", self.path("node.pem"), "--tls-key", self.path("node.key"), *options])
         made.credentials = self.shown(who) if who != "nobody" else None
-        self.nodes.append(made)
         return made.start()
-
-    def close(self):
-        for one in self.nodes:
-            if one.child and one.child.poll() is None:
-                one.kill()
-        self.room.close()
 
     def ctl(self, n, *words):
         return subprocess.run([MAYACTL, "--node", n.addrs["grpc"], "--timeout", "10", *words, "node", "show"], capture_output=True, text=True,
@@ -99,9 +85,9 @@ def is_refused(n, credentials):
     raise AssertionError("it was let in")
 
 
-@case
+@tap.case
 def only_clients_with_a_certificate_of_theirs_are_let_in(w):
-    n = w.node("mutual", "--tls-ca", w.path("ca.pem"))
+    n = w.serve("mutual", "--tls-ca", w.path("ca.pem"))
     is_let_in(n, w.shown("client"))
     for credentials in (w.shown(), w.shown("stranger"), w.shown("old"), None):
         is_refused(n, credentials)
@@ -110,9 +96,9 @@ def only_clients_with_a_certificate_of_theirs_are_let_in(w):
     assert "certificate" in n.words(), n.words()  # why they were dropped
 
 
-@case
+@tap.case
 def mayactl_shows_its_certificate(w):
-    n = w.node("typed", "--tls-ca", w.path("ca.pem"))
+    n = w.serve("typed", "--tls-ca", w.path("ca.pem"))
     done = w.ctl(n, *w.files("client"))
     assert done.returncode == 0 and "typed" in done.stdout, done
     for words in (w.files(None), w.files("stranger"), w.files("old"), w.files("client", "other"), []):
@@ -121,9 +107,9 @@ def mayactl_shows_its_certificate(w):
     n.stop()
 
 
-@case
+@tap.case
 def without_an_authority_any_client_is_let_in_by_tls(w):
-    n = w.node("open", who=None)
+    n = w.serve("open", who=None)
     is_let_in(n, w.shown())
     is_let_in(n, w.shown("stranger"))
     is_refused(n, None)
@@ -132,15 +118,15 @@ def without_an_authority_any_client_is_let_in_by_tls(w):
     n.stop()
 
 
-@case
+@tap.case
 def a_unix_socket_is_plain(w):
     place = w.path("s")
-    n = w.node("local", "-g", f"unix:{place}", "--tls-ca", w.path("ca.pem"), who="nobody")
+    n = w.serve("local", "-g", f"unix:{place}", "--tls-ca", w.path("ca.pem"), who="nobody")
     assert subprocess.run([MAYACTL, "--node", f"unix:{place}", "node", "show"], capture_output=True, timeout=60, check=False).returncode == 0
     n.stop()
 
 
-@case
+@tap.case
 def files_that_are_none_are_named(w):
     with open(w.path("empty"), "w", encoding="ascii"):
         pass
@@ -154,7 +140,7 @@ def files_that_are_none_are_named(w):
     assert not os.path.exists(w.path("none.state"))
 
 
-@case
+@tap.case
 def a_registrar_is_spoken_to_by_tls(w):
     heard = queue.Queue()
 
@@ -169,7 +155,7 @@ def a_registrar_is_spoken_to_by_tls(w):
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(w.read("client.key"), w.read("client.pem"))], w.read("ca.pem"),
                                                                              True))
     server.start()
-    n = w.node("guest", "--tls-ca", w.path("ca.pem"), "-R", f"https://127.0.0.1:{port}")
+    n = w.serve("guest", "--tls-ca", w.path("ca.pem"), "-R", f"https://127.0.0.1:{port}")
     method, who, request = heard.get(timeout=60)
     assert (method, who) == ("Register", [b"node"]) and w.room.pb.RegisterRequest.FromString(request).id == "guest"
     n.stop()
@@ -178,21 +164,4 @@ def a_registrar_is_spoken_to_by_tls(w):
     server.stop(None)
 
 
-def main():
-    print(f"1..{len(cases)}")
-    world, failed = World(), False
-    try:
-        for number, check in enumerate(cases, 1):
-            try:
-                check(world)
-                print(f"ok {number} - {check.__name__}", flush=True)
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {check.__name__}")
-                print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
-    finally:
-        world.close()
-    return failed
-
-
-sys.exit(main())
+sys.exit(tap.main(lambda: World(MAYASTOR)))

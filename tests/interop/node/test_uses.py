@@ -3,63 +3,41 @@
 """
 test_uses - what stands on something keeps it from going: bdevs, shares, pools and nexuses on nexuses, replicas and pools.
 
-  test_uses.py MAYASTOR
+  test_uses.py MAYASTOR PROTO
 
 Each refusal names who is in the way, nothing of what is refused has begun, and a stop in any of these states is a clean one.
 """
 import sys
 import time
-import traceback
 import uuid
 
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
+
 try:
-    import grpc  # noqa: F401
     import node
 except ImportError as error:
-    print(f"1..1\nok 1 - node_uses # SKIP {error}")
-    sys.exit(0)
+    tap.skip("node_uses", error)
 
-MAYASTOR = sys.argv[1]
+MAYASTOR, PROTO = sys.argv[1:3]
 MIB = 1 << 20
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
-    def __init__(self):
-        self.room = node.Room()
-        self.node = node.Node(MAYASTOR, self.room).start()
+class World(node.World):
+    def prepare(self):
+        self.node.start()
         self.count = 0
-        self.pool = self.node.call("PoolRpc/CreatePool", name="p", disks=[self.room.disk("disk", 256 * MIB)]).uuid
-        self.share_create = self.x1("ShareRpc/CreateShare")
-        self.share_destroy = self.x1("ShareRpc/DestroyShare")
+        self.pool = self.call("PoolRpc/CreatePool", name="p", disks=[self.room.disk("disk", 256 * MIB)]).uuid
 
-    def x1(self, path):
-        """Of mayastor.x1, whose strings name (1) and bdev (2) are enough here."""
-        def call(*texts):
-            request = b"".join(bytes([i << 3 | 2, len(text)]) + text.encode() for i, text in enumerate(texts, 1))
-            function = self.node.channel.unary_unary(f"/mayastor.x1.{path}", request_serializer=lambda x: x,
-                                                     response_deserializer=lambda x: x)
-            try:
-                return function(request, timeout=30)
-            except grpc.RpcError as error:
-                raise node.Failed(error) from None
-        return call
+    def refuses(self, code, names, path, **fields):
+        words = self.fails(code, path, **fields)
+        assert all(name in words for name in names), f"{path} {fields}: {words}"
 
-    def call(self, path, **fields):
-        return self.node.call(path, **fields)
+    def share(self, bdev):
+        self.call("ShareRpc/CreateShare", name="door", bdev=bdev)
 
-    def fails(self, code, words, path, **fields):
-        try:
-            answer = self.call(path, **fields)
-        except node.Failed as failed:
-            assert failed.code == code and all(word in failed.words for word in words), f"{path} {fields}: {failed}"
-            return
-        raise AssertionError(f"{path} {fields}: answered {answer}")
+    def unshare(self):
+        self.call("ShareRpc/DestroyShare", name="door")
 
     def name(self, word):
         self.count += 1
@@ -82,7 +60,7 @@ def on_nexus(nexus):
             f"fault:///?on=delay%3A%2F%2F%2F%3Fns%3D1000%26on%3Dnexus%3A%2F%2F%2F{nexus.uuid}"]
 
 
-@case
+@tap.case
 def a_nexus_with_a_bdev_on_it_stays(w):
     nexus = w.nexus()
     for uri in on_nexus(nexus):
@@ -91,135 +69,135 @@ def a_nexus_with_a_bdev_on_it_stays(w):
         w.call("BdevRpc/Create", uri=uri)
         before = w.state(nexus)
         for path in ("NexusRpc/DestroyNexus", "NexusRpc/ShutdownNexus"):
-            w.fails("FAILED_PRECONDITION", [nexus.name, uri], path, uuid=nexus.uuid)
+            w.refuses("FAILED_PRECONDITION", [nexus.name, uri], path, uuid=nexus.uuid)
         assert w.state(nexus) == before, w.state(nexus)
         w.call("BdevRpc/Destroy", uri=uri)
     w.call("NexusRpc/ShutdownNexus", uuid=nexus.uuid)
     w.call("NexusRpc/DestroyNexus", uuid=nexus.uuid)
 
 
-@case
+@tap.case
 def a_nexus_that_is_opened_through_its_own_door_stays(w):
     nexus = w.nexus()
     uri = w.call("NexusRpc/PublishNexus", uuid=nexus.uuid, share=1).nexus.device_uri
     w.call("BdevRpc/Create", uri=uri)
-    w.fails("FAILED_PRECONDITION", [nexus.name, uri], "NexusRpc/DestroyNexus", uuid=nexus.uuid)
-    w.fails("FAILED_PRECONDITION", [nexus.name, uri], "NexusRpc/ShutdownNexus", uuid=nexus.uuid)
+    w.refuses("FAILED_PRECONDITION", [nexus.name, uri], "NexusRpc/DestroyNexus", uuid=nexus.uuid)
+    w.refuses("FAILED_PRECONDITION", [nexus.name, uri], "NexusRpc/ShutdownNexus", uuid=nexus.uuid)
     w.call("BdevRpc/Destroy", uri=uri)
     w.call("NexusRpc/DestroyNexus", uuid=nexus.uuid)
 
 
-@case
+@tap.case
 def a_nexus_shared_by_nbd_is_shut_down_and_not_destroyed(w):
     nexus = w.nexus()
     for bdev in (nexus.name, *on_nexus(nexus)):
-        w.share_create("door", bdev)
-        w.fails("FAILED_PRECONDITION", [nexus.name, "share", "door"], "NexusRpc/DestroyNexus", uuid=nexus.uuid)
-        w.share_destroy("door")
-    w.share_create("door", on_nexus(nexus)[2])
+        w.share(bdev)
+        w.refuses("FAILED_PRECONDITION", [nexus.name, "share", "door"], "NexusRpc/DestroyNexus", uuid=nexus.uuid)
+        w.unshare()
+    w.share(on_nexus(nexus)[2])
     assert w.call("NexusRpc/ShutdownNexus", uuid=nexus.uuid).nexus.state == 5
-    w.fails("FAILED_PRECONDITION", ["door"], "NexusRpc/DestroyNexus", uuid=nexus.uuid)
-    w.share_destroy("door")
+    w.refuses("FAILED_PRECONDITION", ["door"], "NexusRpc/DestroyNexus", uuid=nexus.uuid)
+    w.unshare()
     w.call("NexusRpc/DestroyNexus", uuid=nexus.uuid)
 
 
-@case
+@tap.case
 def nothing_is_built_on_a_nexus_of_its_own_node(w):
     nexus = w.nexus()
     uris = [*on_nexus(nexus), w.call("NexusRpc/PublishNexus", uuid=nexus.uuid, share=1).nexus.device_uri]
     for uri in uris:
         name, ident = w.name("n")
-        w.fails("INVALID_ARGUMENT", [uri, nexus.name], "PoolRpc/CreatePool", name="q", disks=[uri])
-        w.fails("INVALID_ARGUMENT", [uri, nexus.name], "NexusRpc/CreateNexus", name=name, uuid=ident, size=4 * MIB, children=[uri])
-        w.fails("INVALID_ARGUMENT", [uri, nexus.name], "NexusRpc/AddChildNexus", uuid=nexus.uuid, uri=uri)
-    w.fails("INVALID_ARGUMENT", ["pool 'p'"], "PoolRpc/CreatePool", name="q", disks=[f"pool:///p/{w.replica().name}"])
+        w.refuses("INVALID_ARGUMENT", [uri, nexus.name], "PoolRpc/CreatePool", name="q", disks=[uri])
+        w.refuses("INVALID_ARGUMENT", [uri, nexus.name], "NexusRpc/CreateNexus", name=name, uuid=ident, size=4 * MIB, children=[uri])
+        w.refuses("INVALID_ARGUMENT", [uri, nexus.name], "NexusRpc/AddChildNexus", uuid=nexus.uuid, uri=uri)
+    w.refuses("INVALID_ARGUMENT", ["pool 'p'"], "PoolRpc/CreatePool", name="q", disks=[f"pool:///p/{w.replica().name}"])
     w.call("NexusRpc/DestroyNexus", uuid=nexus.uuid)
 
 
-@case
+@tap.case
 def a_replica_in_use_stays_and_so_does_its_share(w):
     made = w.replica(share=1)
     others = {"bdev": f"pool:///p/{made.uuid}", "own door": made.uri}
     for what, uri in others.items():
         w.call("BdevRpc/Create", uri=uri)
-        w.fails("FAILED_PRECONDITION", [made.name, uri], "ReplicaRpc/DestroyReplica", uuid=made.uuid)
-        w.fails("FAILED_PRECONDITION", ["'p'", uri] if what == "bdev" else ["'p'"], "PoolRpc/ExportPool", name="p")
+        w.refuses("FAILED_PRECONDITION", [made.name, uri], "ReplicaRpc/DestroyReplica", uuid=made.uuid)
+        w.refuses("FAILED_PRECONDITION", ["'p'", uri] if what == "bdev" else ["'p'"], "PoolRpc/ExportPool", name="p")
         w.call("BdevRpc/Destroy", uri=uri)
     other = w.replica()
-    w.share_create("door", other.name)
-    w.fails("FAILED_PRECONDITION", [other.name, "door"], "ReplicaRpc/DestroyReplica", uuid=other.uuid)
-    w.share_destroy("door")
+    w.share(other.name)
+    w.refuses("FAILED_PRECONDITION", [other.name, "door"], "ReplicaRpc/DestroyReplica", uuid=other.uuid)
+    w.unshare()
     w.call("ReplicaRpc/DestroyReplica", uuid=other.uuid)
     nexus = w.nexus()
     child = nexus.children[0].uri.split("uuid=")[1]
-    w.fails("FAILED_PRECONDITION", [nexus.name], "ReplicaRpc/DestroyReplica", uuid=child)
-    w.fails("FAILED_PRECONDITION", ["'p'", "nexus"], "PoolRpc/ExportPool", name="p")
+    w.refuses("FAILED_PRECONDITION", [nexus.name], "ReplicaRpc/DestroyReplica", uuid=child)
+    w.refuses("FAILED_PRECONDITION", ["'p'", "nexus"], "PoolRpc/ExportPool", name="p")
     assert w.call("ReplicaRpc/ListReplicas", uuid=made.uuid).replicas[0] == made
     w.call("NexusRpc/DestroyNexus", uuid=nexus.uuid)
     w.call("ReplicaRpc/DestroyReplica", uuid=made.uuid)
     w.call("ReplicaRpc/DestroyReplica", uuid=child)
 
 
-@case
+@tap.case
 def a_pool_leaves_under_its_doors_and_they_come_back(w):
     disk = w.room.disk("other", 64 * MIB)
     w.call("PoolRpc/CreatePool", name="o", disks=[disk])
     ident = w.name("r")[1]
     w.call("ReplicaRpc/CreateReplica", name="mine", uuid=ident, pooluuid="o", size=4 * MIB, thin=True)
-    w.share_create("door", "mine")
-    w.fails("FAILED_PRECONDITION", ["replicas"], "PoolRpc/DestroyPool", name="o")
+    w.share("mine")
+    w.refuses("FAILED_PRECONDITION", ["replicas"], "PoolRpc/DestroyPool", name="o")
     w.call("PoolRpc/ExportPool", name="o")
     w.call("PoolRpc/ImportPool", name="o", disks=[disk])
-    w.fails("FAILED_PRECONDITION", ["door"], "ReplicaRpc/DestroyReplica", uuid=ident)
-    w.share_destroy("door")
+    w.refuses("FAILED_PRECONDITION", ["door"], "ReplicaRpc/DestroyReplica", uuid=ident)
+    w.unshare()
     w.call("ReplicaRpc/DestroyReplica", uuid=ident)
     w.call("PoolRpc/DestroyPool", name="o")
 
 
-@case
+@tap.case
 def a_bdev_in_use_stays(w):
     w.call("BdevRpc/Create", uri="malloc:///m?size_mb=16")
-    w.share_create("door", "m")
-    w.fails("FAILED_PRECONDITION", ["malloc:///m"], "BdevRpc/Destroy", uri="malloc:///m?size_mb=16")
-    w.share_destroy("door")
+    w.share("m")
+    w.refuses("FAILED_PRECONDITION", ["malloc:///m"], "BdevRpc/Destroy", uri="malloc:///m?size_mb=16")
+    w.unshare()
     name, ident = w.name("n")
     w.call("NexusRpc/CreateNexus", name=name, uuid=ident, size=8 * MIB, children=["malloc:///m?size_mb=16"])
-    w.fails("FAILED_PRECONDITION", ["malloc:///m"], "BdevRpc/Destroy", uri="malloc:///m?size_mb=16")
+    w.refuses("FAILED_PRECONDITION", ["malloc:///m"], "BdevRpc/Destroy", uri="malloc:///m?size_mb=16")
     w.call("NexusRpc/DestroyNexus", uuid=ident)
     w.call("BdevRpc/Destroy", uri="malloc:///m?size_mb=16")
 
 
-@case
+@tap.case
 def one_thing_has_one_claim_however_it_is_spelled(w):
     nexus = w.nexus()
     child = nexus.children[0].uri.split("uuid=")[1]
     for bdev in (child, f"pool:///p/{child}", f"pool:///{w.pool}/{child}"):
         try:
-            w.share_create("door", bdev)
+            w.share(bdev)
             raise AssertionError(f"{bdev}: the nexus has it")
         except node.Failed as failed:
             assert failed.code == "FAILED_PRECONDITION" and nexus.name in failed.words, failed
     for uri in (f"delay:///?on=pool:///p/{child}", f"delay:///?on=nexus:///{nexus.name}"):
-        w.fails("INVALID_ARGUMENT", ["within another URI"], "BdevRpc/Create", uri=uri)
+        w.refuses("INVALID_ARGUMENT", ["within another URI"], "BdevRpc/Create", uri=uri)
     w.call("NexusRpc/PublishNexus", uuid=nexus.uuid, share=1)
     made = w.call("BdevRpc/Create", uri=f"nexus:///{nexus.name}").bdev
     assert made.uri == f"nexus:///{nexus.name}" and made.uuid == nexus.uuid, made
-    w.fails("FAILED_PRECONDITION", ["claimed"], "BdevRpc/Share", name=made.uri, protocol=1)
+    w.refuses("FAILED_PRECONDITION", ["claimed"], "BdevRpc/Share", name=made.uri, protocol=1)
     w.call("NexusRpc/UnpublishNexus", uuid=nexus.uuid)
     w.call("BdevRpc/Share", name=made.uri, protocol=1)
-    w.fails("FAILED_PRECONDITION", ["claimed"], "NexusRpc/PublishNexus", uuid=nexus.uuid, share=1)
+    w.refuses("FAILED_PRECONDITION", ["claimed"], "NexusRpc/PublishNexus", uuid=nexus.uuid, share=1)
     w.call("BdevRpc/Unshare", name=made.uri)
     w.call("BdevRpc/Destroy", uri=made.uri)
     w.call("NexusRpc/DestroyNexus", uuid=nexus.uuid)
 
 
-@case
+@tap.case
 def a_stop_with_everything_on_everything_is_clean(w):
     nexus, other = w.nexus(), w.nexus()
     w.call("NexusRpc/PublishNexus", uuid=nexus.uuid, share=1)
     for uri in (*on_nexus(nexus)[:2], *on_nexus(other)[1:3]):
         w.call("BdevRpc/Create", uri=uri)
-    w.share_create("door", nexus.name)
+    w.share(nexus.name)
     w.call("BdevRpc/Share", name=on_nexus(other)[2], protocol=1)
     w.node.stop()
     assert "must" not in w.node.words() and "not exported" not in w.node.words(), w.node.words()
@@ -232,24 +210,4 @@ def a_stop_with_everything_on_everything_is_clean(w):
     assert w.call("BdevRpc/List", name=on_nexus(other)[2]).bdevs[0].share_uri
 
 
-def main():
-    print(f"1..{len(cases)}")
-    world, failed = World(), False
-    try:
-        for number, check in enumerate(cases, 1):
-            try:
-                check(world)
-                print(f"ok {number} - {check.__name__}", flush=True)
-            except Exception:
-                failed = True
-                print(f"not ok {number} - {check.__name__}")
-                print("# " + (traceback.format_exc() + world.node.words()[-1500:]).replace("\n", "\n# "), flush=True)
-        world.node.stop()
-    finally:
-        if world.node.child.poll() is None:
-            world.node.kill()
-        world.room.close()
-    return failed
-
-
-sys.exit(main())
+sys.exit(tap.main(lambda: World(MAYASTOR, PROTO)))

@@ -14,25 +14,17 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 MAYASTOR = sys.argv[1]
 MIB, PAGE = 1 << 20, 65536
 GOOD, FOUND, FAILED, USAGE = 0, 1, 2, 64
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
+class World(tap.Folder):
     """A folder with disks; words run MAYASTOR with it as $D."""
-
-    def __init__(self):
-        memory = "/dev/shm"  # nothing here is about what a disk does
-        self.dir = tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None)
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -103,7 +95,7 @@ class World:
             raise AssertionError("check finds errors")
 
 
-@case
+@tap.case
 def a_pool_lives_on_disks_named_by_path_or_uri(w):
     w.disk("a"), w.disk("b c?d%", 96 * MIB)
     w.good(f"pool create tank $D/a --cluster 16KiB --overcommit=400 --disk file:///{w.dir}/b%20c%3Fd%25".replace("///", "//"))
@@ -112,14 +104,14 @@ def a_pool_lives_on_disks_named_by_path_or_uri(w):
     assert "clusters of 16384 bytes" in w.good("pool dump $D/a file://$D/b%20c%3Fd%25")
 
 
-@case
+@tap.case
 def a_file_is_made_by_its_uri(w):
     w.good("pool create tank file://$D/a?size=64m")
     assert os.path.getsize(w.path("a")) == 64 * MIB
     w.consistent("$D/a")
 
 
-@case
+@tap.case
 def replicas_snapshots_and_clones_come_and_go(w):
     w.disk("a")
     uuid = "6b1b5a4e-4c3c-4e6d-9a58-0e3d3c9a7c11"
@@ -144,7 +136,7 @@ def replicas_snapshots_and_clones_come_and_go(w):
     w.consistent("$D/a")
 
 
-@case
+@tap.case
 def a_pool_grows_with_its_disk_and_by_one_more(w):
     w.disk("a"), w.disk("b")
     w.good("pool create tank $D/a")
@@ -156,7 +148,7 @@ def a_pool_grows_with_its_disk_and_by_one_more(w):
     w.refused("pool check $D/a", "disk 1 (")
 
 
-@case
+@tap.case
 def several_pools_are_listed_together(w):
     for name in "abcdef":
         w.disk(name)
@@ -171,7 +163,7 @@ def several_pools_are_listed_together(w):
         assert words in done.stderr, done
 
 
-@case
+@tap.case
 def a_pool_with_replicas_is_destroyed_only_by_force(w):
     w.disk("a")
     w.good("pool create tank $D/a")
@@ -185,7 +177,7 @@ def a_pool_with_replicas_is_destroyed_only_by_force(w):
     w.good("pool create again $D/a")
 
 
-@case
+@tap.case
 def a_damaged_pool_is_reported_and_left_alone(w):
     w.disk("a")
     w.good("pool create tank $D/a")
@@ -202,7 +194,7 @@ def a_damaged_pool_is_reported_and_left_alone(w):
     assert done.returncode == FAILED and "clusters of 65536" in done.stdout and "checksum" in done.stderr, done
 
 
-@case
+@tap.case
 def help_is_complete(w):
     for noun, verbs in (("pool", "create list grow add destroy check dump"),
                         ("replica", "create list resize rename snapshot clone destroy")):
@@ -218,7 +210,7 @@ def help_is_complete(w):
     w.refused("frob", "no command 'frob'", USAGE)
 
 
-@case
+@tap.case
 def wrong_usage_is_one_line(w):
     w.disk("a")
     w.all_refused((
@@ -247,7 +239,7 @@ def wrong_usage_is_one_line(w):
             ("replica resize tank/v --size 1 --size 2 $D/a", "--size is given twice")), USAGE)
 
 
-@case
+@tap.case
 def what_cannot_be_a_pool_is_refused(w):
     for name in "abcd":
         w.disk(name)
@@ -291,7 +283,7 @@ def what_cannot_be_a_pool_is_refused(w):
             ("pool create tank " + "$D/a " * 65, "1 to 64 disks")))
 
 
-@case
+@tap.case
 def disks_that_do_not_belong_together_are_refused(w):
     for name in "abcxyz":
         w.disk(name)
@@ -325,7 +317,7 @@ def disks_that_do_not_belong_together_are_refused(w):
     w.consistent("$D/b $D/a")
 
 
-@case
+@tap.case
 def replicas_that_cannot_be_are_refused(w):
     w.disk("a")
     w.good("pool create tank $D/a")
@@ -364,23 +356,4 @@ def replicas_that_cannot_be_are_refused(w):
     w.consistent("$D/a")
 
 
-def main():
-    bad = 0
-    print(f"1..{len(cases)}", flush=True)
-    for number, fn in enumerate(cases, 1):
-        world = World()
-        try:
-            fn(world)
-            words = ""
-        except AssertionError as error:
-            words = str(error)
-            bad += 1
-        shutil.rmtree(world.dir)
-        print(f"{'not ok' if words else 'ok'} {number} - {fn.__name__}", flush=True)
-        for line in words.splitlines():
-            print(f"# {line}", flush=True)
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(tap.main_apart(World))

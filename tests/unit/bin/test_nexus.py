@@ -11,30 +11,24 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+
+sys.path.insert(1, f"{sys.path[0]}/../..")
+import tap
 
 MAYASTOR = sys.argv[1]
 PAGE = f"{os.path.dirname(os.path.abspath(__file__))}/../../../docs/commands/nexus.md"
 MIB = 1 << 20
 FAILED, USAGE = 2, 64
-cases = []
 
 
-def case(fn):
-    cases.append(fn)
-    return fn
-
-
-class World:
+class World(tap.Folder):
     """Three pools of one replica "v" each, and a store that is not there yet."""
 
     def __init__(self):
-        memory = "/dev/shm"
-        self.dir = tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None)
+        super().__init__()
         self.store = f"--store sqlite://{self.dir}/store"
         self.pools = " ".join(f"--pool {self.disk(name)}" for name in "abc")
         self.uris = "pool:///a/v pool:///b/v pool:///c/v"
@@ -138,7 +132,7 @@ class Serving:
         return out
 
 
-@case
+@tap.case
 def a_volume_is_recorded_listed_shown_and_forgotten(w):
     uuid = "6b1b5a4e-4c3c-4e6d-9a58-0e3d3c9a7c11"
     assert "in-sync    pool:///c/v" in w.good(f"nexus create v $U $S $P --uuid {uuid} --size=4MiB")
@@ -153,7 +147,7 @@ def a_volume_is_recorded_listed_shown_and_forgotten(w):
     assert len(w.good("nexus list $S").splitlines()) == 1
 
 
-@case
+@tap.case
 def it_is_served_told_about_and_closed(w):
     w.good("nexus create v $U $S $P")
     s = Serving(w, "v $S $P")
@@ -193,7 +187,7 @@ def it_is_served_told_about_and_closed(w):
     w.good("nexus destroy v $S")
 
 
-@case
+@tap.case
 def a_dead_owner_is_followed(w):
     """Its disks may be busy for a moment; its name and its lease count for nothing here."""
     w.good("nexus create v $U $S $P")
@@ -204,7 +198,7 @@ def a_dead_owner_is_followed(w):
     second.end()
 
 
-@case
+@tap.case
 def it_is_published_over_nvme(w):
     w.good("nexus create v $U $S $P")
     s = Serving(w, "v $S $P --listen 127.0.0.1:0 --listen 127.0.0.1:0 --allow-host nqn.2014-08.org.nvmexpress:a")
@@ -228,7 +222,7 @@ def it_is_published_over_nvme(w):
     assert s.child.wait(100) == 0
 
 
-@case
+@tap.case
 def it_is_published_over_nbd(w):
     w.good("nexus create v $U $S $P")
     s = Serving(w, "v $S $P --nbd-socket $D/socket")
@@ -239,7 +233,7 @@ def it_is_published_over_nbd(w):
     s.end()
 
 
-@case
+@tap.case
 def what_cannot_be_a_volume_is_refused(w):
     w.good("nexus create v pool:///a/v $S $P")
     Serving(w, "v $S $P").end()
@@ -267,7 +261,7 @@ def what_cannot_be_a_volume_is_refused(w):
         w.refused(f"nexus {line}", words)
 
 
-@case
+@tap.case
 def a_child_that_is_in_use_is_refused(w):
     w.disk("file", 8 * MIB)
     w.good("nexus create v file://$D/file $S")
@@ -276,7 +270,7 @@ def a_child_that_is_in_use_is_refused(w):
     s.end()
 
 
-@case
+@tap.case
 def wrong_usage_is_one_line(w):
     for line, words in (
             ("frob", "there is no 'frob'"),
@@ -305,7 +299,7 @@ def wrong_usage_is_one_line(w):
     assert w.run("nexus").returncode == USAGE
 
 
-@case
+@tap.case
 def help_is_complete(w):
     text = w.good("nexus --help")
     page = open(PAGE, encoding="utf-8").read()
@@ -322,23 +316,4 @@ def help_is_complete(w):
     assert max(map(len, text.splitlines())) <= 100, text
 
 
-def main():
-    bad = 0
-    print(f"1..{len(cases)}", flush=True)
-    for number, fn in enumerate(cases, 1):
-        world = World()
-        words = ""
-        try:
-            fn(world)
-        except (AssertionError, subprocess.TimeoutExpired) as error:
-            words = str(error) or "an assertion failed"
-            bad += 1
-        shutil.rmtree(world.dir)
-        print(f"{'not ok' if words else 'ok'} {number} - {fn.__name__}", flush=True)
-        for line in words.splitlines():
-            print(f"# {line}", flush=True)
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(tap.main_apart(World))
