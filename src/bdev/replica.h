@@ -44,6 +44,7 @@ struct replica_info {
 	struct replica_gen gen;
 	enum replica_state state;
 	bool unclean; /* writes may be in flight: cleared by a clean close */
+	bool faulted; /* writes fail, though reads may go on, until it is opened anew */
 	uint32_t region_bytes;
 	uint64_t regions;
 	struct uuid members[REPLICA_MEMBERS_MAX]; /* the member list that goes with gen */

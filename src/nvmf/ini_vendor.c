@@ -42,6 +42,7 @@ static void ini_info_take(const struct nvme_replica *wire, struct replica_info *
 		.gen = { wire->gen_epoch, wire->gen_n },
 		.state = (enum replica_state)wire->state,
 		.unclean = wire->unclean,
+		.faulted = wire->faulted,
 		.region_bytes = wire->region_bytes,
 		.regions = wire->regions,
 		.member_count = wire->member_count,

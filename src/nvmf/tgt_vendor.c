@@ -66,6 +66,7 @@ static void info_to_wire(const struct replica_info *info, struct nvme_replica *r
 		.gen_n = info->gen.n,
 		.state = (uint8_t)info->state,
 		.unclean = info->unclean,
+		.faulted = info->faulted,
 		.member_count = (uint8_t)info->member_count,
 		.region_bytes = info->region_bytes,
 		.regions = info->regions,

@@ -341,6 +341,7 @@ static int info_run(struct fiber *f, struct control_call *call)
 		.gen = rec->gen,
 		.state = (enum replica_state)rec->state,
 		.unclean = rec->flags & RECORD_UNCLEAN,
+		.faulted = call->rep->pool->state == POOL_FAULTED,
 		.region_bytes = REPLICA_REGION_BYTES_DEFAULT,
 		.regions = control_regions(call->rep),
 		.member_count = control->member_count,

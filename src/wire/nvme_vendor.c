@@ -51,14 +51,15 @@ void nvme_vendor_encode(const struct nvme_vendor_cmd *cmd, struct nvme_sqe *ret_
 
 static const struct wire_field replica_fields[] = {
 	/*	OFFSET SIZE  FIELD */
-	F_BYTES(0, 16, R, volume),	F_BYTES(16, 16, R, replica),
-	F_LE(32, 8, R, fence),		F_LE(40, 8, R, incarnation),
-	F_LE(48, 8, R, gen_epoch),	F_LE(56, 8, R, gen_n),
-	F_LE(64, 1, R, state),		F_LE(65, 1, R, unclean),
-	F_LE(66, 1, R, member_count),	F_LE(68, 4, R, region_bytes),
-	F_LE(72, 8, R, regions),	F_BYTES(80, 256, R, members),
-	F_BYTES(336, 32, R, miss_peer), F_LES(368, 8, R, miss_epoch, 2),
-	F_LES(384, 8, R, miss_n, 2),	F_LES(400, 8, R, miss_dirty, 2),
+	F_BYTES(0, 16, R, volume),	 F_BYTES(16, 16, R, replica),
+	F_LE(32, 8, R, fence),		 F_LE(40, 8, R, incarnation),
+	F_LE(48, 8, R, gen_epoch),	 F_LE(56, 8, R, gen_n),
+	F_LE(64, 1, R, state),		 F_LE(65, 1, R, unclean),
+	F_LE(66, 1, R, member_count),	 F_LE(67, 1, R, faulted),
+	F_LE(68, 4, R, region_bytes),	 F_LE(72, 8, R, regions),
+	F_BYTES(80, 256, R, members),	 F_BYTES(336, 32, R, miss_peer),
+	F_LES(368, 8, R, miss_epoch, 2), F_LES(384, 8, R, miss_n, 2),
+	F_LES(400, 8, R, miss_dirty, 2),
 };
 
 #undef R

@@ -70,6 +70,7 @@ struct nvme_replica {
 	uint8_t state; /* 0 new, 1 in sync, 2 inconsistent, 3 outdated */
 	uint8_t unclean;
 	uint8_t member_count;
+	uint8_t faulted;
 	uint32_t region_bytes;
 	uint64_t regions;
 	uint8_t members[NVME_REPLICA_MEMBERS_MAX][16];

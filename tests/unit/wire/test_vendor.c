@@ -52,6 +52,7 @@ static void a_replica_is_at_its_offsets(void **state)
 					.state = 3,
 					.unclean = 1,
 					.member_count = 16,
+					.faulted = 1,
 					.region_bytes = 5,
 					.regions = 6 },
 			    back;
@@ -69,14 +70,14 @@ static void a_replica_is_at_its_offsets(void **state)
 	assert_int_equal(bytes[16], 0xbb);
 	for (unsigned i = 0; i < 4; i++)
 		assert_true(le64_get(bytes + 32 + 8 * i) == i + 1);
-	assert_memory_equal(bytes + 64, "\3\1\x10\0\5\0\0\0\6\0\0\0\0\0\0\0", 16);
+	assert_memory_equal(bytes + 64, "\3\1\x10\1\5\0\0\0\6\0\0\0\0\0\0\0", 16);
 	assert_int_equal(bytes[320], 0xcc);
 	assert_int_equal(bytes[352], 0xdd);
 	assert_true(le64_get(bytes + 376) == 7 && le64_get(bytes + 392) == 8);
 	assert_true(le64_get(bytes + 408) == 9);
 	assert_int_equal(nvme_replica_decode(bytes, sizeof(bytes), &back), 0);
 	assert_memory_equal(&back.members, &replica.members, sizeof(back.members));
-	assert_true(back.regions == 6 && back.miss_dirty[1] == 9);
+	assert_true(back.regions == 6 && back.faulted == 1 && back.miss_dirty[1] == 9);
 	assert_int_equal(nvme_replica_decode(bytes, sizeof(bytes) - 1, &back), -EBADMSG);
 	bytes[66] = 17;
 	assert_int_equal(nvme_replica_decode(bytes, sizeof(bytes), &back), -EBADMSG);
