@@ -13,6 +13,9 @@
  *	it, in the record that names the replica: it is ours as before, and whoever takes over is above both.
  * ME6. Who is removed is closed, and nobody is about to try it again: one that failed just before is given to
  *	its fiber only after the record was told (retire.c).
+ * ME7. Whether members may change, and that one still is, is asked with the latch held. Others may have removed
+ *	it meanwhile; and while a stopped volume is taken over from ourselves (revive.c), and until that is tried
+ *	again, the record in memory is none to be written.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +47,26 @@ static int members_find(struct fiber *f, struct nexus *n, const char *uri, struc
 		}
 	}
 	return fiber_fail(f, -ENOENT, "volume '%s' has no child '%s'", n->rec.name, uri);
+}
+
+/* ME7. One that is frozen is ours, too: who failed waits for the latch. */
+static int members_lock(struct fiber *f, struct nexus *n, const char *uri,
+			struct nexus_child *child)
+{
+	struct nexus_child *now;
+	int r = latch_lock(f, &n->admin);
+
+	if (r < 0)
+		return r;
+	if (n->state != NEXUS_FROZEN)
+		r = members_ready(f, n);
+	if (r == 0)
+		r = members_find(f, n, uri, &now);
+	if (r == 0 && now != child)
+		r = fiber_fail(f, -EBUSY, "child '%s' was removed, and added again", uri);
+	if (r < 0)
+		latch_unlock(f, &n->admin);
+	return r;
 }
 
 /* A record that cannot be written would be tried for ever. */
@@ -181,7 +204,7 @@ int nexus_offline_child(struct fiber *f, struct nexus *n, const char *uri)
 	if (r == 0)
 		r = members_out(f, n, child);
 	if (r == 0)
-		r = latch_lock(f, &n->admin);
+		r = members_lock(f, n, uri, child);
 	if (r < 0)
 		return r;
 	child_member(child)->is_offline = true;
@@ -199,7 +222,7 @@ int nexus_online_child(struct fiber *f, struct nexus *n, const char *uri)
 	if (r == 0)
 		r = members_ready(f, n);
 	if (r == 0)
-		r = latch_lock(f, &n->admin);
+		r = members_lock(f, n, uri, child);
 	if (r < 0)
 		return r;
 	child_member(child)->is_offline = false;
@@ -224,19 +247,18 @@ static void members_erase(struct nexus *n, struct nexus_child *gone)
 }
 
 /* Under the latch, but not while its fiber ends: that may take as long as its last request (ME6). */
-static int members_quiet(struct fiber *f, struct nexus *n, struct nexus_child *child)
+static int members_quiet(struct fiber *f, struct nexus *n, const char *uri,
+			 struct nexus_child *child)
 {
-	int r = latch_lock(f, &n->admin);
+	int r = members_lock(f, n, uri, child);
 
 	while (r == 0 && (child->rebuild.has_fiber || child->bdev)) {
 		latch_unlock(f, &n->admin);
 		rebuild_stop(f, child);
 		if (child->bdev)
 			r = fiber_sleep(f, NEXUS_RETRY_NS / 100);
-		if (r == 0 && n->state != NEXUS_FROZEN)
-			r = members_ready(f, n);
 		if (r == 0)
-			r = latch_lock(f, &n->admin);
+			r = members_lock(f, n, uri, child);
 	}
 	return r;
 }
@@ -254,7 +276,7 @@ int nexus_remove_child(struct fiber *f, struct nexus *n, const char *uri)
 	was = *child_member(child);
 	if (belong_let_go(f, n->table, &n->rec, &was) < 0) /* ME4 */
 		fiber_clear(f);				   /* it can be taken by force */
-	r = members_quiet(f, n, child);
+	r = members_quiet(f, n, uri, child);
 	if (r < 0)
 		return r;
 	/* before: if it is ever added again, no old map must match it */

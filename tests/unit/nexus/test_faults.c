@@ -93,6 +93,50 @@ RIG_TEST(a_member_that_failed_just_now_can_be_removed)
 	user_stop(f, &u);
 }
 
+struct remover {
+	struct user *u;
+	int result;
+};
+
+static int remover_main(struct fiber *f, void *arg)
+{
+	struct remover *r = arg;
+
+	r->result = nexus_remove_child(f, r->u->nr.nexus, nr_uris[0]);
+	fiber_clear(f);
+	return 0;
+}
+
+/* ME7: the second one waits for the first, and must not take another child for the one that is gone. */
+RIG_TEST(a_child_that_two_remove_at_once_is_removed_once)
+{
+	struct remover removers[2];
+	struct fiber *fibers[2];
+	struct nexus_info info;
+	struct user u;
+
+	user_start(f, rig, &u, 3);
+	for (unsigned i = 0; i < 2; i++) {
+		removers[i] = (struct remover){ .u = &u };
+		nr_ok(f, fiber_start(fiber_reactor(f), "remover", remover_main, &removers[i],
+				     &fibers[i]));
+		while (u.nr.nexus->child[0].state != NEXUS_CHILD_OUT ||
+		       u.nr.nexus->state != NEXUS_SERVING)
+			fiber_yield(f);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(fiber_join(f, fibers[i]), 0);
+	assert_int_equal(removers[0].result + removers[1].result, -ENOENT); /* one of them */
+	nexus_info(u.nr.nexus, &info);
+	assert_int_equal(info.count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_string_equal(info.children[i].uri, nr_uris[i + 1]);
+		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
+		member_is(f, &u, i, VOLUME_IN_SYNC);
+	}
+	user_stop(f, &u);
+}
+
 /* ---- PERSIST ------------------------------------------------------------------------- */
 
 struct writer {
@@ -397,6 +441,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_write_that_one_member_fails_is_acknowledged_without_it),
 		cmocka_unit_test(a_member_that_failed_just_now_can_be_removed),
+		cmocka_unit_test(a_child_that_two_remove_at_once_is_removed_once),
 		cmocka_unit_test(nothing_is_acknowledged_before_the_record_says_so),
 		cmocka_unit_test(a_record_that_was_written_after_all_is_ours),
 		cmocka_unit_test(a_frozen_volume_that_was_taken_acknowledges_nothing),

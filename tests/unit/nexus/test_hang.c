@@ -398,6 +398,71 @@ RIG_TEST(a_member_that_hangs_while_the_volume_grows_has_failed)
 	hang_stop(f, &h);
 }
 
+struct remover {
+	struct hang *h;
+	int result;
+	bool is_done;
+};
+
+static int remover_main(struct fiber *f, void *arg)
+{
+	struct remover *r = arg;
+
+	r->result = nexus_remove_child(f, r->h->nr.nexus, "pool:///px/r");
+	fiber_clear(f);
+	r->is_done = true;
+	return 0;
+}
+
+/* Its pool has stopped, and comes back when nobody uses it. */
+static void repair(struct fiber *f, struct hang *h, unsigned i)
+{
+	while (pool_export(f, h->nr.pool[i]) < 0) {
+		fiber_clear(f);
+		nr_ok(f, fiber_sleep(f, 1000000));
+	}
+	nr_import(f, &h->nr, i);
+}
+
+/* ME7: while it is let go the volume stops, and its record is none to be written. */
+RIG_TEST(who_leaves_while_the_volume_stops_stays_in_its_record)
+{
+	struct fiber *writer, *fiber;
+	struct nexus_info info;
+	struct writer w;
+	struct hang h;
+	struct remover rm = { .h = &h };
+
+	hang_start_of(f, rig, &h, 3);
+	put(f, &h, 9, 1);
+	nr_ok(f, fault_set_rules(f, h.disk, &hang_all, 1));
+	nr_ok(f, fiber_start(fiber_reactor(f), "remover", remover_main, &rm, &fiber));
+	until(f, &h, 1, NEXUS_CHILD_OUT);
+	while (h.nr.nexus->child[1].bdev || h.nr.nexus->state != NEXUS_SERVING)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	nr_break(&h.nr, 0);
+	nr_break(&h.nr, 1);
+	writer = start_writer(f, &w, &h, 9);
+	while (h.nr.nexus->state != NEXUS_STOPPED)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	nr_ok(f, fiber_sleep(f, 100000000)); /* it is tried, in vain */
+	assert_false(rm.is_done);
+	nr_ok(f, fault_set_rules(f, h.disk, NULL, 0));
+	for (unsigned i = 0; i < 1000 && !rm.is_done; i++)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	assert_true(rm.is_done);
+	assert_int_equal(rm.result, -EBUSY);
+	repair(f, &h, 0);
+	repair(f, &h, 1);
+	assert_int_equal(fiber_join(f, fiber), 0);
+	assert_int_equal(fiber_join(f, writer), 0);
+	until(f, &h, 2, NEXUS_CHILD_IN_SYNC);
+	nr_ok(f, nexus_settle(f, h.nr.nexus));
+	nexus_info(h.nr.nexus, &info);
+	assert_int_equal(info.count, 3);
+	hang_stop(f, &h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +475,7 @@ int main(void)
 		cmocka_unit_test(the_last_one_is_waited_for),
 		cmocka_unit_test(a_rebuild_ends_when_its_child_hangs),
 		cmocka_unit_test(a_member_is_removed_while_one_behind_it_is_looked_at),
+		cmocka_unit_test(who_leaves_while_the_volume_stops_stays_in_its_record),
 		cmocka_unit_test(a_time_out_out_of_range_is_refused),
 	};
 
