@@ -3,6 +3,7 @@
  * ask - the same question to several members at once, of what is no read or write: logs, maps, flushes.
  *
  *	asker --fiber per member--> answer          all have answered, or are members no more --> asker
+ *	                                            or nobody waits for them (ask_around)
  *
  * AS1. A member that does not answer is failed by the clock (hang.c); from then on nobody waits for it.
  * AS2. Its answer may come at any time: the question belongs to the fibers, the last one frees it.
@@ -61,7 +62,7 @@ static int ask_main(struct fiber *f, void *arg)
 	int r = ask->fn(f, child, ask->what);
 
 	hang_end(&one->pending);
-	if (ask->open & nexus_bit(child)) /* not given up */
+	if (ask->open & nexus_bit(child) && !child->failed_write) /* not given up */
 		ask_judge(ask, child, r);
 	ask->open &= (nexus_mask)~nexus_bit(child);
 	event_set(&ask->n->answered);
@@ -72,21 +73,36 @@ static int ask_main(struct fiber *f, void *arg)
 	return 0;
 }
 
-static void ask_start(struct ask *ask, struct nexus_child *child)
+/* -EAGAIN: no fiber to be had. */
+static int ask_start(struct ask *ask, struct nexus_child *child)
 {
 	struct ask_one *one = &ask->one[child->index];
+	int r;
 
 	*one = (struct ask_one){ .ask = ask, .child = child };
+	r = fiber_start(ask->n->home, "nexus-ask", ask_main, one, NULL);
+	if (r < 0)
+		return r;
 	child_hold(child);
 	hang_begin(child, &one->pending);
-	if (fiber_start(ask->n->home, "nexus-ask", ask_main, one, NULL) == 0) {
-		ask->users++;
-		ask->open |= nexus_bit(child);
-		return;
-	}
-	hang_end(&one->pending);
-	child_let_go(child);
-	retire(child, -EAGAIN);
+	ask->users++;
+	ask->open |= nexus_bit(child);
+	return 0;
+}
+
+static struct ask *ask_new(struct nexus *n, ask_fn fn, const void *what, size_t bytes)
+{
+	struct ask *ask = mem_alloc(n->mem, sizeof(*ask) + bytes);
+
+	if (!ask)
+		return NULL;
+	memset(ask, 0, sizeof(*ask));
+	ask->n = n;
+	ask->fn = fn;
+	ask->users = 1;
+	if (bytes > 0)
+		memcpy(ask->what, what, bytes);
+	return ask;
 }
 
 /* Those who are asked and not known to have failed. */
@@ -103,7 +119,7 @@ static nexus_mask ask_awaited(const struct ask *ask)
 nexus_mask ask_members(struct fiber *f, struct nexus *n, nexus_mask whom, ask_fn fn,
 		       const void *what, size_t bytes)
 {
-	struct ask *ask = mem_alloc(n->mem, sizeof(*ask) + bytes);
+	struct ask *ask = ask_new(n, fn, what, bytes);
 	nexus_mask refused;
 
 	if (!ask) { /* as if they had failed: it cannot be left undone */
@@ -112,19 +128,25 @@ nexus_mask ask_members(struct fiber *f, struct nexus *n, nexus_mask whom, ask_fn
 				retire(child, -ENOMEM);
 		return 0;
 	}
-	memset(ask, 0, sizeof(*ask));
-	ask->n = n;
-	ask->fn = fn;
-	ask->users = 1;
-	if (bytes > 0)
-		memcpy(ask->what, what, bytes);
 	nexus_each_child(n, child)
-		if (nexus_has(whom, child->index) && child->chan)
-			ask_start(ask, child);
+		if (nexus_has(whom, child->index) && child->chan && ask_start(ask, child) < 0)
+			retire(child, -EAGAIN);
 	while (ask_awaited(ask))
 		event_wait_always(f, &n->answered);
 	ask->open = 0; /* AS1 */
 	refused = ask->refused;
 	ask_put(ask);
 	return refused;
+}
+
+void ask_around(struct nexus *n, nexus_mask whom, ask_fn fn)
+{
+	struct ask *ask = ask_new(n, fn, NULL, 0);
+
+	if (!ask)
+		return;
+	nexus_each_child(n, child)
+		if (nexus_has(whom, child->index) && child->chan && ask_start(ask, child) < 0)
+			break;
+	ask_put(ask);
 }

@@ -118,5 +118,7 @@ typedef int (*ask_fn)(struct fiber *f, struct nexus_child *child, const void *wh
  */
 nexus_mask ask_members(struct fiber *f, struct nexus *n, nexus_mask whom, ask_fn fn,
 		       const void *what, size_t bytes);
+/* The same without waiting for answers; who cannot be asked now is not. */
+void ask_around(struct nexus *n, nexus_mask whom, ask_fn fn);
 
 #endif

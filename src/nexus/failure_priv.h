@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * failure_priv - members that fail or do not answer: out of the way at once, then out of the record; the
- * last one in doubt, or back. See retire.c, hang.c, doubt.c, revive.c.
+ * last one in doubt, or back. See retire.c, hang.c, well.c, doubt.c, revive.c.
  *
  * N1. No write is acknowledged while a member that failed it is in the record (PERSIST).
  * N2. A member that failed is not read from, from that moment on (READDROP).
@@ -18,6 +18,7 @@
 #include "reactor/timer.h"
 
 struct fiber;
+struct nexus_table;
 
 /* retire.c */
 
@@ -47,6 +48,11 @@ static inline void hang_end(struct nexus_pending *pending)
 {
 	list_del(&pending->link);
 }
+
+/* well.c */
+
+/* Now and then: of members that nobody writes to, those who could not be written to have failed. */
+void well_ask(struct nexus_table *table);
 
 /* doubt.c */
 

@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 #include "nexus/owner_priv.h"
 
@@ -91,6 +92,7 @@ int look_main(struct fiber *f, void *arg)
 	while (event_wait(f, &lease->renewed) == 0) {
 		event_clear(&lease->renewed);
 		look_at_all(f, table);
+		well_ask(table);
 	}
 	return 0;
 }

@@ -21,6 +21,7 @@
  *			rebuild_wish.c  what people say to it     history.c  rebuilds that ended
  *	failure_priv.h	retire.c   a member failed: PERSIST   hang.c     those that do not answer
  *			doubt.c    the last one failed        revive.c   the last one came back
+ *			well.c     could they be written to?
  *	owner_priv.h	owner.c    record and epoch           look.c     whether we own it still
  *			takeover.c seal, fence, lease         resync.c   after a crash: what may differ
  *
@@ -101,6 +102,9 @@ struct nexus {
 	uint64_t term;	     /* of the lease, in which the record was seen to be ours */
 	bool must_look;	     /* LK2 */
 	struct event unseen; /* look.c does not use it now */
+	struct {
+		uint64_t asked_ns, serial; /* when members were asked last (well.c) */
+	} well;
 	bool is_resuming;
 	struct event resumed;
 	bool unmap_zeroes, can_zeroes; /* all children */

@@ -5,6 +5,7 @@
  */
 #include "nexus_rig.h"
 
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 #include "nvmf/ini_priv.h"
 #include "nvmf/tgt.h"
@@ -297,6 +298,31 @@ RIG_TEST(a_member_that_lost_power_is_retired_and_rebuilt)
 	far_stop(f, &far);
 }
 
+/* WE1: nobody writes, so it is asked; it says so in its info. */
+RIG_TEST(a_remote_member_whose_pool_takes_no_writes_leaves)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	nr_break(&far.nr, 1);
+	while (far_state(&far, 1) != VOLUME_OUT) {
+		far.nr.nexus->well.asked_ns = 0; /* long ago */
+		well_ask(far.nr.table);
+		nr_ok(f, fiber_sleep(f, 1000000));
+		far_reads(f, &far, 5, 1);
+	}
+	assert_int_equal(far_state(&far, 0), VOLUME_IN_SYNC);
+	assert_int_equal(far_state(&far, 2), VOLUME_IN_SYNC);
+	tgt_close(f, far.tgt[1]);
+	nr_repair(f, &far.nr, 1);
+	far_serve(f, &far, 1);
+	while (far_state(&far, 1) != VOLUME_IN_SYNC)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	nr_ok(f, nexus_settle(f, far.nr.nexus));
+	far_stop(f, &far);
+}
+
 static void far_check_equal(struct fiber *f, struct far *far)
 {
 	enum { STEP = 2048 };
@@ -516,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_takeover_makes_members_equal_by_their_logs),
 		cmocka_unit_test(a_rebuild_over_the_wire_copies_what_is_allocated),
 		cmocka_unit_test(a_target_that_comes_back_is_no_failure),
+		cmocka_unit_test(a_remote_member_whose_pool_takes_no_writes_leaves),
 		cmocka_unit_test(a_member_that_lost_power_is_retired_and_rebuilt),
 		cmocka_unit_test(a_remote_member_may_leave_and_join_again),
 		cmocka_unit_test(a_member_that_hangs_is_retired),
