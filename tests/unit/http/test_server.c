@@ -13,6 +13,7 @@
 #include "reactor/fiber.h"
 #include "reactor/fiber_io.h"
 #include "sim/sim.h"
+#include "unit/sim_pair.h"
 
 #define PORT		9502
 #define BIG		(8u << 20)
@@ -139,14 +140,6 @@ static int ask(struct fiber *f, struct world *w, const char *text)
 	return hear(f, w, sock);
 }
 
-static bool both_ended(void *ctx)
-{
-	struct world *w = ctx;
-
-	return sim_proc_state(w->procs[0]) != SIM_PROC_RUNNING &&
-	       sim_proc_state(w->procs[1]) != SIM_PROC_RUNNING;
-}
-
 static struct http_stats run(void (*body)(struct fiber *f, struct world *w))
 {
 	static struct world world;
@@ -162,10 +155,7 @@ static struct http_stats run(void (*body)(struct fiber *f, struct world *w))
 	w->server_host = sim_host_add(sim, "server");
 	w->procs[0] = sim_proc_add(w->server_host, &server);
 	w->procs[1] = sim_proc_add(sim_host_add(sim, "client"), &client);
-	if (!sim_run_until(sim, both_ended, w, 3600 * SIM_S) || sim_failed(sim))
-		fail_msg("the world does not end: %s", sim_words(sim));
-	assert_true(sim_proc_state(w->procs[0]) == SIM_PROC_STOPPED);
-	assert_true(sim_proc_state(w->procs[1]) == SIM_PROC_STOPPED);
+	sim_pair_run(sim, w->procs[0], w->procs[1], 3600 * SIM_S);
 	sim_free(sim);
 	mem_heap_fini(&w->heap);
 	return w->stats;

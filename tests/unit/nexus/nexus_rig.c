@@ -137,3 +137,69 @@ void nr_check_equal(struct fiber *f, struct nexus_rig *nr)
 	mem_free(rec);
 	mem_free(buf);
 }
+
+void nr_put(struct fiber *f, const char *uri, uint64_t lba, uint64_t blocks, uint8_t byte)
+{
+	struct bdev *bdev = rig_open(f, uri);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	uint8_t *buf = mem_new(fiber_io(f), blocks * 512);
+
+	memset(buf, byte, blocks * 512);
+	nr_ok(f, bdev_write(f, chan, lba, blocks, buf, 0));
+	mem_free(buf);
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+uint8_t nr_get(struct fiber *f, const char *uri, uint64_t lba)
+{
+	struct bdev *bdev = rig_open(f, uri);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	uint8_t buf[512];
+
+	nr_ok(f, bdev_read(f, chan, lba, 1, buf));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	return buf[0];
+}
+
+struct replica_info nr_replica(struct fiber *f, unsigned i)
+{
+	struct bdev *bdev = rig_open(f, nr_uris[i]);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+	struct replica_info info;
+
+	nr_ok(f, bdev_replica_ops(chan)->info(f, chan, &info));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+	return info;
+}
+
+void nr_user_start(struct fiber *f, struct rig *rig, struct nexus_user *u, unsigned children)
+{
+	nr_start(f, rig, &u->nr, children);
+	u->bdev = rig_open(f, "nexus:///v");
+	u->chan = rig_chan(f, u->bdev);
+}
+
+void nr_user_let_go(struct fiber *f, struct nexus_user *u)
+{
+	bdev_chan_close(f, u->chan);
+	bdev_close(f, u->bdev);
+}
+
+void nr_user_stop(struct fiber *f, struct nexus_user *u)
+{
+	nr_user_let_go(f, u);
+	nr_stop(f, &u->nr);
+}
+
+int nr_user_write(struct fiber *f, struct nexus_user *u, uint64_t lba, uint8_t byte)
+{
+	uint8_t buf[512];
+
+	memset(buf, byte, sizeof(buf));
+	int r = bdev_write(f, u->chan, lba, 1, buf, 0);
+	fiber_clear(f);
+	return r;
+}

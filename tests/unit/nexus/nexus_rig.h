@@ -5,6 +5,7 @@
 #ifndef TESTS_NEXUS_RIG_H
 #define TESTS_NEXUS_RIG_H
 
+#include "bdev/replica.h"
 #include "nexus/nexus.h"
 #include "pool/pool.h"
 #include "rig.h"
@@ -45,6 +46,27 @@ void nr_read_member(struct fiber *f, struct nexus_rig *nr, unsigned i, uint64_t 
 		    uint64_t blocks, void *buf);
 /* The volume's members in this range are alike, those that are in sync. */
 void nr_check_equal(struct fiber *f, struct nexus_rig *nr);
+
+/* Blocks of any disk, all of one byte. */
+void nr_put(struct fiber *f, const char *uri, uint64_t lba, uint64_t blocks, uint8_t byte);
+/* The first byte of a block. */
+uint8_t nr_get(struct fiber *f, const char *uri, uint64_t lba);
+/* Of a replica, also one that is fenced. */
+struct replica_info nr_replica(struct fiber *f, unsigned i);
+
+/* The volume, and who has it open as a disk. */
+struct nexus_user {
+	struct nexus_rig nr;
+	struct bdev *bdev;
+	struct bdev_chan *chan;
+};
+
+void nr_user_start(struct fiber *f, struct rig *rig, struct nexus_user *u, unsigned children);
+void nr_user_let_go(struct fiber *f, struct nexus_user *u);
+/* Let go, and nr_stop(). */
+void nr_user_stop(struct fiber *f, struct nexus_user *u);
+/* One block. */
+int nr_user_write(struct fiber *f, struct nexus_user *u, uint64_t lba, uint8_t byte);
 
 /* 0, or the words are shown. */
 #define nr_ok(f, call)                                                    \

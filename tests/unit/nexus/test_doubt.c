@@ -107,21 +107,33 @@ static void until_in_sync(struct fiber *f, struct doubtful *x, unsigned count)
 	} while (in_sync < count || info.state != NEXUS_SERVING);
 }
 
+/* Of two, one is away. */
+static void fails_alone(struct fiber *f, struct rig *rig, struct doubtful *x, int status)
+{
+	begin(f, rig, x, 2);
+	nr_ok(f, nexus_offline_child(f, x->nr.nexus, uris[1]));
+	write_fails(f, x, status);
+}
+
+/* The other one comes back: DB2. */
+static void ends_copied(struct fiber *f, struct doubtful *x)
+{
+	nr_ok(f, nexus_online_child(f, x->nr.nexus, uris[1]));
+	while (!is_copied(x, 0))
+		nr_ok(f, fiber_sleep(f, MS));
+	until_in_sync(f, x, 2);
+	assert_false(is_doubted(f, x, 0));
+	end(f, x, 2);
+}
+
 /* DB1, DB2. */
 RIG_TEST(the_last_one_whose_disk_failed_is_copied_when_another_is_in_sync)
 {
 	struct doubtful x;
 
-	begin(f, rig, &x, 2);
-	nr_ok(f, nexus_offline_child(f, x.nr.nexus, uris[1]));
-	write_fails(f, &x, -EIO);
+	fails_alone(f, rig, &x, -EIO);
 	assert_true(is_doubted(f, &x, 0));
-	nr_ok(f, nexus_online_child(f, x.nr.nexus, uris[1]));
-	while (!is_copied(&x, 0))
-		nr_ok(f, fiber_sleep(f, MS));
-	until_in_sync(f, &x, 2);
-	assert_false(is_doubted(f, &x, 0));
-	end(f, &x, 2);
+	ends_copied(f, &x);
 }
 
 /* DB1: the next owner knows it, too. */
@@ -129,9 +141,7 @@ RIG_TEST(a_doubt_survives_its_owner)
 {
 	struct doubtful x;
 
-	begin(f, rig, &x, 2);
-	nr_ok(f, nexus_offline_child(f, x.nr.nexus, uris[1]));
-	write_fails(f, &x, -EIO);
+	fails_alone(f, rig, &x, -EIO);
 	bdev_chan_close(f, x.chan);
 	bdev_close(f, x.bdev);
 	nexus_close(f, x.nr.nexus);
@@ -139,11 +149,7 @@ RIG_TEST(a_doubt_survives_its_owner)
 	assert_true(is_doubted(f, &x, 0));
 	x.bdev = rig_open(f, "nexus:///v");
 	x.chan = rig_chan(f, x.bdev);
-	nr_ok(f, nexus_online_child(f, x.nr.nexus, uris[1]));
-	while (!is_copied(&x, 0))
-		nr_ok(f, fiber_sleep(f, MS));
-	until_in_sync(f, &x, 2);
-	end(f, &x, 2);
+	ends_copied(f, &x);
 }
 
 /* DB3. */
@@ -151,9 +157,7 @@ RIG_TEST(who_could_not_be_reached_is_not_in_doubt)
 {
 	struct doubtful x;
 
-	begin(f, rig, &x, 2);
-	nr_ok(f, nexus_offline_child(f, x.nr.nexus, uris[1]));
-	write_fails(f, &x, -ENOTCONN);
+	fails_alone(f, rig, &x, -ENOTCONN);
 	assert_false(is_doubted(f, &x, 0));
 	nr_ok(f, nexus_online_child(f, x.nr.nexus, uris[1]));
 	nr_ok(f, nexus_settle(f, x.nr.nexus));

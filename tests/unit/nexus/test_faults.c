@@ -5,42 +5,7 @@
 #include "drivers/fault.h"
 #include "nexus/nexus_priv.h"
 
-struct user {
-	struct nexus_rig nr;
-	struct bdev *bdev;
-	struct bdev_chan *chan;
-};
-
-static void user_start(struct fiber *f, struct rig *rig, struct user *u, unsigned children)
-{
-	nr_start(f, rig, &u->nr, children);
-	u->bdev = rig_open(f, "nexus:///v");
-	u->chan = rig_chan(f, u->bdev);
-}
-
-static void user_let_go(struct fiber *f, struct user *u)
-{
-	bdev_chan_close(f, u->chan);
-	bdev_close(f, u->bdev);
-}
-
-static void user_stop(struct fiber *f, struct user *u)
-{
-	user_let_go(f, u);
-	nr_stop(f, &u->nr);
-}
-
-static int user_write(struct fiber *f, struct user *u, uint64_t lba, uint8_t byte)
-{
-	uint8_t buf[512];
-
-	memset(buf, byte, sizeof(buf));
-	int r = bdev_write(f, u->chan, lba, 1, buf, 0);
-	fiber_clear(f);
-	return r;
-}
-
-static void user_reads(struct fiber *f, struct user *u, uint64_t lba, uint8_t byte)
+static void user_reads(struct fiber *f, struct nexus_user *u, uint64_t lba, uint8_t byte)
 {
 	uint8_t buf[512];
 
@@ -48,7 +13,8 @@ static void user_reads(struct fiber *f, struct user *u, uint64_t lba, uint8_t by
 	assert_int_equal(buf[99], byte);
 }
 
-static void member_is(struct fiber *f, struct user *u, unsigned i, enum volume_member_state state)
+static void member_is(struct fiber *f, struct nexus_user *u, unsigned i,
+		      enum volume_member_state state)
 {
 	struct volume_record *rec = mem_new(fiber_io(f), sizeof(*rec));
 	uint64_t revision;
@@ -60,37 +26,37 @@ static void member_is(struct fiber *f, struct user *u, unsigned i, enum volume_m
 
 RIG_TEST(a_write_that_one_member_fails_is_acknowledged_without_it)
 {
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 3);
-	assert_int_equal(user_write(f, &u, 5, 1), 0);
+	nr_user_start(f, rig, &u, 3);
+	assert_int_equal(nr_user_write(f, &u, 5, 1), 0);
 	nr_break(&u.nr, 1);
-	assert_int_equal(user_write(f, &u, 5, 2), 0);
+	assert_int_equal(nr_user_write(f, &u, 5, 2), 0);
 	member_is(f, &u, 1, VOLUME_OUT);
 	member_is(f, &u, 0, VOLUME_IN_SYNC);
 	assert_int_equal(u.nr.nexus->state, NEXUS_SERVING);
 	for (unsigned i = 0; i < 20; i++)
 		user_reads(f, &u, 5, 2);
 	nr_check_equal(f, &u.nr);
-	user_stop(f, &u);
+	nr_user_stop(f, &u);
 }
 
 /* ME6: its fiber is to close it and to try it again, and begins only now. */
 RIG_TEST(a_member_that_failed_just_now_can_be_removed)
 {
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 3);
-	assert_int_equal(user_write(f, &u, 5, 1), 0);
+	nr_user_start(f, rig, &u, 3);
+	assert_int_equal(nr_user_write(f, &u, 5, 1), 0);
 	nr_break(&u.nr, 1);
-	assert_int_equal(user_write(f, &u, 5, 2), 0);
+	assert_int_equal(nr_user_write(f, &u, 5, 2), 0);
 	struct nexus_child *child = &u.nr.nexus->child[1];
 	nr_ok(f, nexus_remove_child(f, u.nr.nexus, nr_uris[1]));
 	assert_false(child->is_used || child->rebuild.has_fiber);
 	assert_null(child->bdev);
 	nr_ok(f, fiber_sleep(f, UINT64_C(1500000000)));
 	user_reads(f, &u, 5, 2);
-	user_stop(f, &u);
+	nr_user_stop(f, &u);
 }
 
 struct remover {
@@ -140,7 +106,7 @@ RIG_TEST(a_child_that_two_remove_at_once_is_removed_once)
 /* ---- PERSIST ------------------------------------------------------------------------- */
 
 struct writer {
-	struct user *u;
+	struct nexus_user *u;
 	int result;
 	bool is_done;
 };
@@ -149,7 +115,7 @@ static int writer_main(struct fiber *f, void *arg)
 {
 	struct writer *w = arg;
 
-	w->result = user_write(f, w->u, 5, 2);
+	w->result = nr_user_write(f, w->u, 5, 2);
 	w->is_done = true;
 	return 0;
 }
@@ -157,11 +123,11 @@ static int writer_main(struct fiber *f, void *arg)
 RIG_TEST(nothing_is_acknowledged_before_the_record_says_so)
 {
 	struct fiber *fiber;
-	struct user u;
+	struct nexus_user u;
 	struct writer w = { .u = &u };
 
-	user_start(f, rig, &u, 3);
-	assert_int_equal(user_write(f, &u, 5, 1), 0);
+	nr_user_start(f, rig, &u, 3);
+	assert_int_equal(nr_user_write(f, &u, 5, 1), 0);
 	nr_break(&u.nr, 1);
 	u.nr.ram->fail_before = -ETIMEDOUT;
 	assert_int_equal(fiber_start(fiber_reactor(f), "writer", writer_main, &w, &fiber), 0);
@@ -176,15 +142,15 @@ RIG_TEST(nothing_is_acknowledged_before_the_record_says_so)
 	assert_int_equal(fiber_join(f, fiber), 0);
 	assert_int_equal(w.result, 0);
 	member_is(f, &u, 1, VOLUME_OUT);
-	user_stop(f, &u);
+	nr_user_stop(f, &u);
 }
 
 /* ST4: it was written, though the store said it failed. */
 RIG_TEST(a_record_that_was_written_after_all_is_ours)
 {
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 3);
+	nr_user_start(f, rig, &u, 3);
 	nr_break(&u.nr, 1);
 	u.nr.ram->fail_after = -EIO;
 	struct fiber *fiber;
@@ -195,7 +161,7 @@ RIG_TEST(a_record_that_was_written_after_all_is_ours)
 	assert_int_equal(fiber_join(f, fiber), 0);
 	assert_int_equal(w.result, 0);
 	assert_int_equal(u.nr.nexus->state, NEXUS_SERVING);
-	user_stop(f, &u);
+	nr_user_stop(f, &u);
 }
 
 RIG_TEST(a_frozen_volume_that_was_taken_acknowledges_nothing)
@@ -204,10 +170,10 @@ RIG_TEST(a_frozen_volume_that_was_taken_acknowledges_nothing)
 	struct nexus_table *other;
 	struct nexus *taken;
 	struct fiber *fiber;
-	struct user u;
+	struct nexus_user u;
 	struct writer w = { .u = &u };
 
-	user_start(f, rig, &u, 3);
+	nr_user_start(f, rig, &u, 3);
 	opts.store = u.nr.store;
 	nr_ok(f, nexus_table_new(f, &opts, &other));
 	nr_break(&u.nr, 1);
@@ -225,7 +191,7 @@ RIG_TEST(a_frozen_volume_that_was_taken_acknowledges_nothing)
 	assert_int_equal(fiber_join(f, fiber), 0);
 	assert_int_equal(w.result, -ESTALE);
 	assert_int_equal(u.nr.nexus->state, NEXUS_DEPOSED);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	u.nr.nexus = NULL;
 	nr_repair(f, &u.nr, 1);
@@ -240,10 +206,10 @@ RIG_TEST(a_frozen_volume_that_was_taken_acknowledges_nothing)
 RIG_TEST(the_last_member_stays_and_requests_wait)
 {
 	struct fiber *fiber;
-	struct user u;
+	struct nexus_user u;
 	struct writer w = { .u = &u };
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	nr_break(&u.nr, 0);
 	nr_break(&u.nr, 1);
 	assert_int_equal(fiber_start(fiber_reactor(f), "writer", writer_main, &w, &fiber), 0);
@@ -261,7 +227,7 @@ RIG_TEST(the_last_member_stays_and_requests_wait)
 	assert_int_equal(fiber_join(f, fiber), 0);
 	assert_int_equal(w.result, -ENODEV);
 	n->opens++;
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nexus_close(f, n);
 	u.nr.nexus = NULL;
 	nr_repair(f, &u.nr, 0);
@@ -274,30 +240,6 @@ RIG_TEST(the_last_member_stays_and_requests_wait)
 }
 
 /* ---- no space (B.8) ---------------------------------------------------------------------- */
-
-static void raw_write(struct fiber *f, const char *uri, uint64_t lba, uint8_t byte)
-{
-	struct bdev *bdev = rig_open(f, uri);
-	struct bdev_chan *chan = rig_chan(f, bdev);
-	uint8_t buf[512];
-
-	memset(buf, byte, sizeof(buf));
-	nr_ok(f, bdev_write(f, chan, lba, 1, buf, 0));
-	bdev_chan_close(f, chan);
-	bdev_close(f, bdev);
-}
-
-static uint8_t raw_read(struct fiber *f, const char *uri, uint64_t lba)
-{
-	struct bdev *bdev = rig_open(f, uri);
-	struct bdev_chan *chan = rig_chan(f, bdev);
-	uint8_t buf[512];
-
-	nr_ok(f, bdev_read(f, chan, lba, 1, buf));
-	bdev_chan_close(f, chan);
-	bdev_close(f, bdev);
-	return buf[0];
-}
 
 /* Nobody has space: the write fails; members may differ then, so they are made equal, and stay. */
 RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
@@ -313,7 +255,7 @@ RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
 	struct bdev *faults[2];
 	struct nexus_info info;
 	struct nexus *nexus;
-	struct user u;
+	struct nexus_user u;
 
 	nr_start(f, rig, &u.nr, 0);
 	nr_ok(f, nexus_create(f, u.nr.table, &args, &u.nr.volume));
@@ -321,21 +263,22 @@ RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
 	nr_ok(f, nexus_settle(f, nexus));
 	u.bdev = rig_open(f, "nexus:///w");
 	u.chan = rig_chan(f, u.bdev);
-	assert_int_equal(user_write(f, &u, 1000, 1), 0);
-	raw_write(f, below[1], LABEL_DATA / 512 + 1000, 9); /* a part of what failed was done there */
+	assert_int_equal(nr_user_write(f, &u, 1000, 1), 0);
+	nr_put(f, below[1], LABEL_DATA / 512 + 1000, 1,
+	       9); /* a part of what failed was done there */
 	for (unsigned i = 0; i < 2; i++) {
 		faults[i] = rig_open(f, plain[i]);
 		nr_ok(f, fault_set_rules(f, faults[i], &rule, 1));
 	}
-	assert_int_equal(user_write(f, &u, 1000, 2), -ENOSPC);
+	assert_int_equal(nr_user_write(f, &u, 1000, 2), -ENOSPC);
 	nexus_info(nexus, &info);
 	assert_int_equal(info.state, NEXUS_SERVING);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
-		assert_int_equal(raw_read(f, below[i], LABEL_DATA / 512 + 1000), 1);
+		assert_int_equal(nr_get(f, below[i], LABEL_DATA / 512 + 1000), 1);
 	}
-	assert_int_equal(user_write(f, &u, 1000, 3), 0);
-	user_let_go(f, &u);
+	assert_int_equal(nr_user_write(f, &u, 1000, 3), 0);
+	nr_user_let_go(f, &u);
 	for (unsigned i = 0; i < 2; i++)
 		bdev_close(f, faults[i]);
 	nexus_close(f, nexus);
@@ -349,11 +292,11 @@ RIG_TEST(without_space_a_write_fails_and_members_are_made_equal)
 RIG_TEST(who_cannot_be_had_is_left_out_of_the_record)
 {
 	struct nexus_info info;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 3);
-	assert_int_equal(user_write(f, &u, 5, 1), 0);
-	user_let_go(f, &u);
+	nr_user_start(f, rig, &u, 3);
+	assert_int_equal(nr_user_write(f, &u, 5, 1), 0);
+	nr_user_let_go(f, &u);
 	nexus_abandon(f, u.nr.nexus);
 	u.nr.nexus = NULL;
 	nr_break(&u.nr, 2);
@@ -372,11 +315,11 @@ RIG_TEST(a_replica_made_anew_is_not_the_member_it_was)
 {
 	const struct replica_create_args args = { .name = "r", .size_bytes = NR_SIZE };
 	struct nexus_info info;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
-	assert_int_equal(user_write(f, &u, 5, 1), 0);
-	user_let_go(f, &u);
+	nr_user_start(f, rig, &u, 2);
+	assert_int_equal(nr_user_write(f, &u, 5, 1), 0);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	nr_ok(f, replica_destroy(f, u.nr.pool[0], "r"));
 	nr_ok(f, pool_reap_wait(f, u.nr.pool[0]));
@@ -390,7 +333,7 @@ RIG_TEST(a_replica_made_anew_is_not_the_member_it_was)
 	u.chan = rig_chan(f, u.bdev);
 	for (unsigned i = 0; i < 8; i++)
 		user_reads(f, &u, 5, 1);
-	user_stop(f, &u);
+	nr_user_stop(f, &u);
 }
 
 /* ---- LEASE --------------------------------------------------------------------------------- */
@@ -410,11 +353,11 @@ RIG_TEST(without_a_lease_nothing_is_read)
 	struct nexus_table_opts opts = { .instance = { { 3 } }, .lease_ttl_ms = 200 };
 	struct nexus_table *table;
 	struct fiber *fiber;
-	struct user u;
+	struct nexus_user u;
 	struct writer w = { .u = &u };
 
-	user_start(f, rig, &u, 2);
-	user_let_go(f, &u);
+	nr_user_start(f, rig, &u, 2);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	nexus_table_free(f, u.nr.table);
 	opts.store = u.nr.store;
@@ -423,7 +366,7 @@ RIG_TEST(without_a_lease_nothing_is_read)
 	nr_open(f, &u.nr);
 	u.bdev = rig_open(f, "nexus:///v");
 	u.chan = rig_chan(f, u.bdev);
-	assert_int_equal(user_write(f, &u, 5, 1), 0);
+	assert_int_equal(nr_user_write(f, &u, 5, 1), 0);
 	u.nr.ram->fail_before = -ETIMEDOUT;
 	while (lease_holds(nexus_table_lease(table), io_now(fiber_io(f))))
 		nr_ok(f, fiber_sleep(f, 10000000));
@@ -433,7 +376,7 @@ RIG_TEST(without_a_lease_nothing_is_read)
 	u.nr.ram->fail_before = 0;
 	assert_int_equal(fiber_join(f, fiber), 0);
 	assert_int_equal(w.result, 0);
-	user_stop(f, &u);
+	nr_user_stop(f, &u);
 }
 
 int main(void)

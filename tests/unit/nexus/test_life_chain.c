@@ -41,6 +41,16 @@ static struct volume_record *record_get(struct fiber *f, struct nexus_rig *nr, u
 	return rec;
 }
 
+static unsigned earlier_count(struct fiber *f, struct nexus_rig *nr)
+{
+	uint64_t revision;
+	struct volume_record *rec = record_get(f, nr, &revision);
+	unsigned count = rec->earlier_count;
+
+	mem_free(rec);
+	return count;
+}
+
 /*
  * What a chain leaves: owner 1 served members 0 and 1, owner 9 sealed, could not fence member 1, and died
  * before it had waited for anybody.
@@ -74,7 +84,6 @@ static void chain_start(struct fiber *f, struct rig *rig, struct nexus_rig *nr)
 RIG_TEST(an_earlier_owner_is_waited_for_though_all_members_can_be_fenced)
 {
 	struct nexus_rig nr;
-	uint64_t revision;
 
 	chain_start(f, rig, &nr);
 	leave_chain(f, &nr, 1);
@@ -82,9 +91,7 @@ RIG_TEST(an_earlier_owner_is_waited_for_though_all_members_can_be_fenced)
 	uint64_t begin = io_now(fiber_io(f));
 	nr_open(f, &nr);
 	assert_true(io_now(fiber_io(f)) - begin >= TTL * MS);
-	struct volume_record *rec = record_get(f, &nr, &revision);
-	assert_int_equal(rec->earlier_count, 0);
-	mem_free(rec);
+	assert_int_equal(earlier_count(f, &nr), 0);
 	nr_stop(f, &nr);
 }
 
@@ -135,15 +142,12 @@ RIG_TEST(the_record_keeps_owners_that_were_until_they_are_waited_for)
 RIG_TEST(who_left_no_member_unfenced_is_not_waited_for)
 {
 	struct nexus_rig nr;
-	uint64_t revision;
 
 	chain_start(f, rig, &nr);
 	leave_chain(f, &nr, 0);
 	dead_lease(f, &nr, 9, "600000 5 0");
 	nr_open(f, &nr);
-	struct volume_record *rec = record_get(f, &nr, &revision);
-	assert_int_equal(rec->earlier_count, 0);
-	mem_free(rec);
+	assert_int_equal(earlier_count(f, &nr), 0);
 	nr_stop(f, &nr);
 }
 

@@ -8,21 +8,10 @@
 #define PLAIN "malloc:///m0?size_mb=16"
 #define FAULT "fault:///f0?on=malloc:///m0?size_mb=16"
 
-static void see_replica(struct fiber *f, unsigned i, struct replica_info *ret)
-{
-	struct bdev *bdev = rig_open(f, nr_uris[i]);
-	struct bdev_chan *chan = rig_chan(f, bdev);
-
-	nr_ok(f, bdev_replica_ops(chan)->info(f, chan, ret));
-	bdev_chan_close(f, chan);
-	bdev_close(f, bdev);
-}
-
 static bool is_free(struct fiber *f, unsigned i)
 {
-	struct replica_info info;
+	struct replica_info info = nr_replica(f, i);
 
-	see_replica(f, i, &info);
 	return uuid_is_nil(&info.volume) && info.state == REPLICA_NEW && info.gen.epoch == 0 &&
 	       info.gen.n == 0;
 }
@@ -135,18 +124,6 @@ RIG_TEST(a_store_that_falls_silent_leaves_no_member_told)
 
 /* ---- destroy ------------------------------------------------------------------------------- */
 
-static void write_block(struct fiber *f, const char *uri, uint64_t lba, uint8_t byte)
-{
-	struct bdev *bdev = rig_open(f, uri);
-	struct bdev_chan *chan = rig_chan(f, bdev);
-	uint8_t buf[512];
-
-	memset(buf, byte, sizeof(buf));
-	nr_ok(f, bdev_write(f, chan, lba, 1, buf, 0));
-	bdev_chan_close(f, chan);
-	bdev_close(f, bdev);
-}
-
 /* BG3: also when the replicas' fences are beyond a new volume's first epoch. */
 RIG_TEST(what_is_destroyed_can_be_used_anew)
 {
@@ -159,7 +136,7 @@ RIG_TEST(what_is_destroyed_can_be_used_anew)
 		nexus_close(f, nr.nexus);
 		nr_open(f, &nr);
 	}
-	write_block(f, "nexus:///v", 7, 0x44);
+	nr_put(f, "nexus:///v", 7, 1, 0x44);
 	nexus_close(f, nr.nexus);
 	nr_ok(f, nexus_destroy(f, nr.table, &nr.volume));
 	assert_int_equal(records(&nr), 0);
@@ -175,7 +152,7 @@ RIG_TEST(what_is_destroyed_can_be_used_anew)
 		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
 		assert_true(i == 0 || info.children[i].copied_bytes > 0); /* they held something */
 	}
-	write_block(f, "nexus:///again", 9, 0x45);
+	nr_put(f, "nexus:///again", 9, 1, 0x45);
 	nr_check_equal(f, &nr);
 	nr_stop(f, &nr);
 }
@@ -225,7 +202,7 @@ RIG_TEST(a_child_that_is_removed_is_given_back)
 	struct uuid volume;
 
 	nr_start(f, rig, &nr, 3);
-	write_block(f, "nexus:///v", 7, 0x44);
+	nr_put(f, "nexus:///v", 7, 1, 0x44);
 	nr_ok(f, nexus_remove_child(f, nr.nexus, nr_uris[2]));
 	assert_true(is_free(f, 2));
 	nr_ok(f, nexus_create(f, nr.table, &args, &volume));

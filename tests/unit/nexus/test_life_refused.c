@@ -46,16 +46,6 @@ struct witness {
 	struct replica_info info[NR_CHILDREN + 1];
 };
 
-static void see_replica(struct fiber *f, unsigned i, struct replica_info *ret)
-{
-	struct bdev *bdev = rig_open(f, nr_uris[i]);
-	struct bdev_chan *chan = rig_chan(f, bdev);
-
-	nr_ok(f, bdev_replica_ops(chan)->info(f, chan, ret));
-	bdev_chan_close(f, chan);
-	bdev_close(f, bdev);
-}
-
 static void see(struct fiber *f, struct bench *b, struct witness *ret)
 {
 	struct bdev_stats stats;
@@ -69,7 +59,7 @@ static void see(struct fiber *f, struct bench *b, struct witness *ret)
 	}
 	ret->records = b->nr.ram->counter;
 	for (unsigned i = 0; i <= NR_CHILDREN; i++)
-		see_replica(f, i, &ret->info[i]);
+		ret->info[i] = nr_replica(f, i);
 }
 
 static void nothing_changed(const struct witness *a, const struct witness *b, const char *what)
@@ -161,7 +151,7 @@ static void bench_start(struct fiber *f, struct rig *rig, struct bench *b)
 	label_disk(f, ROTTEN, 9, 1, true);
 	nr_ok(f, bdev_claim(f, b->disk[NR_CHILDREN + 2], BDEV_CLAIM_WRITE, "somebody", &b->claim));
 	serve_p2(f, b);
-	see_replica(f, 2, &info);
+	info = nr_replica(f, 2);
 	snprintf(b->by_uuid, sizeof(b->by_uuid), "pool:///p2/%s", uuid_print(&info.replica, text));
 	rig_file(rig, "one", 16 << 20);
 	rig_path(rig, "one", path, sizeof(path));
@@ -415,7 +405,7 @@ RIG_TEST(what_cannot_be_added_is_named_and_nothing_is_written)
 
 	bench_start(f, rig, &b);
 	check_add(f, &b, nr_uris[0], -EEXIST, "has child 'pool:///p0/r' already");
-	see_replica(f, 1, &info);
+	info = nr_replica(f, 1);
 	snprintf(text, sizeof(text), "pool:///p1/%s", uuid_print(&info.replica, uuid));
 	check_add(f, &b, text, -EEXIST, "is the same as child 'pool:///p1/r'");
 	check_add(f, &b, PLAIN, -EINVAL, W(PLAIN) ": 14680064 bytes, the volume needs 33554432");

@@ -7,35 +7,8 @@
 #include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 
-struct user {
-	struct nexus_rig nr;
-	struct bdev *bdev;
-	struct bdev_chan *chan;
-};
-
-static void user_start(struct fiber *f, struct rig *rig, struct user *u, unsigned children)
-{
-	nr_start(f, rig, &u->nr, children);
-	u->bdev = rig_open(f, "nexus:///v");
-	u->chan = rig_chan(f, u->bdev);
-}
-
-static void user_let_go(struct fiber *f, struct user *u)
-{
-	bdev_chan_close(f, u->chan);
-	bdev_close(f, u->bdev);
-}
-
-static int user_write(struct fiber *f, struct user *u, uint64_t lba, uint8_t byte)
-{
-	uint8_t buf[512];
-
-	memset(buf, byte, sizeof(buf));
-	return bdev_write(f, u->chan, lba, 1, buf, 0);
-}
-
 struct writer {
-	struct user *u;
+	struct nexus_user *u;
 	uint64_t lba;
 	bool is_done;
 };
@@ -44,7 +17,7 @@ static int writer_main(struct fiber *f, void *arg)
 {
 	struct writer *w = arg;
 
-	nr_ok(f, user_write(f, w->u, w->lba, 1));
+	nr_ok(f, nr_user_write(f, w->u, w->lba, 1));
 	w->is_done = true;
 	return 0;
 }
@@ -53,7 +26,7 @@ static int writer_main_refused(struct fiber *f, void *arg)
 {
 	struct writer *w = arg;
 
-	assert_int_equal(user_write(f, w->u, w->lba, 1), -ENODEV);
+	assert_int_equal(nr_user_write(f, w->u, w->lba, 1), -ENODEV);
 	fiber_clear(f);
 	return 0;
 }
@@ -61,12 +34,12 @@ static int writer_main_refused(struct fiber *f, void *arg)
 /* LOCK. */
 RIG_TEST(who_writes_in_a_held_range_waits_and_nobody_else)
 {
-	struct user u;
+	struct nexus_user u;
 	struct writer in = { .u = &u, .lba = 107 }, out = { .u = &u, .lba = 108 };
 	struct fiber *fibers[2];
 	struct nexus_range range;
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	range_hold(f, u.nr.nexus, &range, 100, 8);
 	assert_int_equal(fiber_start(fiber_reactor(f), "in", writer_main, &in, &fibers[0]), 0);
 	assert_int_equal(fiber_start(fiber_reactor(f), "out", writer_main, &out, &fibers[1]), 0);
@@ -75,7 +48,7 @@ RIG_TEST(who_writes_in_a_held_range_waits_and_nobody_else)
 	assert_true(out.is_done && !in.is_done);
 	range_release(u.nr.nexus, &range);
 	assert_int_equal(fiber_join(f, fibers[0]), 0);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nr_stop(f, &u.nr);
 }
 
@@ -92,11 +65,11 @@ RIG_TEST(marks_go_only_after_a_flush)
 {
 	struct bdev *replicas[2];
 	uint64_t before[2];
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
-	nr_ok(f, user_write(f, &u, 7, 1));
-	user_let_go(f, &u);
+	nr_user_start(f, rig, &u, 2);
+	nr_ok(f, nr_user_write(f, &u, 7, 1));
+	nr_user_let_go(f, &u);
 	for (unsigned i = 0; i < 2; i++)
 		replicas[i] = rig_open(f, nr_uris[i]);
 	nexus_abandon(f, u.nr.nexus);
@@ -109,8 +82,8 @@ RIG_TEST(marks_go_only_after_a_flush)
 	/* closed with a region marked: before its mark goes, and for what is on it */
 	u.bdev = rig_open(f, "nexus:///v");
 	u.chan = rig_chan(f, u.bdev);
-	nr_ok(f, user_write(f, &u, 7, 2));
-	user_let_go(f, &u);
+	nr_ok(f, nr_user_write(f, &u, 7, 2));
+	nr_user_let_go(f, &u);
 	for (unsigned i = 0; i < 2; i++)
 		before[i] = flushes(f, replicas[i]);
 	nexus_close(f, u.nr.nexus);
@@ -126,18 +99,18 @@ RIG_TEST(marks_go_only_after_a_flush)
 RIG_TEST(who_is_admitted_was_flushed_behind_the_gate)
 {
 	struct bdev *replica;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	replica = rig_open(f, nr_uris[1]);
 	nr_ok(f, nexus_offline_child(f, u.nr.nexus, nr_uris[1]));
-	nr_ok(f, user_write(f, &u, 7, 1));
+	nr_ok(f, nr_user_write(f, &u, 7, 1));
 	uint64_t before = flushes(f, replica);
 	nr_ok(f, nexus_online_child(f, u.nr.nexus, nr_uris[1]));
 	nr_ok(f, nexus_settle(f, u.nr.nexus));
 	assert_true(flushes(f, replica) >= before + 2);
 	bdev_close(f, replica);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nr_stop(f, &u.nr);
 }
 
@@ -145,10 +118,10 @@ RIG_TEST(who_is_admitted_was_flushed_behind_the_gate)
 RIG_TEST(who_says_it_is_not_in_sync_is_not_read_from)
 {
 	const struct replica_info info = { .state = REPLICA_INCONSISTENT, .gen = { 0, 1 } };
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
-	user_let_go(f, &u);
+	nr_user_start(f, rig, &u, 2);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	struct bdev *bdev = rig_open(f, nr_uris[1]);
 	struct bdev_chan *chan = rig_chan(f, bdev);
@@ -168,10 +141,10 @@ RIG_TEST(after_a_lapse_of_the_lease_the_record_is_asked)
 {
 	struct volume_record *rec;
 	uint64_t revision;
-	struct user u;
+	struct nexus_user u;
 	uint8_t buf[512];
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	nexus_table_lease(u.nr.table)->term++; /* it lapsed, and was renewed */
 	nr_ok(f, bdev_read(f, u.chan, 7, 1, buf));
 	rec = mem_new(fiber_io(f), sizeof(*rec));
@@ -184,7 +157,7 @@ RIG_TEST(after_a_lapse_of_the_lease_the_record_is_asked)
 	nexus_table_lease(u.nr.table)->term++;
 	assert_int_equal(bdev_read(f, u.chan, 7, 1, buf), -ESTALE);
 	fiber_clear(f);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	u.nr.nexus = NULL;
 	nr_stop(f, &u.nr);
@@ -194,10 +167,10 @@ RIG_TEST(after_a_lapse_of_the_lease_the_record_is_asked)
 RIG_TEST(who_comes_back_has_a_larger_token)
 {
 	struct nexus_info info;
-	struct user u;
+	struct nexus_user u;
 	uint64_t before;
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	nexus_info(u.nr.nexus, &info);
 	before = info.children[1].token;
 	assert_int_not_equal(before, info.children[0].token);
@@ -206,7 +179,7 @@ RIG_TEST(who_comes_back_has_a_larger_token)
 	nr_ok(f, nexus_settle(f, u.nr.nexus));
 	nexus_info(u.nr.nexus, &info);
 	assert_true(info.children[1].token > before);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nr_stop(f, &u.nr);
 }
 
@@ -217,9 +190,9 @@ RIG_TEST(a_volume_that_stopped_is_not_left_clean)
 	struct writer w = { .lba = 7 };
 	struct fiber *fiber;
 	uint64_t revision;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	w.u = &u;
 	u.nr.ram->fail_before = -ETIMEDOUT; /* frozen */
 	nr_break(&u.nr, 1);
@@ -231,7 +204,7 @@ RIG_TEST(a_volume_that_stopped_is_not_left_clean)
 	nexus_refuse_all(u.nr.nexus);
 	assert_int_equal(fiber_join(f, fiber), 0);
 	u.nr.nexus->opens++;
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	u.nr.ram->fail_before = 0;
 	nexus_close(f, u.nr.nexus);
 	u.nr.nexus = NULL;
@@ -280,7 +253,7 @@ RIG_TEST(without_space_and_memory_members_do_not_differ)
 	struct bdev *keep[2], *faults[2];
 	struct bdev_chan *chans[2];
 	uint8_t block[2][512];
-	struct user u;
+	struct nexus_user u;
 
 	nr_start(f, rig, &u.nr, 0);
 	u.nr.table->retry_ms = 10;
@@ -305,7 +278,8 @@ RIG_TEST(without_space_and_memory_members_do_not_differ)
 			bdev_close(f, faults[i]);
 		}
 		rig->heap.fail_at = rig->heap.allocs + n;
-		(void)user_write(f, &u, 7, 99); /* it may stop the volume, and be done after all */
+		(void)nr_user_write(f, &u, 7,
+				    99); /* it may stop the volume, and be done after all */
 		fiber_clear(f);
 		rig->heap.fail_at = 0;
 		for (unsigned i = 0; i < 2; i++)
@@ -320,7 +294,7 @@ RIG_TEST(without_space_and_memory_members_do_not_differ)
 		}
 		nr_ok(f, bdev_write(f, chans[1], LABEL_DATA / 512 + 7, 1, block[0], 0));
 	}
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nr_stop(f, &u.nr);
 	for (unsigned i = 0; i < 2; i++) {
 		bdev_chan_close(f, chans[i]);
@@ -332,10 +306,10 @@ RIG_TEST(without_space_and_memory_members_do_not_differ)
 RIG_TEST(who_was_told_a_later_epoch_proves_the_record_old)
 {
 	const struct replica_info info = { .state = REPLICA_IN_SYNC, .gen = { 9, 1 } };
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
-	user_let_go(f, &u);
+	nr_user_start(f, rig, &u, 2);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	u.nr.nexus = NULL;
 	struct bdev *bdev = rig_open(f, nr_uris[1]);
@@ -382,10 +356,10 @@ RIG_TEST(without_all_members_the_old_owners_lease_is_waited_out)
 	char key[STORE_KEY_MAX + 1], text[UUID_TEXT_SIZE];
 	struct volume_record *rec;
 	uint64_t revision, began;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 3);
-	user_let_go(f, &u);
+	nr_user_start(f, rig, &u, 3);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	rec = mem_new(fiber_io(f), sizeof(*rec));
 	nr_ok(f, volume_get(f, u.nr.store, &u.nr.volume, rec, &revision));
@@ -409,19 +383,19 @@ RIG_TEST(another_epoch_in_the_record_deposes)
 {
 	struct volume_record *rec;
 	uint64_t revision;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 3);
+	nr_user_start(f, rig, &u, 3);
 	rec = mem_new(fiber_io(f), sizeof(*rec));
 	nr_ok(f, volume_get(f, u.nr.store, &u.nr.volume, rec, &revision));
 	rec->epoch++;
 	nr_ok(f, volume_put(f, u.nr.store, rec, &revision));
 	mem_free(rec);
 	nr_break(&u.nr, 1);
-	assert_int_equal(user_write(f, &u, 7, 1), -ESTALE);
+	assert_int_equal(nr_user_write(f, &u, 7, 1), -ESTALE);
 	fiber_clear(f);
 	assert_int_equal(u.nr.nexus->state, NEXUS_DEPOSED);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nexus_close(f, u.nr.nexus);
 	u.nr.nexus = NULL;
 	nr_repair(f, &u.nr, 1);
@@ -432,13 +406,13 @@ RIG_TEST(another_epoch_in_the_record_deposes)
 RIG_TEST(who_failed_a_write_while_rebuilt_is_not_admitted)
 {
 	struct nexus_child *child;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	u.nr.table->retry_ms = 20;
 	child = &u.nr.nexus->child[1];
 	nr_ok(f, nexus_offline_child(f, u.nr.nexus, nr_uris[1]));
-	nr_ok(f, user_write(f, &u, 7, 1));
+	nr_ok(f, nr_user_write(f, &u, 7, 1));
 	nr_ok(f, nexus_online_child(f, u.nr.nexus, nr_uris[1]));
 	while (child->state != NEXUS_CHILD_REBUILDING || !nexus_has(u.nr.nexus->writable, 1))
 		fiber_yield(f);
@@ -446,7 +420,7 @@ RIG_TEST(who_failed_a_write_while_rebuilt_is_not_admitted)
 	while (child->state != NEXUS_CHILD_IN_SYNC) /* by another rebuild */
 		nr_ok(f, fiber_sleep(f, 1000000));
 	assert_true(nexus_has(u.nr.nexus->writable, 1));
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nr_stop(f, &u.nr);
 }
 
@@ -454,9 +428,9 @@ RIG_TEST(who_failed_a_write_while_rebuilt_is_not_admitted)
 RIG_TEST(who_failed_is_logged_for_until_the_record_is_without_it)
 {
 	struct nexus *n;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	n = u.nr.nexus;
 	u.nr.ram->fail_before = -ETIMEDOUT;
 	retire(&n->child[1], -EIO);
@@ -471,7 +445,7 @@ RIG_TEST(who_failed_is_logged_for_until_the_record_is_without_it)
 		nr_ok(f, fiber_sleep(f, 1000000));
 	active_switch(n);
 	assert_false(n->active.is_on);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nr_stop(f, &u.nr);
 }
 
@@ -510,9 +484,9 @@ static void closing_chan_close(struct fiber *f, struct bdev_chan *chan)
 RIG_TEST(a_child_that_is_being_closed_is_asked_nothing)
 {
 	struct nexus_child *child;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 2);
+	nr_user_start(f, rig, &u, 2);
 	child = &u.nr.nexus->child[1];
 	closing = (struct closing){ .real = child->bdev->driver, .child = child };
 	closing.driver = *closing.real;
@@ -523,7 +497,7 @@ RIG_TEST(a_child_that_is_being_closed_is_asked_nothing)
 	nr_ok(f, nexus_offline_child(f, u.nr.nexus, nr_uris[1]));
 	assert_int_equal(closing.closed, 1);
 	assert_int_equal(closing.asked, 1);
-	user_let_go(f, &u);
+	nr_user_let_go(f, &u);
 	nr_stop(f, &u.nr);
 }
 

@@ -5,19 +5,6 @@
 #include "base/prng.h"
 #include "nexus/nexus_priv.h"
 
-static void write_some(struct fiber *f, uint64_t lba, uint64_t blocks, uint8_t byte)
-{
-	struct bdev *bdev = rig_open(f, "nexus:///v");
-	struct bdev_chan *chan = rig_chan(f, bdev);
-	uint8_t *buf = mem_new(fiber_io(f), blocks * 512);
-
-	memset(buf, byte, blocks * 512);
-	nr_ok(f, bdev_write(f, chan, lba, blocks, buf, 0));
-	mem_free(buf);
-	bdev_chan_close(f, chan);
-	bdev_close(f, bdev);
-}
-
 static enum nexus_child_state state_of(struct nexus_rig *nr, const char *uri)
 {
 	struct nexus_info info;
@@ -34,10 +21,10 @@ RIG_TEST(a_child_that_was_away_is_rebuilt)
 	struct nexus_rig nr;
 
 	nr_start(f, rig, &nr, 3);
-	write_some(f, 0, 4000, 1);
+	nr_put(f, "nexus:///v", 0, 4000, 1);
 	nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[1]));
 	assert_int_equal(state_of(&nr, nr_uris[1]), NEXUS_CHILD_OUT);
-	write_some(f, 1000, 5000, 2);
+	nr_put(f, "nexus:///v", 1000, 5000, 2);
 	nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[1]));
 	nr_ok(f, nexus_settle(f, nr.nexus));
 	assert_int_equal(state_of(&nr, nr_uris[1]), NEXUS_CHILD_IN_SYNC);
@@ -51,7 +38,7 @@ RIG_TEST(holes_are_not_copied)
 	struct nexus_rig nr;
 
 	nr_start(f, rig, &nr, 2);
-	write_some(f, 8192, 128, 1); /* 64 KiB of 32 MiB */
+	nr_put(f, "nexus:///v", 8192, 128, 1); /* 64 KiB of 32 MiB */
 	nr_ok(f, nexus_add_child(f, nr.nexus, nr_uris[2]));
 	nr_ok(f, nexus_settle(f, nr.nexus));
 	nexus_info(nr.nexus, &info);
@@ -76,14 +63,14 @@ RIG_TEST(a_child_that_an_older_volume_has_fenced_joins)
 	struct nexus_rig nr;
 
 	nr_start(f, rig, &nr, 2);
-	write_some(f, 100, 3000, 7);
+	nr_put(f, "nexus:///v", 100, 3000, 7);
 	fence(f, 2, replica_token(40, 7));
 	nr_ok(f, nexus_add_child(f, nr.nexus, nr_uris[2]));
 	nr_ok(f, nexus_settle(f, nr.nexus));
 	assert_int_equal(state_of(&nr, nr_uris[2]), NEXUS_CHILD_IN_SYNC);
 	nexus_info(nr.nexus, &info);
 	assert_int_equal(info.epoch, 41);
-	write_some(f, 200, 300, 8);
+	nr_put(f, "nexus:///v", 200, 300, 8);
 	nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[1]));
 	nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[1]));
 	nr_ok(f, nexus_settle(f, nr.nexus));
@@ -101,7 +88,7 @@ RIG_TEST(children_are_added_and_removed)
 	struct nexus_rig nr;
 
 	nr_start(f, rig, &nr, 2);
-	write_some(f, 100, 3000, 7);
+	nr_put(f, "nexus:///v", 100, 3000, 7);
 	nr_ok(f, nexus_add_child(f, nr.nexus, nr_uris[2]));
 	nr_refused(f, nexus_add_child(f, nr.nexus, nr_uris[2]), -EEXIST, "already");
 	nr_ok(f, nexus_settle(f, nr.nexus));
@@ -113,7 +100,7 @@ RIG_TEST(children_are_added_and_removed)
 	nr_refused(f, nexus_add_child(f, nr.nexus, "pool:///p3/none"), -ENOENT, "none");
 	nr_ok(f, nexus_add_child(f, nr.nexus, nr_uris[3]));
 	nr_ok(f, nexus_settle(f, nr.nexus));
-	write_some(f, 100, 3000, 8);
+	nr_put(f, "nexus:///v", 100, 3000, 8);
 	struct volume_record *rec = mem_new(fiber_io(f), sizeof(*rec));
 	uint64_t revision;
 	nr_ok(f, volume_get(f, nr.store, &nr.volume, rec, &revision));
@@ -171,7 +158,7 @@ RIG_TEST(a_rebuild_under_writes_ends_with_equal_members)
 	struct nexus_rig nr;
 
 	nr_start(f, rig, &nr, 2);
-	write_some(f, 0, 8000, 1);
+	nr_put(f, "nexus:///v", 0, 8000, 1);
 	for (unsigned i = 0; i < WRITERS; i++) {
 		load[i] = (struct load){ .nr = &nr, .seed = i };
 		assert_int_equal(
@@ -202,13 +189,13 @@ RIG_TEST(the_source_may_fail_while_it_is_copied_from)
 	struct nexus_rig nr;
 
 	nr_start(f, rig, &nr, 3);
-	write_some(f, 0, 8000, 1);
+	nr_put(f, "nexus:///v", 0, 8000, 1);
 	nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[2]));
-	write_some(f, 4000, 8000, 2);
+	nr_put(f, "nexus:///v", 4000, 8000, 2);
 	nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[2]));
 	nr_ok(f, fiber_sleep(f, 1000000));
 	nr_break(&nr, 0);
-	write_some(f, 9000, 8, 3); /* finds out */
+	nr_put(f, "nexus:///v", 9000, 8, 3); /* finds out */
 	nr_ok(f, nexus_settle(f, nr.nexus));
 	assert_int_equal(state_of(&nr, nr_uris[0]), NEXUS_CHILD_OUT);
 	assert_int_equal(state_of(&nr, nr_uris[2]), NEXUS_CHILD_IN_SYNC);
@@ -227,13 +214,13 @@ RIG_TEST(a_target_that_fails_again_is_out_again)
 	struct nexus_rig nr;
 
 	nr_start(f, rig, &nr, 2);
-	write_some(f, 0, 8000, 1);
+	nr_put(f, "nexus:///v", 0, 8000, 1);
 	nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[1]));
 	nr_break(&nr, 1);
 	nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[1]));
 	nr_ok(f, nexus_settle(f, nr.nexus));
 	assert_int_equal(state_of(&nr, nr_uris[1]), NEXUS_CHILD_OUT);
-	write_some(f, 0, 8000, 2);
+	nr_put(f, "nexus:///v", 0, 8000, 2);
 	nr_stop(f, &nr);
 }
 
@@ -265,12 +252,12 @@ RIG_TEST(the_activity_log_makes_room)
 	big_start(f, &nr);
 	for (unsigned round = 0; round < 3; round++)
 		for (uint64_t region = 0; region < 8; region++)
-			write_some(f, region * step + round, 1, (uint8_t)round);
+			nr_put(f, "nexus:///v", region * step + round, 1, (uint8_t)round);
 	nexus_info(nr.nexus, &info);
 	assert_int_equal(info.al_active, 8);
 	assert_int_equal(info.al_updates, 2 * 8); /* each once on each member */
 	for (uint64_t region = 0; region < BIG_REGIONS; region++)
-		write_some(f, region * step, 1, 7);
+		nr_put(f, "nexus:///v", region * step, 1, 7);
 	nexus_info(nr.nexus, &info);
 	assert_in_range(info.al_active, NEXUS_AL_MAX - NEXUS_AL_BATCH, NEXUS_AL_MAX);
 	/* a crash: not more is copied than the log holds */

@@ -8,19 +8,6 @@
 
 #define MS UINT64_C(1000000)
 
-static void put(struct fiber *f, uint64_t lba, uint64_t blocks, uint8_t byte)
-{
-	struct bdev *bdev = rig_open(f, "nexus:///v");
-	struct bdev_chan *chan = rig_chan(f, bdev);
-	uint8_t *buf = mem_new(fiber_io(f), blocks * 512);
-
-	memset(buf, byte, blocks * 512);
-	nr_ok(f, bdev_write(f, chan, lba, blocks, buf, 0));
-	mem_free(buf);
-	bdev_chan_close(f, chan);
-	bdev_close(f, bdev);
-}
-
 static struct nexus_rebuild_info job(struct nexus_rig *nr, unsigned i)
 {
 	struct nexus_info info;
@@ -41,7 +28,7 @@ static enum nexus_child_state state_of(struct nexus_rig *nr, unsigned i)
 static void job_start(struct fiber *f, struct rig *rig, struct nexus_rig *nr, uint64_t limit)
 {
 	nr_start(f, rig, nr, 2);
-	put(f, 0, NR_BLOCKS / 2, 5);
+	nr_put(f, "nexus:///v", 0, NR_BLOCKS / 2, 5);
 	nexus_rebuild_limit(nr->nexus, limit);
 	nr_ok(f, nexus_add_child(f, nr->nexus, nr_uris[2]));
 }
@@ -89,7 +76,7 @@ RIG_TEST(it_is_paused_and_goes_on)
 	done = job(&nr, 2).recovered_bytes;
 	assert_int_equal(job(&nr, 2).state, NEXUS_REBUILD_PAUSED);
 	assert_true(job(&nr, 2).remaining_bytes > 0);
-	put(f, 0, 8, 6); /* it is written to meanwhile */
+	nr_put(f, "nexus:///v", 0, 8, 6); /* it is written to meanwhile */
 	nr_ok(f, fiber_sleep(f, 60 * MS));
 	assert_int_equal(job(&nr, 2).recovered_bytes, done);
 	nr_ok(f, nexus_rebuild_resume(f, nr.nexus, nr_uris[2]));
@@ -144,7 +131,7 @@ RIG_TEST(tries_are_further_and_further_apart)
 	nr_start(f, rig, &nr, 2);
 	nr.table->retry_ms = 10;
 	nr_break(&nr, 1);
-	put(f, 0, 8, 1);
+	nr_put(f, "nexus:///v", 0, 8, 1);
 	while (job(&nr, 1).tries < 3 || job(&nr, 1).state != NEXUS_REBUILD_WAITING)
 		nr_ok(f, fiber_sleep(f, MS));
 	assert_in_range(nr.nexus->child[1].rebuild.delay_ns, 80 * MS, 10 * MS << job(&nr, 1).tries);
@@ -167,7 +154,7 @@ RIG_TEST(the_last_ones_are_remembered_in_order)
 	nr_start(f, rig, &nr, 2);
 	for (unsigned i = 0; i < NEXUS_HISTORY_MAX + 3; i++) {
 		nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[i % 2]));
-		put(f, i * 8, 8, (uint8_t)i);
+		nr_put(f, "nexus:///v", i * 8, 8, (uint8_t)i);
 		nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[i % 2]));
 		nr_ok(f, nexus_settle(f, nr.nexus));
 	}
@@ -223,11 +210,11 @@ RIG_TEST(a_source_that_fails_is_changed_for_another)
 	struct faulty x;
 
 	faulty_start(f, rig, &x);
-	put(f, 0, 20000, 9);
+	nr_put(f, "nexus:///v", 0, 20000, 9);
 	for (unsigned round = 0; round < 6; round++) {
 		nr_ok(f, nexus_offline_child(f, x.nr.nexus, faulty[2]));
 		rule.first = round * 3500 + 2048; /* behind the label */
-		rule.last = rule.first + 3499; /* some of it is read from this one */
+		rule.last = rule.first + 3499;	  /* some of it is read from this one */
 		nr_ok(f, fault_set_rules(f, x.disk[0], &rule, 1));
 		nr_ok(f, fault_set_rules(f, x.disk[1], NULL, 0));
 		nr_ok(f, nexus_online_child(f, x.nr.nexus, faulty[2]));
@@ -252,7 +239,7 @@ RIG_TEST(a_target_that_fails_is_tried_again)
 	rule.status = -EIO;
 	faulty_start(f, rig, &x);
 	x.nr.table->retry_ms = 5;
-	put(f, 0, 20000, 9);
+	nr_put(f, "nexus:///v", 0, 20000, 9);
 	for (unsigned nth = 3; nth < 40; nth += 12) {
 		nr_ok(f, nexus_offline_child(f, x.nr.nexus, faulty[2]));
 		rule.nth = nth;
@@ -285,7 +272,7 @@ RIG_TEST(a_copy_that_differs_is_not_admitted)
 	struct faulty x;
 
 	faulty_start(f, rig, &x);
-	put(f, 0, 20000, 9);
+	nr_put(f, "nexus:///v", 0, 20000, 9);
 	nr_ok(f, nexus_offline_child(f, x.nr.nexus, faulty[2]));
 	nr_ok(f, fault_set_rules(f, x.disk[2], &rule, 1));
 	nr_ok(f, nexus_online_child(f, x.nr.nexus, faulty[2]));
@@ -340,7 +327,7 @@ RIG_TEST(a_read_after_a_member_failed_is_not_older_than_one_before)
 	struct faulty x;
 
 	faulty_start(f, rig, &x);
-	put(f, 500, 1, 1);
+	nr_put(f, "nexus:///v", 500, 1, 1);
 	struct bdev *bdev = rig_open(f, "nexus:///v");
 	struct bdev_chan *chan = rig_chan(f, bdev);
 	struct writer w = { .chan = chan };
@@ -401,8 +388,8 @@ RIG_TEST(a_volume_that_stopped_goes_on_by_itself)
 
 	faulty_start(f, rig, &x);
 	x.nr.table->retry_ms = 10;
-	put(f, 500, 1, 1);
-	put(f, 9000, 1, 4);
+	nr_put(f, "nexus:///v", 500, 1, 1);
+	nr_put(f, "nexus:///v", 9000, 1, 4);
 	struct bdev *bdev = rig_open(f, "nexus:///v");
 	struct bdev_chan *chan = rig_chan(f, bdev);
 	for (unsigned round = 0; round < 2; round++) {
@@ -431,7 +418,7 @@ RIG_TEST(a_read_waits_for_the_last_member)
 
 	faulty_start(f, rig, &x);
 	x.nr.table->retry_ms = 10;
-	put(f, 500, 1, 6);
+	nr_put(f, "nexus:///v", 500, 1, 6);
 	nr_ok(f, nexus_offline_child(f, x.nr.nexus, faulty[1]));
 	nr_ok(f, nexus_offline_child(f, x.nr.nexus, faulty[2]));
 	nr_ok(f, fault_set_rules(f, x.disk[0], bad, 1));

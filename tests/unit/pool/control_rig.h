@@ -41,15 +41,4 @@ struct resv_state ctl_resv(uint32_t count, int32_t holder);
 void ctl_active_is(struct fiber *f, struct ctl *c, const uint64_t *want);
 void ctl_objects_are(struct fiber *f, struct ctl *c, unsigned want);
 
-/* It fails with this code and with words that hold `part`. */
-#define fails(f, code, part, call)                                                           \
-	do {                                                                                 \
-		int r_ = (call);                                                             \
-		if (r_ != (code) || !strstr(fiber_words(f), (part)))                         \
-			print_message("%s: %s '%s'\n", #call, err_name(r_), fiber_words(f)); \
-		assert_int_equal(r_, (code));                                                \
-		assert_non_null(strstr(fiber_words(f), (part)));                             \
-		fiber_clear(f);                                                              \
-	} while (0)
-
 #endif

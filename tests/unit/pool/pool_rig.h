@@ -3,6 +3,7 @@
 #ifndef TESTS_POOL_RIG_H
 #define TESTS_POOL_RIG_H
 
+#include "base/err.h"
 #include "pool/pool.h"
 #include "rig.h"
 
@@ -36,6 +37,17 @@ void pool_rig_check(struct fiber *f, struct pool_rig *pr);
 		if (r_ < 0)                                               \
 			print_message("%s: %s\n", #call, fiber_words(f)); \
 		assert_int_equal(r_, 0);                                  \
+	} while (0)
+
+/* It fails with this code and with words that hold `part`. */
+#define fails(f, code, part, call)                                                           \
+	do {                                                                                 \
+		int r_ = (call);                                                             \
+		if (r_ != (code) || !strstr(fiber_words(f), (part)))                         \
+			print_message("%s: %s '%s'\n", #call, err_name(r_), fiber_words(f)); \
+		assert_int_equal(r_, (code));                                                \
+		assert_non_null(strstr(fiber_words(f), (part)));                             \
+		fiber_clear(f);                                                              \
 	} while (0)
 
 #endif

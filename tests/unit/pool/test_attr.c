@@ -25,16 +25,6 @@ static void stop(struct fiber *f, struct pool_rig *pr)
 	pool_rig_stop(f, pr);
 }
 
-#define fails(f, code, part, call)                                                           \
-	do {                                                                                 \
-		int r_ = (call);                                                             \
-		if (r_ != (code) || !strstr(fiber_words(f), (part)))                         \
-			print_message("%s: %s '%s'\n", #call, err_name(r_), fiber_words(f)); \
-		assert_int_equal(r_, (code));                                                \
-		assert_non_null(strstr(fiber_words(f), (part)));                             \
-		fiber_clear(f);                                                              \
-	} while (0)
-
 static struct replica_stat stat_of(struct fiber *f, struct pool_rig *pr, const char *name)
 {
 	struct replica_stat stat;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "../sim_pair.h"
 #include "base/must.h"
 
 #define WORLD_LOOK_NS (5 * SIM_MS)
@@ -46,14 +47,6 @@ static int client_main(struct fiber *f, void *arg)
 	return 0;
 }
 
-static bool both_ended(void *ctx)
-{
-	struct world *w = ctx;
-
-	return sim_proc_state(w->client_proc) != SIM_PROC_RUNNING &&
-	       sim_proc_state(w->server_proc) != SIM_PROC_RUNNING;
-}
-
 void world_run_seed(void (*body)(struct fiber *f, struct world *w),
 		    const struct rpc_server_opts *opts, uint64_t seed)
 {
@@ -74,10 +67,7 @@ void world_run_seed(void (*body)(struct fiber *f, struct world *w),
 	w->client_host = sim_host_add(w->sim, "client");
 	w->server_proc = sim_proc_add(w->server_host, &procs[0]);
 	w->client_proc = sim_proc_add(w->client_host, &procs[1]);
-	if (!sim_run_until(w->sim, both_ended, w, WORLD_END_NS) || sim_failed(w->sim))
-		fail_msg("the world does not end: %s", sim_words(w->sim));
-	assert_true(sim_proc_state(w->server_proc) == SIM_PROC_STOPPED);
-	assert_true(sim_proc_state(w->client_proc) == SIM_PROC_STOPPED);
+	sim_pair_run(w->sim, w->server_proc, w->client_proc, WORLD_END_NS);
 	sim_free(w->sim);
 	mem_heap_fini(&w->heap);
 }

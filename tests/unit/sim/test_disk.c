@@ -29,16 +29,26 @@ static bool is_filled(const uint8_t *buf, size_t len, uint8_t byte)
 	return true;
 }
 
+/* A disk with a cache, open. */
+static struct io_file *start(struct bare *b, uint64_t seed, uint32_t atomic, uint32_t flags,
+			     struct sim_disk **ret_disk)
+{
+	bare_start(b, seed);
+	struct sim_disk *disk = add_disk(b, true, atomic);
+
+	if (ret_disk)
+		*ret_disk = disk;
+	return bare_open(b, "/dev/sda", flags);
+}
+
 static void what_was_written_is_read(void **state)
 {
 	uint8_t w[10000], r[10000];
 	struct io_stat stat;
 	struct io_op op = { 0 };
 	struct bare b;
+	struct io_file *f = start(&b, 1, 0, RW, NULL);
 
-	bare_start(&b, 1);
-	add_disk(&b, true, 0);
-	struct io_file *f = bare_open(&b, "/dev/sda", RW);
 	for (unsigned i = 0; i < sizeof(w); i++)
 		w[i] = (uint8_t)(i * 7 + i / 256);
 	assert_int_equal(bare_write(&b, f, w, sizeof(w), 5000, 0), sizeof(w));
@@ -60,10 +70,9 @@ static void the_end_of_a_device_is_its_end(void **state)
 {
 	uint8_t buf[8192];
 	struct bare b;
+	struct sim_disk *disk;
+	struct io_file *f = start(&b, 1, 0, RW, &disk);
 
-	bare_start(&b, 1);
-	struct sim_disk *disk = add_disk(&b, true, 0);
-	struct io_file *f = bare_open(&b, "/dev/sda", RW);
 	fill(buf, sizeof(buf), 1);
 	assert_int_equal(bare_read(&b, f, buf, 8192, DISK_BYTES - 4096), 4096);
 	assert_int_equal(bare_read(&b, f, buf, 8192, DISK_BYTES), 0);
@@ -79,10 +88,8 @@ static void direct_io_must_be_aligned(void **state)
 {
 	_Alignas(512) uint8_t buf[4096];
 	struct bare b;
+	struct io_file *f = start(&b, 1, 0, RW | IO_OPEN_DIRECT, NULL);
 
-	bare_start(&b, 1);
-	add_disk(&b, true, 0);
-	struct io_file *f = bare_open(&b, "/dev/sda", RW | IO_OPEN_DIRECT);
 	assert_int_equal(bare_write(&b, f, buf, 4096, 512, 0), 4096);
 	assert_int_equal(bare_write(&b, f, buf, 4096, 100, 0), -EINVAL);
 	assert_int_equal(bare_write(&b, f, buf, 100, 0, 0), -EINVAL);
@@ -97,10 +104,8 @@ static void direct_io_must_be_aligned(void **state)
 static void locks_and_exclusive_opens_exclude(void **state)
 {
 	struct bare b;
+	struct io_file *f = start(&b, 1, 0, RW | IO_OPEN_LOCK, NULL);
 
-	bare_start(&b, 1);
-	add_disk(&b, true, 0);
-	struct io_file *f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
 	assert_int_equal(bare_open_error(&b, "/dev/sda", RW | IO_OPEN_LOCK), -EBUSY);
 	assert_int_equal(bare_open_error(&b, "/dev/sda", RW | IO_OPEN_EXCL), -EBUSY);
 	bare_close(&b, f);
@@ -117,10 +122,8 @@ static void zeros_and_discards_read_as_zeros(void **state)
 {
 	uint8_t buf[32768];
 	struct bare b;
+	struct io_file *f = start(&b, 1, 0, RW, NULL);
 
-	bare_start(&b, 1);
-	add_disk(&b, true, 0);
-	struct io_file *f = bare_open(&b, "/dev/sda", RW);
 	assert_int_equal(bare_write(&b, f, fill(buf, sizeof(buf), 9), sizeof(buf), 0, 0),
 			 sizeof(buf));
 	assert_int_equal(bare_range(&b, IO_ZERO, f, 512, 8192), 0);
@@ -175,9 +178,8 @@ static void unflushed_writes_are_torn_by_sector(void **state)
 	for (uint64_t seed = 1; seed <= 100; seed++) {
 		uint8_t buf[4096];
 		struct bare b;
-		bare_start(&b, seed);
-		struct sim_disk *disk = add_disk(&b, true, 512);
-		struct io_file *f = bare_open(&b, "/dev/sda", RW);
+		struct sim_disk *disk;
+		struct io_file *f = start(&b, seed, 512, RW, &disk);
 		assert_int_equal(bare_write(&b, f, fill(buf, 4096, 8), 4096, 0, 0), 4096);
 		bare_reboot(&b);
 		sim_disk_peek(disk, 0, buf, 4096);
@@ -238,9 +240,8 @@ static void what_is_in_flight_goes_on_after_a_crash(void **state)
 		struct iovec iov = { buf, 4096 };
 		struct io_op op = { 0 };
 		struct bare b;
-		bare_start(&b, seed);
-		struct sim_disk *disk = add_disk(&b, true, 0);
-		struct io_file *f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
+		struct sim_disk *disk;
+		struct io_file *f = start(&b, seed, 0, RW | IO_OPEN_LOCK, &disk);
 		fill(buf, 4096, 3);
 		io_prep_rw(&op, IO_WRITE, f, &iov, 1, 0, 0, bare_mark);
 		io_submit(b.io, &op);
@@ -267,14 +268,14 @@ static void a_lock_outlives_what_is_in_flight_through_a_shared_handle(void **sta
 	struct io_op op = { 0 };
 	struct io_file *shared, *f;
 	struct bare b;
+	struct sim_disk *disk;
 
-	bare_start(&b, 1);
-	struct sim_disk *disk = add_disk(&b, true, 0);
-	f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
+	f = start(&b, 1, 0, RW | IO_OPEN_LOCK, &disk);
 	io_prep_share(&op, f, &shared, NULL);
 	assert_int_equal(bare_do(&b, b.io, &op), 0);
 	bare_close(&b, f);
-	assert_int_equal(bare_open_error(&b, "/dev/sda", RW | IO_OPEN_LOCK), -EBUSY); /* closed first, and still locked */
+	/* closed first, and still locked */
+	assert_int_equal(bare_open_error(&b, "/dev/sda", RW | IO_OPEN_LOCK), -EBUSY);
 	io_prep_rw(&op, IO_WRITE, shared, &iov, 1, 0, 0, bare_mark);
 	io_submit(b.io, &op);
 	sim_proc_crash(b.proc);
@@ -425,10 +426,8 @@ static void a_heal_lets_hung_requests_go(void **state)
 {
 	struct io_op op = { 0 };
 	struct bare b;
+	struct io_file *f = start(&b, 1, 0, RW, NULL);
 
-	bare_start(&b, 1);
-	add_disk(&b, true, 0);
-	struct io_file *f = bare_open(&b, "/dev/sda", RW);
 	sim_fault_set(b.sim, SIM_DISK_HANG, PRNG_PPM);
 	bool done = false;
 	io_prep_file(&op, IO_FSYNC, f, 0, 0, 0, bare_mark);
@@ -450,9 +449,8 @@ static unsigned lost_after_bad_flush(enum sim_fault fault, bool plant)
 	for (uint64_t seed = 1; seed <= 60; seed++) {
 		uint8_t buf[4096];
 		struct bare b;
-		bare_start(&b, seed);
-		struct sim_disk *disk = add_disk(&b, true, 4096);
-		struct io_file *f = bare_open(&b, "/dev/sda", RW);
+		struct sim_disk *disk;
+		struct io_file *f = start(&b, seed, 4096, RW, &disk);
 		sim_disk_plant_skipped_flush(disk, plant);
 		if (!plant)
 			sim_fault_set(b.sim, fault, PRNG_PPM);
@@ -486,10 +484,9 @@ static void a_pulled_disk_loses_its_cache_and_its_users(void **state)
 	for (uint64_t seed = 1; seed <= 30; seed++) {
 		uint8_t buf[4096];
 		struct bare b;
+		struct sim_disk *disk;
 
-		bare_start(&b, seed);
-		struct sim_disk *disk = add_disk(&b, true, 0);
-		struct io_file *f = bare_open(&b, "/dev/sda", RW | IO_OPEN_LOCK);
+		struct io_file *f = start(&b, seed, 0, RW | IO_OPEN_LOCK, &disk);
 		fill(buf, sizeof(buf), 1);
 		assert_int_equal(bare_write(&b, f, buf, 4096, 0, IO_DSYNC), 4096);
 		fill(buf, sizeof(buf), 2);
