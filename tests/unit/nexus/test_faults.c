@@ -60,7 +60,7 @@ RIG_TEST(a_member_that_failed_just_now_can_be_removed)
 }
 
 struct remover {
-	struct user *u;
+	struct nexus_user *u;
 	int result;
 };
 
@@ -79,9 +79,9 @@ RIG_TEST(a_child_that_two_remove_at_once_is_removed_once)
 	struct remover removers[2];
 	struct fiber *fibers[2];
 	struct nexus_info info;
-	struct user u;
+	struct nexus_user u;
 
-	user_start(f, rig, &u, 3);
+	nr_user_start(f, rig, &u, 3);
 	for (unsigned i = 0; i < 2; i++) {
 		removers[i] = (struct remover){ .u = &u };
 		nr_ok(f, fiber_start(fiber_reactor(f), "remover", remover_main, &removers[i],
@@ -100,7 +100,7 @@ RIG_TEST(a_child_that_two_remove_at_once_is_removed_once)
 		assert_int_equal(info.children[i].state, NEXUS_CHILD_IN_SYNC);
 		member_is(f, &u, i, VOLUME_IN_SYNC);
 	}
-	user_stop(f, &u);
+	nr_user_stop(f, &u);
 }
 
 /* ---- PERSIST ------------------------------------------------------------------------- */
