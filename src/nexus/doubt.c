@@ -9,8 +9,8 @@
  *	last one fails ---> in doubt, in the record ---> another is in sync ---> it leaves ---> copied whole
  *
  * DB1. The record says so, as the reason of a member in sync, before the volume serves again.
- * DB2. When another member is in sync and in no doubt, it leaves. However it leaves it has no map: what it
- *	will lack is not known.
+ * DB2. When another member is in sync and in no doubt, it leaves, in the same record (RB6). However it leaves
+ *	it has no map: what it will lack is not known.
  * DB3. Only for what its disk says (EIO): who could not be reached has lost nothing by that.
  * DB4. Of members that all are in doubt those that a takeover has written again, and flushed, are not.
  */
@@ -70,7 +70,7 @@ void doubt_settle(struct nexus *n)
 	bool is_sure = false;
 
 	nexus_each_child(n, child)
-		is_sure = is_sure || (nexus_has(n->readable, child->index) &&
+		is_sure = is_sure || (nexus_has(n->needed, child->index) &&
 				      child->state == NEXUS_CHILD_IN_SYNC &&
 				      child_member(child)->state == VOLUME_IN_SYNC &&
 				      !doubt_is(child_member(child)));

@@ -25,6 +25,8 @@ struct nexus_table;
 /* Hot: this child failed. N2 holds when it returns; the rest is done by a fiber. */
 void retire(struct nexus_child *child, int error);
 int retire_main(struct fiber *f, void *arg);
+/* Under the latch: in the record that takes this one in, with a new generation, the failed ones are out. */
+void retire_with(struct nexus_child *joins);
 
 /* hang.c */
 
@@ -62,7 +64,7 @@ MUST_USE int doubt_record(struct fiber *f, struct nexus *n, nexus_mask last);
 bool doubt_leaves(struct nexus_child *child);
 /* In a takeover: the others have what the source has, flushed. */
 void doubt_resynced(struct nexus *n, const struct nexus_child *source);
-/* A member is in sync: those in doubt leave. */
+/* If a member is in sync and in no doubt: those in doubt leave. */
 void doubt_settle(struct nexus *n);
 
 /* revive.c */

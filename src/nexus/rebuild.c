@@ -20,6 +20,8 @@
  *	retired for the drain to end.
  * RB5. A child that failed is tried again after a pause that doubles, but not one that is offline
  *	by wish, was stopped by somebody, or was let go for good.
+ * RB6. The record that takes it in is without those who have failed or are in doubt: what they got when they
+ *	were alone, and have not flushed, is in no log (I4).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -63,8 +65,8 @@ static int rebuild_record(struct fiber *f, struct nexus_child *child,
 	if (reason < 0)
 		snprintf(member->reason, sizeof(member->reason), "rebuild: %s", err_name(reason));
 	if (state == VOLUME_IN_SYNC) {
-		n->rec.gen_epoch = n->rec.epoch;
-		n->rec.gen_n++;
+		doubt_settle(n);
+		retire_with(child); /* RB6 */
 	}
 	r = owner_put_surely(f, n);
 	latch_unlock(f, &n->admin);
@@ -118,13 +120,14 @@ static int answer_admit(struct fiber *f, struct nexus_child *child, const void *
 	return r < 0 ? r : child_tell_gen(f, child, REPLICA_OUTDATED, true, what);
 }
 
-/* Those of `whom` do it, or it is in vain. */
-static int rebuild_ask(struct fiber *f, struct nexus_child *child, nexus_mask whom, ask_fn fn,
-		       const struct replica_gen *gen)
+/* It does, or it is in vain. */
+static int rebuild_ask(struct fiber *f, struct nexus_child *child, const struct replica_gen *gen)
 {
-	nexus_mask no = ask_members(f, child->nexus, whom, fn, gen, gen ? sizeof(*gen) : 0);
+	nexus_mask whom = nexus_bit(child);
 
-	return nexus_has(no, child->index) ? -EIO : rebuild_goes_on(child);
+	if (ask_members(f, child->nexus, whom, answer_admit, gen, sizeof(*gen)) != 0)
+		return -EIO;
+	return rebuild_goes_on(child);
 }
 
 /*
@@ -133,11 +136,15 @@ static int rebuild_ask(struct fiber *f, struct nexus_child *child, nexus_mask wh
  */
 static int rebuild_prepare(struct fiber *f, struct nexus_child *child)
 {
+	struct nexus *n = child->nexus;
 	int r = missed_copy_to(f, child);
 
-	return r < 0 ? r :
-		       rebuild_ask(f, child, child->nexus->readable | nexus_bit(child),
-				   answer_flush, NULL);
+	if (r < 0)
+		return r;
+	nexus_mask no = ask_members(f, n, n->readable | nexus_bit(child), answer_flush, NULL, 0);
+	nexus_each_in(n, no & n->needed, source)
+		retire(source, -EIO); /* also the last one (RB6) */
+	return nexus_has(no, child->index) ? -EIO : rebuild_goes_on(child);
 }
 
 /*
@@ -162,7 +169,7 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 	if (nexus_is_off(n, NEXUS_RULE_ATTACH))
 		n->writable |= nexus_bit(child);
 	if (r == 0)
-		r = rebuild_ask(f, child, nexus_bit(child), answer_admit, &gen);
+		r = rebuild_ask(f, child, &gen);
 	if (r == 0) {
 		child_become(child, NEXUS_CHILD_IN_SYNC);
 		n->needed |= nexus_bit(child);
@@ -177,7 +184,6 @@ static int rebuild_admit(struct fiber *f, struct nexus_child *child)
 		n->readable |= nexus_bit(child);
 		n->split = n->serial; /* IO3 */
 		nexus_tell_members(f, n);
-		doubt_settle(n);
 	}
 	if (r == 0 && child->state == NEXUS_CHILD_IN_SYNC)
 		r = missed_forget(f, n, &child_member(child)->replica);

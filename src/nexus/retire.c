@@ -14,6 +14,8 @@
  *      under a larger one (rule SESSION).
  * RT4. What it was asked may come back late, or never: that is waited for by its own fiber,
  *	which closes it and tries it again (rebuild.c), not here.
+ * RT5. One that joins leaves no failed one beside it in the record. It is recorded once more by the fiber, which
+ *	knows that nothing has been acknowledged since it failed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -70,6 +72,18 @@ static void retire_in_record(struct nexus *n, nexus_mask dropped)
 	}
 	n->rec.gen_epoch = n->rec.epoch;
 	n->rec.gen_n++;
+}
+
+/* RT5. */
+void retire_with(struct nexus_child *joins)
+{
+	struct nexus *n = joins->nexus;
+	nexus_mask dropped = retire_dropping(n);
+
+	if ((n->needed & (nexus_mask) ~(dropped | nexus_bit(joins))) == 0)
+		nexus_each_in(n, dropped, child)
+			child->left_in_doubt = true; /* alone, it kept no log */
+	retire_in_record(n, dropped);
 }
 
 /* RT2. */

@@ -59,6 +59,22 @@ static bool is_doubted(struct fiber *f, struct doubtful *x, unsigned i)
 	return is;
 }
 
+/* RB6: the other one joins as the first one leaves. Records are slow, so that one between would be seen. */
+static void until_changed_places(struct fiber *f, struct doubtful *x)
+{
+	struct volume_record *rec = mem_new(fiber_io(f), sizeof(*rec));
+	uint64_t revision;
+
+	x->nr.ram->delay_ns = 10 * MS;
+	do {
+		nr_ok(f, volume_get(f, x->nr.store, &x->nr.volume, rec, &revision));
+		assert_int_not_equal(rec->members[0].state == VOLUME_IN_SYNC,
+				     rec->members[1].state == VOLUME_IN_SYNC);
+	} while (rec->members[0].state == VOLUME_IN_SYNC);
+	x->nr.ram->delay_ns = 0;
+	mem_free(rec);
+}
+
 static int writer_main(struct fiber *f, void *arg)
 {
 	struct doubtful *x = arg;
@@ -119,6 +135,8 @@ static void fails_alone(struct fiber *f, struct rig *rig, struct doubtful *x, in
 static void ends_copied(struct fiber *f, struct doubtful *x)
 {
 	nr_ok(f, nexus_online_child(f, x->nr.nexus, uris[1]));
+	until_changed_places(f, x);
+	nr_ok(f, fault_set_rules(f, x->disk[0], NULL, 0));
 	while (!is_copied(x, 0))
 		nr_ok(f, fiber_sleep(f, MS));
 	until_in_sync(f, x, 2);
@@ -152,6 +170,20 @@ RIG_TEST(a_doubt_survives_its_owner)
 	ends_copied(f, &x);
 }
 
+/* RB6: what it was asked to flush before the other one joins. */
+RIG_TEST(a_source_that_cannot_flush_gives_way)
+{
+	const struct fault_rule rule = {
+		.ops = 1u << BIO_FLUSH, .last = UINT64_MAX, .status = -EIO
+	};
+	struct doubtful x;
+
+	begin(f, rig, &x, 2);
+	nr_ok(f, nexus_offline_child(f, x.nr.nexus, uris[1]));
+	nr_ok(f, fault_set_rules(f, x.disk[0], &rule, 1));
+	ends_copied(f, &x);
+}
+
 /* DB3. */
 RIG_TEST(who_could_not_be_reached_is_not_in_doubt)
 {
@@ -171,6 +203,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_one_whose_disk_failed_is_copied_when_another_is_in_sync),
 		cmocka_unit_test(a_doubt_survives_its_owner),
+		cmocka_unit_test(a_source_that_cannot_flush_gives_way),
 		cmocka_unit_test(who_could_not_be_reached_is_not_in_doubt),
 	};
 
