@@ -302,6 +302,7 @@ static void engine_init(struct fiber *f, struct engine *e)
 	latch_init(&e->change);
 	latch_init(&e->saving);
 	event_init(&e->tender_wake);
+	event_init(&e->crew.ended);
 	engine_uuid_new(f, &e->instance);
 	e->busy_until_ns = io_now(e->io) + BUSY_NS;
 }
@@ -342,6 +343,7 @@ void engine_close(struct fiber *f, struct engine *e)
 		(void)fiber_join(f, e->tender);
 		fiber_clear(f);
 	}
+	nexuses_tend_no_more(f, e);
 	doors_fini(f, e);
 	disks_close(f, e); /* US2 */
 	nexuses_close(f, e);

@@ -43,6 +43,7 @@ struct store;
 #define ENGINE_DISKS_MAX     32u   /* of a pool, as told to us */
 #define ENGINE_BDEVS_MAX     1024u
 #define ENGINE_NEXUSES_MAX   1024u
+#define ENGINE_CREW_MAX	     16u /* nexuses that come back at the same time */
 #define ENGINE_STATE_BYTES   (16u << 20)
 #define ENGINE_TXN_MAX	     26u /* bytes of a snapshot's transaction id, with its entity id in 63 */
 

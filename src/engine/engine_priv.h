@@ -62,6 +62,8 @@ struct engine_nexus {
 	unsigned users;
 	bool is_gone, is_shutting, is_making, is_leaving; /* leaving: US1 */
 	struct event unused;
+	uint64_t tend_round; /* of the crew, in which it was tried last */
+	bool is_tended;	     /* by one of them, now */
 };
 
 /* What is being made or taken down: undone at the start (EN1). */
@@ -98,6 +100,12 @@ struct engine {
 	struct events_source *sources;
 	struct fiber *tender; /* brings back what was away */
 	struct event tender_wake;
+	struct {
+		struct fiber *fibers[ENGINE_CREW_MAX]; /* those that have begun */
+		unsigned count;
+		uint64_t round; /* of the tender */
+		struct event ended; /* one of them has */
+	} crew;		    /* open nexuses that are away (nexuses.c) */
 	uint64_t busy_until_ns; /* at the start: who held our disks before may not be gone yet */
 	uint64_t undo_pass;
 	bool is_closing;
@@ -240,8 +248,10 @@ MUST_USE int nexuses_uuids(struct fiber *f, struct engine *e, struct uuid **ret,
 MUST_USE int nexus_remove(struct fiber *f, struct engine *e, const struct uuid *uuid);
 /* Out of the list, if it is there, not open and used by nobody. */
 void nexuses_forget(struct engine *e, const struct uuid *uuid);
-/* Open and publish those that are not. */
+/* Open and publish those that are not; who takes long is not waited for. */
 void nexuses_tend(struct fiber *f, struct engine *e);
+/* Closing: nobody is at it any more when it returns. */
+void nexuses_tend_no_more(struct fiber *f, struct engine *e);
 void nexuses_close(struct fiber *f, struct engine *e);
 
 /* By name or uuid, also one that is being made; or NULL. */

@@ -4,10 +4,14 @@
  * come and go is in nexus_make.c, what is done with an open one in nexus_serve.c and children.c.
  *
  *	making -> OPEN <-> published        OPEN -> SHUT (kept, not served) -> destroyed
- *	restart: AWAY -> OPEN, by the tender
+ *	restart: AWAY -> OPEN, by the tender's crew
  *
  * NX1. Whoever changes a nexus has its turn; who waits for it and finds it gone says so.
  * NX2. The volume's record is the truth about members; the state has what they are called here.
+ * NX3. Those that are away come back at the same time, at most ENGINE_CREW_MAX at once: who waits for a peer that
+ *	does not answer holds up nobody else, and the tender not for long.
+ * NX4. Whose last try is the longest ago goes first: the same few that are tried in vain are not in the way of
+ *	others.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,10 +19,14 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/must.h"
 #include "bdev/bdev_driver.h"
 #include "engine/doors.h"
 #include "engine/uses.h"
 #include "reactor/fiber.h"
+#include "reactor/reactor.h"
+
+#define TEND_PATIENCE_NS UINT64_C(2000000000) /* of the tender, for those that come back */
 
 /* ---- the list ------------------------------------------------------------------------------------ */
 
@@ -272,35 +280,105 @@ int nexuses_uuids(struct fiber *f, struct engine *e, struct uuid **ret, unsigned
 	return 0;
 }
 
-static void nexus_tend(struct fiber *f, struct engine *e, const struct uuid *uuid)
+/* ---- back after a restart ------------------------------------------------------------------------------ */
+
+static bool tend_is_due(const struct engine *e, const struct engine_nexus *en)
 {
-	struct engine_nexus *en;
-	char text[UUID_TEXT_SIZE];
+	bool is_whole = en->nexus && (en->publish || !en->is_shared);
+
+	return !en->is_making && !en->is_shut && !en->is_tended && !is_whole &&
+	       en->tend_round < e->crew.round;
+}
+
+/* NX4. */
+static struct engine_nexus *tend_next(struct engine *e)
+{
+	struct engine_nexus *en, *next = NULL;
+
+	list_for_each(en, &e->nexuses, link)
+		if (tend_is_due(e, en) && (!next || en->tend_round < next->tend_round))
+			next = en;
+	return next;
+}
+
+static void tend_bring(struct fiber *f, struct engine *e, struct engine_nexus *en)
+{
 	bool was_open;
 
-	en = nexus_entry(e, uuid_print(uuid, text));
-	if (!en || en->is_making || en->is_shut || (en->nexus && (en->publish || !en->is_shared)))
-		return;
 	if (nexus_enter(f, en) < 0)
 		return;
 	was_open = en->nexus;
-	if (!en->is_shut && nexus_bring(f, e, en) == 0 && e->log)
-		log_info(e->log, "nexus is open", LOG_STR("name", en->name));
+	if (!en->is_shut && nexus_bring(f, e, en) == 0) {
+		event_set(&e->tender_wake); /* disks and doors may stand on it */
+		if (e->log)
+			log_info(e->log, "nexus is open", LOG_STR("name", en->name));
+	}
 	if (en->nexus && !was_open)
 		children_settle(e, en);
 	(void)nexus_end(f, e, en, 0, NULL, NULL);
 }
 
+static int tend_main(struct fiber *f, void *arg)
+{
+	struct engine *e = arg;
+	struct engine_nexus *en;
+	unsigned at = 0;
+
+	while (e->crew.fibers[at])
+		at++;
+	e->crew.fibers[at] = f;
+	while (!e->is_closing && (en = tend_next(e))) {
+		en->tend_round = e->crew.round;
+		en->is_tended = true;
+		en->users++;
+		tend_bring(f, e, en);
+		en->is_tended = false;
+		nexus_leave(en);
+		fiber_clear(f);
+	}
+	e->crew.fibers[at] = NULL;
+	e->crew.count--;
+	event_set(&e->crew.ended);
+	return 0;
+}
+
+static void tend_hire(struct fiber *f, struct engine *e)
+{
+	const struct engine_nexus *en;
+	unsigned due = 0;
+
+	list_for_each(en, &e->nexuses, link)
+		due += tend_is_due(e, en);
+	for (; due > 0 && e->crew.count < ENGINE_CREW_MAX; due--) {
+		if (fiber_start(fiber_reactor(f), "tend", tend_main, e, NULL) < 0)
+			break;
+		e->crew.count++;
+	}
+}
+
 void nexuses_tend(struct fiber *f, struct engine *e)
 {
-	CLEANUP(cleanup_mem) struct uuid *uuids = NULL;
-	unsigned count = 0;
+	uint64_t until = reactor_now(fiber_reactor(f)) + TEND_PATIENCE_NS;
+	int r = 0;
 
-	if (nexuses_uuids(f, e, &uuids, &count) < 0)
-		return;
-	for (unsigned i = 0; i < count && !e->is_closing; i++) {
-		nexus_tend(f, e, &uuids[i]);
-		fiber_clear(f);
+	e->crew.round++;
+	tend_hire(f, e);
+	while (e->crew.count > 0 && !e->is_closing && r == 0) { /* NX3 */
+		event_clear(&e->crew.ended);
+		r = event_wait_until(f, &e->crew.ended, until);
+	}
+	fiber_clear(f);
+}
+
+void nexuses_tend_no_more(struct fiber *f, struct engine *e)
+{
+	must(e->is_closing);
+	for (unsigned i = 0; i < ENGINE_CREW_MAX; i++)
+		if (e->crew.fibers[i])
+			fiber_cancel(e->crew.fibers[i]);
+	while (e->crew.count > 0) {
+		event_clear(&e->crew.ended);
+		event_wait_always(f, &e->crew.ended);
 	}
 }
 

@@ -8,6 +8,7 @@ registration.
 """
 import os
 import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -131,6 +132,53 @@ def a_pool_whose_disk_is_away_comes_back_when_it_does(room):
         time.sleep(0.1)
     assert n.call("ReplicaRpc/ListReplicas").replicas[0] == made
     n.stop()
+
+
+def states(n):
+    return {nexus.name: nexus.state for nexus in n.call("NexusRpc/ListNexus").nexus_list}
+
+
+UNKNOWN, ONLINE, CREW = 0, 1, 16
+PATIENT = "connect_ms=600000&timeout_ms=600000&wait_ms=600000"  # longer than this test: no try of theirs ends
+
+
+@tap.case
+def nexuses_that_wait_for_a_peer_hold_up_no_other(room):
+    far = node.Node(MAYASTOR, room, "far").start()
+    n = node.Node(MAYASTOR, room, "near").start()
+    far.call("PoolRpc/CreatePool", name="f", disks=[room.disk("far-disk")])
+    n.call("PoolRpc/CreatePool", name="a", disks=[room.disk("near-disk")])
+
+    def replica(at, pool, i):
+        return at.call("ReplicaRpc/CreateReplica", name=f"{pool}{i}", uuid=f"22222222-2222-4222-8222-22222222{pool}{i:03}", pooluuid=pool,
+                       size=8 * MIB, thin=True, share=1).uri
+
+    def nexus(name, i, child):
+        n.call("NexusRpc/CreateNexus", name=name, uuid=f"33333333-3333-4333-8333-333333333{i:03}", size=4 * MIB, children=[child])
+
+    replica(n, "a", 0)
+    slow = [f"slow{i}" for i in range(CREW + 3)]
+    for i, name in enumerate(slow):
+        if i == CREW - 1:
+            nexus("here", 99, "pool:///a/a0")  # the last one of those that are tried first
+        uri = replica(far, "f", i)
+        nexus(name, i, f"{uri}{'&' if '?' in uri else '?'}{PATIENT}")
+    n.kill()
+    far.child.send_signal(signal.SIGSTOP)
+    n.start()
+    until = time.monotonic() + 60
+    while states(n)["here"] != ONLINE:
+        assert time.monotonic() < until, states(n)
+        time.sleep(0.05)
+    assert {states(n)[name] for name in slow} == {UNKNOWN}, states(n)
+    n.stop()  # while they wait
+    n.start()
+    far.child.send_signal(signal.SIGCONT)
+    while set(states(n).values()) != {ONLINE}:
+        assert time.monotonic() < until, states(n)
+        time.sleep(0.05)
+    n.stop()
+    far.stop()
 
 
 @tap.case
