@@ -163,7 +163,7 @@ static int opener_main(struct fiber *f, void *arg)
 RIG_TEST(several_segments_are_under_way_and_nothing_is_served)
 {
 	struct fiber *fiber;
-	struct crash c;
+	struct crash c = { 0 };
 	struct opener o = { .c = &c };
 
 	crash_start(f, rig, &c, 0);
@@ -215,7 +215,7 @@ static void use_up(struct fiber *f, struct crash *c)
 /* RY3, CP3: the hole behind what it could not write is made in the other one. */
 RIG_TEST(a_target_that_fails_is_left_out_and_the_others_are_equal)
 {
-	struct crash c;
+	struct crash c = { 0 };
 
 	crash_start(f, rig, &c, 1);
 	fill(f, 1);
@@ -232,7 +232,7 @@ RIG_TEST(a_target_that_fails_is_left_out_and_the_others_are_equal)
 /* RY3: the next one is the source. */
 RIG_TEST(a_source_that_fails_is_left_out)
 {
-	struct crash c;
+	struct crash c = { 0 };
 
 	crash_start(f, rig, &c, 0);
 	fill(f, 1);
