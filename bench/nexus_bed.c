@@ -44,29 +44,51 @@ static int bed_store(struct fiber *f, struct nexus_bed *bed)
 	return store_open(f, engine_stores, bed->store_uri, &bed->store);
 }
 
-static int bed_volume(struct fiber *f, struct nexus_bed *bed)
+static int bed_table(struct fiber *f, struct nexus_bed *bed)
 {
-	const char *uris[NEXUS_CHILDREN_MAX];
-	struct nexus_create_args args = { .name = "n", .uris = uris, .force = true };
 	struct nexus_table_opts opts = { .store = bed->store };
-	struct uuid volume;
 	uint8_t random[16];
 	int r;
 
-	for (unsigned i = 0; i < bed->disk_count; i++)
-		uris[args.count++] = bed->uris[i];
-	for (unsigned i = 0; i < bed->member_count && args.count < NEXUS_CHILDREN_MAX; i++)
-		uris[args.count++] = bed->members[i];
 	io_random(fiber_io(f), random, sizeof(random));
 	opts.instance = uuid_v4(random);
 	r = nexus_table_new(f, &opts, &bed->table);
-	if (r < 0)
-		return r;
-	bed->env->nexuses = bed->table;
-	r = nexus_create(f, bed->table, &args, &volume);
 	if (r == 0)
-		r = nexus_open(f, bed->table, &volume, false, &bed->nexus);
-	return r < 0 ? r : nexus_settle(f, bed->nexus);
+		bed->env->nexuses = bed->table;
+	return r;
+}
+
+static int bed_volume(struct fiber *f, struct nexus_bed *bed, const char *name,
+		      const char *const *uris, unsigned count, struct nexus **ret)
+{
+	const struct nexus_create_args args = {
+		.name = name, .uris = uris, .count = count, .force = true
+	};
+	struct uuid volume;
+	int r = nexus_create(f, bed->table, &args, &volume);
+
+	if (r == 0)
+		r = nexus_open(f, bed->table, &volume, false, ret);
+	return r < 0 ? r : nexus_settle(f, *ret);
+}
+
+static int bed_volumes(struct fiber *f, struct nexus_bed *bed)
+{
+	const char *uris[NEXUS_CHILDREN_MAX];
+	unsigned count = 0, own = bed->disk_count - bed->last_alone;
+	const char *last = bed->uris[own];
+	int r;
+
+	while (count < own) {
+		uris[count] = bed->uris[count];
+		count++;
+	}
+	for (unsigned i = 0; i < bed->member_count && count < NEXUS_CHILDREN_MAX; i++)
+		uris[count++] = bed->members[i];
+	r = bed_volume(f, bed, "n", uris, count, &bed->nexus);
+	if (r == 0 && bed->last_alone)
+		r = bed_volume(f, bed, "one", &last, 1, &bed->one);
+	return r;
 }
 
 int nexus_bed_open(struct fiber *f, struct nexus_bed *bed)
@@ -79,7 +101,9 @@ int nexus_bed_open(struct fiber *f, struct nexus_bed *bed)
 		r = bed_replica(f, bed, i);
 	if (r == 0)
 		r = bed_store(f, bed);
-	return r < 0 ? r : bed_volume(f, bed);
+	if (r == 0)
+		r = bed_table(f, bed);
+	return r < 0 ? r : bed_volumes(f, bed);
 }
 
 static void bed_remove_store(const struct nexus_bed *bed)
@@ -97,6 +121,8 @@ static void bed_remove_store(const struct nexus_bed *bed)
 
 void nexus_bed_close(struct fiber *f, struct nexus_bed *bed)
 {
+	if (bed->one)
+		nexus_close(f, bed->one);
 	if (bed->nexus)
 		nexus_close(f, bed->nexus);
 	bed->env->nexuses = NULL;

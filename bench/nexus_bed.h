@@ -11,7 +11,8 @@
 #include "bdev/bdev_driver.h"
 #include "nexus/nexus.h"
 
-#define NEXUS_BED_URI "nexus:///n"
+#define NEXUS_BED_URI	  "nexus:///n"
+#define NEXUS_BED_ONE_URI "nexus:///one"
 
 struct nexus_bed {
 	/* in */
@@ -19,7 +20,8 @@ struct nexus_bed {
 	const char *members[NEXUS_CHILDREN_MAX]; /* borrowed */
 	unsigned disk_count, member_count;	 /* none of either: no nexus */
 	uint64_t replica_bytes;
-	bool prewrite; /* every block of the disks, one disk after the other */
+	bool prewrite;	 /* every block of the disks, one disk after the other */
+	bool last_alone; /* the last disk is all of a second volume, nexus:///one */
 	struct bdev_env *env; /* borrowed: of the world */
 
 	/* inside */
@@ -29,7 +31,7 @@ struct nexus_bed {
 	struct pool *pools[NEXUS_CHILDREN_MAX]; /* owned */
 	struct store *store;			/* owned */
 	struct nexus_table *table;		/* owned */
-	struct nexus *nexus;			/* owned */
+	struct nexus *nexus, *one;		/* owned */
 };
 
 MUST_USE int nexus_bed_open(struct fiber *f, struct nexus_bed *bed);

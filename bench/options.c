@@ -50,7 +50,8 @@ static const char usage[] =
 	"  --nexus URI       make a pool on this disk, and a volume of its replica; again for more\n"
 	"                    children, each in a pool of its own. WHAT THEY BEAR IS LOST\n"
 	"  --member URI      a child of the volume as it is, as nvmf://...; again for more\n"
-	"  --against WHAT    with --turns: disk, or the volume's replica      [disk]\n"
+	"  --against WHAT    with --turns: disk, the volume's replica, or one: a volume of one\n"
+	"                    child, the disk that was given last                [disk]\n"
 	"Length:\n"
 	"  --runtime SEC     measured time                                  [5]\n"
 	"  --ios N           instead: this many I/Os of each job\n"
@@ -255,9 +256,17 @@ static bool parse_child(const char *name, const char **list, unsigned *count, co
 
 static bool parse_against(struct options *o, const char *text)
 {
-	o->against_replica = strcmp(text, "replica") == 0;
-	return o->against_replica || strcmp(text, "disk") == 0 ||
-	       wrong("against", text, "disk or replica");
+	static const char *const names[] = {
+		[AGAINST_DISK] = "disk", [AGAINST_REPLICA] = "replica", [AGAINST_ONE] = "one"
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		o->against = (enum against)i;
+		return true;
+	}
+	return wrong("against", text, "disk, replica or one");
 }
 
 static bool parse_one(struct options *o, int code, const char *text, unsigned *ret_mix)
@@ -381,6 +390,16 @@ static bool take_uris(struct options *o, int count, char **uris)
 	return true;
 }
 
+/* Are there disks for both sides? */
+static bool check_against(const struct options *o)
+{
+	if (o->against == AGAINST_ONE)
+		return o->nexus.disk_count > 1;
+	if (o->against == AGAINST_REPLICA)
+		return o->nexus.disk_count > 0;
+	return o->bed.disk_count + o->nexus.disk_count == 1;
+}
+
 static bool check_together(struct options *o, unsigned mix)
 {
 	struct load_opts *load = &o->load.opts;
@@ -396,12 +415,9 @@ static bool check_together(struct options *o, unsigned mix)
 		fprintf(stderr, "bdev: --ramp: not with --ios\n");
 		return false;
 	}
-	if (o->turns &&
-	    (o->bed.disk_count + o->nexus.disk_count == 0 ||
-	     (o->bed.disk_count + o->nexus.disk_count > 1 && !o->against_replica) || !load->ios ||
-	     load->verify)) {
+	if (o->turns && (!check_against(o) || !load->ios || load->verify)) {
 		fprintf(stderr, "bdev: --turns: with one --pool or --nexus (more with --against "
-				"replica) and --ios, without --verify\n");
+				"replica or one) and --ios, without --verify\n");
 		return false;
 	}
 	if (load->verify && load->read_pct == 100)
@@ -432,6 +448,7 @@ bool options_parse(struct options *o, int argc, char **argv, int *ret_status)
 	}
 	o->world.reactors = o->load.reactors;
 	o->nexus.replica_bytes = o->bed.replica_bytes;
+	o->nexus.last_alone = o->turns && o->against == AGAINST_ONE;
 	o->nexus.env = &o->world.env;
 	return check_together(o, mix) && take_uris(o, argc - optind, argv + optind);
 }

@@ -8,6 +8,9 @@
 #include "pool_bed.h"
 #include "world.h"
 
+/* What turns are taken with: the disk beneath, the volume's first replica, a volume of one child. */
+enum against { AGAINST_DISK, AGAINST_REPLICA, AGAINST_ONE };
+
 struct options {
 	struct load load; /* opts, disks' URIs, reactors */
 	struct world world;
@@ -15,8 +18,8 @@ struct options {
 	struct nexus_bed nexus;
 	uint64_t run_ns, ramp_ns;
 	bool fill, refill, json;
-	unsigned turns;	      /* rounds against what is beneath; 0: none */
-	bool against_replica; /* of the nexus, not the disk beneath it */
+	unsigned turns; /* rounds against something else; 0: none */
+	enum against against;
 	const char *rw;
 };
 

@@ -11,27 +11,47 @@
 #include "pool/format.h"
 #include "reactor/fiber.h"
 
+/* On the same blocks, but for AGAINST_ONE, which is as large as ours and elsewhere. */
+static int other_disk(struct fiber *f, const struct options *o, struct load *load)
+{
+	bool has_nexus = o->nexus.disk_count > 0;
+	struct bdev *bdev = has_nexus ? o->nexus.kept[0] : o->bed.kept[0];
+
+	if (o->against == AGAINST_ONE) {
+		load->disks[0].uri = NEXUS_BED_ONE_URI;
+	} else if (o->against == AGAINST_REPLICA) {
+		load->disks[0].uri = o->nexus.uris[0];
+		load->opts.token = nexus_bed_token(f, &o->nexus);
+	} else {
+		load->disks[0].uri = has_nexus ? o->nexus.disks[0] : o->bed.disks[0];
+		load->opts.offset_bytes = POOL_DATA_START;
+	}
+	if (bdev->blocks * bdev->block_size < POOL_DATA_START + load->opts.size_bytes)
+		return fiber_fail(f, -EINVAL, "--turns: the disk is smaller than the replica");
+	return 0;
+}
+
+static int other_fill(struct fiber *f, struct load *load)
+{
+	int r = load_start(f, load, LOAD_FILL);
+
+	if (r == 0)
+		r = load_wait(f, load, IO_FOREVER);
+	return r < 0 ? r : load_end(f, load);
+}
+
 int turns_open(struct fiber *f, const struct options *o, struct turns *turns)
 {
 	struct load *load = &turns->beneath;
-	bool has_nexus = o->nexus.disk_count > 0;
-	struct bdev *bdev = has_nexus ? o->nexus.kept[0] : o->bed.kept[0];
-	uint64_t bytes = bdev->blocks * bdev->block_size;
 	int r;
 
 	load->opts = o->load.opts;
+	load->opts.size_bytes = o->bed.replica_bytes;
 	load->reactors = o->load.reactors;
 	load->disk_count = 1;
-	load->disks[0].uri = has_nexus ? o->nexus.disks[0] : o->bed.disks[0];
-	load->opts.size_bytes = o->bed.replica_bytes;
-	load->opts.offset_bytes = POOL_DATA_START;
-	if (o->against_replica) {
-		load->disks[0].uri = o->nexus.uris[0];
-		load->opts.token = nexus_bed_token(f, &o->nexus);
-		load->opts.offset_bytes = 0;
-	}
-	if (bytes < POOL_DATA_START + load->opts.size_bytes)
-		return fiber_fail(f, -EINVAL, "--turns: the disk is smaller than the replica");
+	r = other_disk(f, o, load);
+	if (r < 0)
+		return r;
 	for (unsigned i = 0; i < 2; i++)
 		turns->ns[i] = mem_new(fiber_io(f), 2 * o->turns * sizeof(double));
 	turns->ratios = mem_new(fiber_io(f), o->turns * sizeof(double));
@@ -40,6 +60,8 @@ int turns_open(struct fiber *f, const struct options *o, struct turns *turns)
 	r = load_open(f, load);
 	if (r == 0)
 		load_borrow_buffers(load, &o->load);
+	if (r == 0 && o->fill && o->against == AGAINST_ONE)
+		r = other_fill(f, load);
 	return r;
 }
 

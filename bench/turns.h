@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * turns - a pool and the disk beneath it in one process, slice by slice: A B B A, A B B A, ...
+ * turns - a pool or a volume and what it is compared with, in one process, slice by slice: A B B A, ...
  *
  * A slice is --ios I/Os, some milliseconds: what a neighbour on the machine does lasts longer than
  * a few of them and touches both sides. Each A B B A gives one ratio of IOPS, A (the pool) to
- * B (the disk itself); told are the median of the
+ * B (the disk beneath, a replica, or a volume of one child); told are the median of the
  * ratios and the 95 % interval of that median (order statistics).
  *
- * B uses the same blocks of the disk as A, and the same buffers, for what lies elsewhere in memory is not as fast to the
- * percent. It overwrites metadata of the pool, too, which has them in its cache: nothing of the
- * pool is worth anything afterwards.
+ * But for a volume of one child, B uses the same blocks of the disk as A, and in any case the same
+ * buffers, for what lies elsewhere in memory is not as fast to the percent. The disk's slices overwrite
+ * metadata of the pool, too, which has them in its cache: nothing of the pool is worth anything afterwards.
  */
 #ifndef BENCH_TURNS_H
 #define BENCH_TURNS_H
