@@ -3,7 +3,8 @@
 cluster - storage nodes and nexuses as processes, each in a network namespace of its own, on one bridge.
 
 Everything lives in namespaces that end with this process: user, network, mounts, processes. The
-store is one SQLite file. A nexus reaches the replicas through a proxy (proxy.py) on the bridge.
+store is one SQLite file. A nexus reaches the replicas through a proxy (proxy.py) on the bridge, or, where
+figures are wanted, directly.
 """
 import json
 import os
@@ -109,7 +110,8 @@ class Storage:
         cluster.good(f"replica create p{number}/r --size {size} {self.pool}")
         self.uri = f"pool:///p{number}/r"
         self.port = 5000 + number
-        self.child_uri = f"nvmf://{BRIDGE}:{self.port}/{self.nqn}{cluster.uri_options}"
+        door = f"{BRIDGE}:{self.port}" if cluster.is_proxied else f"{self.ip}:4420"
+        self.child_uri = f"nvmf://{door}/{self.nqn}{cluster.uri_options}"
         self.process = None
 
     def start(self):
@@ -180,8 +182,9 @@ class Nexus:
 
 
 class Cluster:
-    def __init__(self, mayastor, size=64 * MIB, volume=None, uri_options="", serve_options=()):
+    def __init__(self, mayastor, size=64 * MIB, volume=None, uri_options="", serve_options=(), is_proxied=True):
         self.mayastor, self.size, self.uri_options, self.serve_options = mayastor, size, uri_options, serve_options
+        self.is_proxied = is_proxied
         memory = "/dev/shm"
         self.dir = tempfile.mkdtemp(prefix="nemesis.", dir=memory if os.access(memory, os.W_OK) else None)
         self.store = f"sqlite://{self.dir}/store"

@@ -52,7 +52,7 @@ class Figures:
         self.args = args
         self.size = 1024 * MIB if args.long else 128 * MIB
         self.lease_ms = 10000 if args.long else 3000
-        self.cluster = c.Cluster(args.mayastor, self.size, uri_options="?timeout_ms=1000&wait_ms=0",
+        self.cluster = c.Cluster(args.mayastor, self.size, uri_options="?timeout_ms=1000&wait_ms=0", is_proxied=False,
                                  serve_options=["--lease-ms", str(self.lease_ms), "--retry-ms", "200"])
         self.nexus = c.Nexus(self.cluster, "n1")
         self.nexus.ready()
