@@ -292,7 +292,7 @@ RIG_TEST(who_opens_has_looked_and_looks_again_before_it_serves)
 
 	chain_start(f, rig, &nr);
 	leave_chain(f, &nr, 1);
-	dead_lease(f, &nr, 20, "600000 5 0");
+	dead_lease(f, &nr, 20, "60000 5 0");
 	o = (struct opener){ .nr = &nr, .table = other_table(f, &nr, TTL) };
 	lease = nexus_table_lease(o.table);
 	assert_int_equal(fiber_start(fiber_reactor(f), "open", opener_main, &o, &fiber), 0);
