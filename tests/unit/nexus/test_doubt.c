@@ -3,6 +3,7 @@
 #include "nexus_rig.h"
 
 #include "drivers/fault.h"
+#include "nexus/failure_priv.h"
 #include "nexus/nexus_priv.h"
 
 #define MS	  UINT64_C(1000000)
@@ -198,12 +199,43 @@ RIG_TEST(who_could_not_be_reached_is_not_in_doubt)
 	end(f, &x, 2);
 }
 
+/* DB4: both say EIO; what the one that is read from holds is written to the other, and it is copied in turn. */
+RIG_TEST(of_two_in_doubt_the_one_that_was_written_again_is_believed)
+{
+	struct nexus_rebuild_record last;
+	struct doubtful x;
+	struct nexus_rig *nr = &x.nr;
+
+	nr_start(f, rig, nr, 2);
+	nr->table->retry_ms = 10;
+	nr_put(f, "nexus:///v", 5, 1, 1);
+	for (unsigned i = 0; i < 2; i++)
+		retire(&nr->nexus->child[i], -EIO);
+	while (nr->nexus->state != NEXUS_STOPPED)
+		nr_ok(f, fiber_sleep(f, MS));
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(is_doubted(f, &x, i));
+	for (unsigned ms = 0; nexus_history(nr->nexus, &last, 1) == 0; ms++) {
+		assert_in_range(ms, 0, 20000);
+		nr_ok(f, fiber_sleep(f, MS));
+	}
+	nr_ok(f, nexus_settle(f, nr->nexus));
+	assert_string_equal(last.uri, nr_uris[0]);
+	assert_int_equal(last.result, 0);
+	assert_false(last.is_partial);
+	for (unsigned i = 0; i < 2; i++)
+		assert_false(is_doubted(f, &x, i));
+	nr_check_equal(f, nr);
+	nr_stop(f, nr);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_last_one_whose_disk_failed_is_copied_when_another_is_in_sync),
 		cmocka_unit_test(a_doubt_survives_its_owner),
 		cmocka_unit_test(a_source_that_cannot_flush_gives_way),
+		cmocka_unit_test(of_two_in_doubt_the_one_that_was_written_again_is_believed),
 		cmocka_unit_test(who_could_not_be_reached_is_not_in_doubt),
 	};
 

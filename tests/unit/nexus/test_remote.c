@@ -323,6 +323,33 @@ RIG_TEST(a_remote_member_whose_pool_takes_no_writes_leaves)
 	far_stop(f, &far);
 }
 
+/* Somebody registered it, and ended before it could fence: the fence does not tell of it. */
+static void leave_token(struct fiber *f, struct far *far, unsigned i, uint64_t token)
+{
+	struct bdev *bdev = rig_open(f, far->uri[i]);
+	struct bdev_chan *chan = rig_chan(f, bdev);
+
+	nr_ok(f, ini_resv_register(f, chan, token));
+	bdev_chan_close(f, chan);
+	bdev_close(f, bdev);
+}
+
+/* BG5: when a child is taken, and when it is let go. */
+RIG_TEST(a_token_that_a_session_left_behind_is_stepped_over)
+{
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	leave_token(f, &far, 3, nr_replica(f, 3).fence + 1);
+	nr_ok(f, nexus_add_child(f, far.nr.nexus, far.uri[3]));
+	far_settle(f, &far, 3);
+	leave_token(f, &far, 3, nr_replica(f, 3).fence + 1);
+	nr_ok(f, nexus_remove_child(f, far.nr.nexus, far.uri[3]));
+	const struct uuid volume = nr_replica(f, 3).volume;
+	assert_true(uuid_is_nil(&volume));
+	far_stop(f, &far);
+}
+
 static void far_check_equal(struct fiber *f, struct far *far)
 {
 	enum { STEP = 2048 };
@@ -484,6 +511,42 @@ RIG_TEST(a_volume_of_remote_members_grows)
 	far_stop(f, &far);
 }
 
+static int stopper_main(struct fiber *f, void *arg)
+{
+	struct far *far = arg;
+
+	return nexus_rebuild_stop(f, far->nr.nexus, far->uri[0]);
+}
+
+/* CH5: its connection ends while the volume grows, which begins with it. */
+RIG_TEST(a_member_that_is_being_closed_grows_when_it_is_back)
+{
+	struct fiber *fiber;
+	struct far far;
+
+	far_start(f, rig, &far, PATIENT);
+	struct nexus_child *child = &far.nr.nexus->child[0];
+	nr_ok(f, nexus_offline_child(f, far.nr.nexus, far.uri[0]));
+	assert_int_equal(far_write(f, &far, 5, 1), 0);
+	nexus_rebuild_limit(far.nr.nexus, 1); /* it does not end */
+	nr_ok(f, nexus_online_child(f, far.nr.nexus, far.uri[0]));
+	while (child->state != NEXUS_CHILD_REBUILDING)
+		nr_ok(f, fiber_sleep(f, 1000000));
+	nr_ok(f, fiber_start(fiber_reactor(f), "stopper", stopper_main, &far, &fiber));
+	while (child->chan)
+		fiber_yield(f);
+	assert_int_equal(child->state, NEXUS_CHILD_REBUILDING);
+	assert_non_null(child->bdev);
+	nr_ok(f, nexus_resize(f, far.nr.nexus, NR_SIZE + (8u << 20)));
+	assert_int_equal(fiber_join(f, fiber), 0);
+	assert_int_equal(far_write(f, &far, NR_BLOCKS + 5, 4), 0);
+	nexus_rebuild_limit(far.nr.nexus, 0);
+	nr_ok(f, nexus_rebuild_start(f, far.nr.nexus, far.uri[0]));
+	far_settle(f, &far, 0);
+	assert_int_equal(far_holds(f, &far, 0, NR_BLOCKS + 5), 4);
+	far_stop(f, &far);
+}
+
 /* One of three is our own node's: it is used as such, and the state shows it. */
 RIG_TEST(the_member_of_our_own_target_is_local)
 {
@@ -549,6 +612,8 @@ int main(void)
 		cmocka_unit_test(data_survive_connections_that_end),
 		cmocka_unit_test(data_survive_members_that_crash_one_after_the_other),
 		cmocka_unit_test(a_volume_of_remote_members_grows),
+		cmocka_unit_test(a_member_that_is_being_closed_grows_when_it_is_back),
+		cmocka_unit_test(a_token_that_a_session_left_behind_is_stepped_over),
 		cmocka_unit_test(the_member_of_our_own_target_is_local),
 		cmocka_unit_test(remote_members_are_given_back_and_used_anew),
 	};
