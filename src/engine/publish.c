@@ -37,6 +37,7 @@ struct publish {
 	struct tgt_subsys *subsys; /* owned */
 	struct tgt_ns *ns;	   /* of it */
 	struct latch admin;	   /* PL2 */
+	struct event unlocked;	   /* it was let go: for who cannot be cancelled */
 	struct fiber *keeper;
 	struct event wake; /* of it */
 	struct nexus_watch watch;
@@ -109,6 +110,12 @@ static int ana_set(struct fiber *f, struct publish *p, enum tgt_ana_state state)
 	return r;
 }
 
+static void admin_unlock(struct fiber *f, struct publish *p)
+{
+	latch_unlock(f, &p->admin);
+	event_set(&p->unlocked);
+}
+
 /* Clients go, and find nothing when they come back. With the latch. */
 static void drop(struct fiber *f, struct publish *p)
 {
@@ -160,7 +167,7 @@ static void keep(struct fiber *f, struct publish *p)
 		fiber_clear(f);
 	if (p->info.state == NEXUS_DEPOSED)
 		drop(f, p);
-	latch_unlock(f, &p->admin);
+	admin_unlock(f, p);
 }
 
 static int keeper_main(struct fiber *f, void *arg)
@@ -287,6 +294,7 @@ int publish_start(struct fiber *f, const struct publish_args *args, struct publi
 	p->wanted = TGT_ANA_OPTIMIZED;
 	p->now = TGT_ANA_INACCESSIBLE;
 	latch_init(&p->admin);
+	event_init(&p->unlocked);
 	event_init(&p->wake);
 	p->watch.fn = nexus_changed;
 	nexus_watch_add(table_here(f), &p->watch);
@@ -306,10 +314,12 @@ void publish_stop(struct fiber *f, struct publish *p)
 {
 	p->is_stopping = true;
 	event_set(&p->wake);
-	while (!latch_try(f, &p->admin)) /* the keeper drops a deposed one: that ends */
-		fiber_yield(f);
+	while (!latch_try(f, &p->admin)) { /* PL2: who has it lets it go, whatever we are told */
+		event_clear(&p->unlocked);
+		event_wait_always(f, &p->unlocked);
+	}
 	drop(f, p);
-	latch_unlock(f, &p->admin);
+	admin_unlock(f, p);
 	p->is_gone = true;
 	event_set(&p->wake);
 	(void)fiber_join(f, p->keeper);
@@ -324,7 +334,7 @@ static int publish_lock(struct fiber *f, struct publish *p)
 
 	if (r < 0 || !p->is_dropped)
 		return r;
-	latch_unlock(f, &p->admin);
+	admin_unlock(f, p);
 	return fiber_fail(f, -ESTALE, "volume '%s' has another owner", p->info.name);
 }
 
@@ -339,7 +349,7 @@ int publish_ana(struct fiber *f, struct publish *p, enum tgt_ana_state wanted)
 		return r;
 	p->wanted = wanted;
 	r = ana_set(f, p, judge(f, p));
-	latch_unlock(f, &p->admin);
+	admin_unlock(f, p);
 	return r;
 }
 
@@ -359,7 +369,7 @@ static int publish_host(struct fiber *f, struct publish *p, const char *hostnqn,
 	if (r < 0)
 		return r;
 	r = change(f, p->subsys, hostnqn);
-	latch_unlock(f, &p->admin);
+	admin_unlock(f, p);
 	return r;
 }
 
@@ -383,7 +393,7 @@ int publish_rescan(struct fiber *f, struct publish *p)
 		r = tgt_ns_rescan(f, p->ns);
 	else
 		nbd_server_rescan(f, p->nbd);
-	latch_unlock(f, &p->admin);
+	admin_unlock(f, p);
 	return r;
 }
 

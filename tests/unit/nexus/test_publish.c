@@ -11,6 +11,8 @@
 #define OTHER "nqn.2014-08.org.nvmexpress:other"
 #define STEP  UINT64_C(10000000)
 
+#define TURNS_ASLEEP 2000 /* of a second in which little is done */
+
 struct door {
 	struct nexus_rig nr;
 	struct tgt *tgt;
@@ -260,6 +262,48 @@ RIG_TEST(a_volume_without_members_can_be_unpublished)
 	door_stop(f, &d);
 }
 
+static int denier_main(struct fiber *f, void *arg)
+{
+	const struct door *d = arg;
+
+	return publish_deny(f, d->publish, HOST);
+}
+
+/* PL2. Somebody drains a host whose request waits for a member: that ends when the nexus refuses it. */
+RIG_TEST(who_unpublishes_sleeps_while_somebody_changes_it)
+{
+	static const char *const hosts[] = { HOST };
+	struct reactor_stats before, after;
+	struct fiber *writer, *denier;
+	struct writer w = { 0 };
+	struct door d;
+	char uri[400];
+
+	door_start(f, rig, &d, 2, hosts, 1);
+	door_uri(&d, HOST, uri, sizeof(uri));
+	struct bdev *bdev = rig_open(f, uri);
+	w.chan = rig_chan(f, bdev);
+	nr_break(&d.nr, 0);
+	nr_break(&d.nr, 1);
+	assert_int_equal(fiber_start(fiber_reactor(f), "writer", writer_main, &w, &writer), 0);
+	until_state(f, &d, TGT_ANA_INACCESSIBLE);
+	assert_int_equal(fiber_start(fiber_reactor(f), "denier", denier_main, &d, &denier), 0);
+	fiber_yield(f); /* it has the latch */
+	assert_false(w.is_done);
+	reactor_stats(fiber_reactor(f), &before);
+	publish_stop(f, d.publish);
+	reactor_stats(fiber_reactor(f), &after);
+	d.publish = NULL;
+	assert_true(after.turns - before.turns < TURNS_ASLEEP);
+	assert_int_equal(fiber_join(f, denier), 0);
+	assert_int_equal(fiber_join(f, writer), 0);
+	bdev_chan_close(f, w.chan);
+	bdev_close(f, bdev);
+	nexus_close(f, d.nr.nexus);
+	d.nr.nexus = NULL;
+	door_stop(f, &d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +314,7 @@ int main(void)
 		cmocka_unit_test(nbd_has_no_states_and_no_hosts),
 		cmocka_unit_test(a_deposed_owner_is_inaccessible_then_gone),
 		cmocka_unit_test(a_volume_without_members_can_be_unpublished),
+		cmocka_unit_test(who_unpublishes_sleeps_while_somebody_changes_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
