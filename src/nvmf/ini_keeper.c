@@ -193,10 +193,10 @@ void ini_keeper_close(struct fiber *f, struct ini *ini)
 
 int ini_keeper_rescan(struct fiber *f, struct ini *ini)
 {
-	int r;
+	int r = latch_lock(f, &ini->latch);
 
-	while (!latch_try(f, &ini->latch))
-		fiber_yield(f);
+	if (r < 0)
+		return r;
 	r = ini->state == INI_UP ?
 		    ini_assoc_look_again(f, ini) :
 		    fiber_fail(f, -ENOTCONN, "%s: the connection is down", ini->bdev->name);

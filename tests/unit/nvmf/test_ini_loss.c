@@ -291,6 +291,35 @@ RIG_TEST(rescan_looks_at_the_size)
 	one_free(f, one);
 }
 
+static int rescan_main(struct fiber *f, void *bdev)
+{
+	return bdev_rescan(f, bdev);
+}
+
+/* The other one waits for an answer that does not come. */
+RIG_TEST(rescan_sleeps_while_somebody_else_looks)
+{
+	struct one *one = one_new(f, "timeout_ms=250");
+	struct mute mute = { NVME_ADMIN_IDENTIFY, 1, true };
+	struct reactor_stats before, after;
+	struct fiber *other;
+
+	(void)rig;
+	one->fake->script = mute_script;
+	one->fake->script_ctx = &mute;
+	assert_int_equal(fiber_start(fiber_reactor(f), "other", rescan_main, one->bdev, &other), 0);
+	UNTIL(mute.times == 0);
+	reactor_stats(fiber_reactor(f), &before);
+	int r = bdev_rescan(f, one->bdev);
+	reactor_stats(fiber_reactor(f), &after);
+	assert_true(after.turns - before.turns < 500);
+	assert_int_equal(r, -ENOTCONN);
+	assert_int_equal(fiber_join(f, other), -ETIMEDOUT);
+	fiber_clear(f);
+	UNTIL(one_read(f, one) == 0);
+	one_free(f, one);
+}
+
 /* ---- time ------------------------------------------------------------------------------------------ */
 
 RIG_TEST(a_request_without_an_answer_ends_the_connection_and_is_done_again)
@@ -551,6 +580,7 @@ int main(void)
 		cmocka_unit_test(a_namespace_that_shrank_is_removed_and_one_that_grew_is_resized),
 		cmocka_unit_test(an_event_tells_of_growth_and_of_removal),
 		cmocka_unit_test(rescan_looks_at_the_size),
+		cmocka_unit_test(rescan_sleeps_while_somebody_else_looks),
 		cmocka_unit_test(a_request_without_an_answer_ends_the_connection_and_is_done_again),
 		cmocka_unit_test(a_request_that_is_never_answered_ends),
 		cmocka_unit_test(a_controller_that_does_not_answer_keep_alives_is_left),
