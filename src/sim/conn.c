@@ -314,6 +314,7 @@ static void conn_arrive(struct sim *sim, struct sim_event *event)
 		}
 		if (!conn_path_ok(conn, from)) {
 			pipe->held = true;
+			pipe->held_ns = sim->now_ns;
 			return;
 		}
 		conn_arrived(conn, from, first);
@@ -331,8 +332,9 @@ void conn_heal(struct conn *conn, unsigned from)
 		back->unheard_ns = 0; /* the answers come through now */
 	if (!pipe->held)
 		return;
-	/* retransmitted: some time after the heal, in order */
-	uint64_t at = sim->now_ns + prng_below(&sim->prng[SIM_STREAM_NET], 400 * SIM_MS);
+	/* retransmitted, in order: pauses between tries double, so after as long again at most */
+	uint64_t wait = max_u64(sim->now_ns - pipe->held_ns, CONN_RETRY_NS);
+	uint64_t at = sim->now_ns + prng_below(&sim->prng[SIM_STREAM_NET], wait);
 	list_for_each(piece, &pipe->flight, link)
 		piece->at_ns = max_u64(piece->at_ns, at);
 	pipe->last_ns = max_u64(pipe->last_ns, at);
@@ -357,7 +359,8 @@ static void conn_give_up(struct sim *sim, struct sim_event *event)
 	}
 	sim_trace(sim, "conn %llu: %s gives up", (unsigned long long)conn->id,
 		  conn->host[side]->name);
-	pipe_stop(sim, pipe);
+	if (prng_below(&sim->prng[SIM_STREAM_NET], 2)) /* or the net has it still */
+		pipe_stop(sim, pipe);
 	sock_break(sock, -ETIMEDOUT);
 }
 

@@ -8,8 +8,9 @@
  *      connections have no order.
  * CO2. A pipe never has more than its room in flight and unread: then the sender waits.
  * CO3. What has arrived is read before the end of stream or the error behind it.
- * CO4. An end that is closed sends what it was given, then a FIN; with unread bytes a RST. One
- *      that vanished (power, half-open) sends nothing, and answers with a RST when its host is up.
+ * CO4. An end that is closed sends what it was given, then a FIN; with unread bytes a RST. What an
+ *      end has sent that gives up may still be under way. One that vanished (power, half-open)
+ *      sends nothing, and answers with a RST when its host is up.
  */
 #ifndef SIM_CONN_H
 #define SIM_CONN_H
@@ -20,6 +21,7 @@
 #define CONN_ROOM_MIN	 8192u
 #define CONN_DELIVER_MAX 32u /* pieces a turn */
 #define CONN_LOCAL_NS	 (3 * SIM_US)
+#define CONN_RETRY_NS	 (400 * SIM_MS) /* of bytes that were held for a moment */
 #define LISTENER_BACKLOG 128u
 
 enum piece_kind { PIECE_DATA, PIECE_FIN, PIECE_RST };
@@ -43,6 +45,7 @@ struct pipe {
 	struct sim_event give_up;   /* the sender looks whether it was heard */
 	struct sim_event keepalive; /* the sender looks whether the other end is there */
 	uint64_t unheard_ns;	    /* since when there are bytes without an answer; 0: none */
+	uint64_t held_ns;	    /* held: since when */
 	bool held;		    /* the first in flight came to a cut */
 	bool ended;		    /* a FIN is here */
 };

@@ -413,11 +413,34 @@ static void a_one_way_cut_holds_bytes_and_delivers_them_late(void **state)
 	sim_proc_crash(p.b.proc);
 	sim_run_for(p.b.sim, 20 * SIM_S);
 	sim_net_heal(p.b.host, p.there);
-	sim_run_for(p.b.sim, SIM_S);
+	sim_run_for(p.b.sim, 42 * SIM_S); /* within as long again */
 	assert_int_equal(p.sink.got, 100);
 	assert_int_equal(p.sink.ends, 1);
 	assert_int_equal(sim_fault_fired(p.b.sim, SIM_NET_CUT), 1);
 	stop(&p);
+}
+
+static void what_a_sender_gives_up_comes_late_or_never(void **state)
+{
+	unsigned came = 0, count = 20;
+
+	for (unsigned seed = 1; seed <= count; seed++) {
+		struct pair p;
+
+		start(&p, seed);
+		assert_int_equal(dial(&p, &(struct io_sock_opts){ .user_timeout_ms = 3000 }), 0);
+		sim_run_for(p.b.sim, SIM_S);
+		sim_net_cut(p.b.host, p.there);
+		assert_int_equal(send_bytes(&p, 100, 0), 100);
+		sim_run_for(p.b.sim, 4 * SIM_S);
+		assert_int_equal(send_bytes(&p, 100, 0), -ETIMEDOUT);
+		sim_net_heal(p.b.host, p.there);
+		sim_run_for(p.b.sim, 5 * SIM_S);
+		came += p.sink.got == 100;
+		assert_true(p.sink.got == 0 || p.sink.got == 100);
+		stop(&p);
+	}
+	assert_in_range(came, 1, count - 1);
 }
 
 static void a_connect_goes_on_after_a_short_cut(void **state)
@@ -509,6 +532,7 @@ int main(void)
 		cmocka_unit_test(power_cut_of_a_peer_is_found_by_patience),
 		cmocka_unit_test(keepalive_finds_a_silent_peer),
 		cmocka_unit_test(a_one_way_cut_holds_bytes_and_delivers_them_late),
+		cmocka_unit_test(what_a_sender_gives_up_comes_late_or_never),
 		cmocka_unit_test(a_connect_goes_on_after_a_short_cut),
 		cmocka_unit_test(every_fault_of_the_net_fires),
 	};
