@@ -39,9 +39,9 @@
 #define CLOCK_NS   (2 * SIM_S) /* between two looks at the hosts' clocks */
 
 /* That a run of many seeds must have seen. */
-#define FAULTS                                                                                  \
-	"disk.eio_read disk.eio_write disk.eio_flush disk.short_write disk.slow disk.hang "        \
-	"disk.lost_cache disk.torn disk.corrupt_read disk.pull store.* clock.* proc.pause "        \
+#define FAULTS                                                                              \
+	"disk.eio_read disk.eio_write disk.eio_flush disk.short_write disk.slow disk.hang " \
+	"disk.lost_cache disk.torn disk.corrupt_read disk.pull store.* clock.* proc.pause " \
 	"proc.crash host.power_cut story.takeover story.rebuild story.resize"
 
 /* ---- a process ------------------------------------------------------------------------------- */
@@ -296,6 +296,13 @@ static void inspect(struct cluster *c)
 	rates_on(sim, &rates);
 }
 
+void cw_inspect(struct cluster *c)
+{
+	inspect(c);
+	for (unsigned i = 0; i < c->place_count && !sim_failed(c->sim); i++)
+		place_start(&c->places[i]);
+}
+
 /* ---- the story ------------------------------------------------------------------------------------------ */
 
 static void cut_store(struct cluster *c)
@@ -366,7 +373,7 @@ static void strike(struct cluster *c)
 		cut_net(c);
 		return;
 	}
-	if (prng_below(prng, 6) == 0) {
+	if (prng_below(prng, c->is_remote ? 3 : 6) == 0) {
 		cw_strike_rule(c);
 		return;
 	}
@@ -387,9 +394,7 @@ static void strike(struct cluster *c)
 		cut_store(c);
 		break;
 	case 4:
-		inspect(c);
-		for (unsigned i = 0; i < c->place_count && !sim_failed(sim); i++)
-			place_start(&c->places[i]);
+		cw_inspect(c);
 		break;
 	case 5:
 		if (place_runs(place)) {
@@ -495,6 +500,7 @@ static struct cluster *build(struct sim *sim, bool is_remote)
 {
 	struct prng *prng = sim_prng(sim);
 	struct cluster *c = mem_alloc(sim_mem(sim), sizeof(*c));
+	static const uint32_t katos_ms[] = { 2000, 5000, 15000, 60000 };
 	uint64_t timeout_ns;
 
 	must(c);
@@ -508,6 +514,7 @@ static struct cluster *build(struct sim *sim, bool is_remote)
 	timeout_ns = prng_range(prng, 100, 1000) * SIM_MS;
 	c->ss = sim_store_add(sim, NULL, timeout_ns);
 	sim_store_on_change(c->ss, record_changed, c);
+	c->kato_ms = katos_ms[prng_below(prng, ARRAY_LEN(katos_ms))];
 	c->cand_count = 2;
 	c->is_remote = is_remote;
 	build_places(c);
@@ -522,6 +529,7 @@ static void heal(struct cluster *c)
 	sim_nemesis_stop(sim);
 	c->wish = (unsigned)prng_below(sim_prng(sim), c->cand_count);
 	c->is_healed = true;
+	c->is_still = c->is_calm = false;
 	for (unsigned i = 0; i < c->cand_count; i++)
 		if (i != c->wish)
 			c->cands[i].leave = LEAVE_ABANDON;

@@ -32,9 +32,9 @@
 
 static bool is_explained(const struct cluster *c, int r)
 {
-	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE,
+	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ,  SIM_DISK_EIO_WRITE,
 						SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE,
-						SIM_DISK_PULL, SIM_DISK_CORRUPT_READ };
+						SIM_DISK_PULL,	    SIM_DISK_CORRUPT_READ };
 
 	if (r == -ESTALE || r == -ENODEV || c->is_remote)
 		return true;
@@ -176,6 +176,13 @@ static bool session_goes_on(const struct cw_cand *cand)
 	       !c->is_good;
 }
 
+static bool worker_shall_read(const struct cw_cand *cand)
+{
+	const struct cluster *c = cand->c;
+
+	return cand->shall_read || c->is_still || (c->is_healed && c->is_quiet);
+}
+
 static int worker_at(struct fiber *f, void *arg)
 {
 	struct cw_cand *cand = arg;
@@ -190,9 +197,8 @@ static int worker_at(struct fiber *f, void *arg)
 		return r;
 	}
 	while (r == 0 && session_goes_on(cand)) {
-		r = only_reads || cand->shall_read || (cand->c->is_healed && cand->c->is_quiet) ?
-			    cand_read_any(f, cand, chan, buf) :
-			    cand_request(f, cand, chan, buf);
+		r = only_reads || worker_shall_read(cand) ? cand_read_any(f, cand, chan, buf) :
+							    cand_request(f, cand, chan, buf);
 		if (r == 0 && prng_below(prng, 3) == 0)
 			r = fiber_sleep(f, prng_below(prng, 20 * SIM_MS));
 	}
@@ -329,7 +335,7 @@ static int admin_main(struct fiber *f, void *arg)
 		}
 		if (cand->shall_drop)
 			admin_drop(f, cand, info);
-		else if (!c->is_healed && prng_below(prng, 2) == 0)
+		else if (!c->is_healed && !c->is_calm && prng_below(prng, 2) == 0)
 			admin_strike(f, cand, info);
 		else
 			admin_mend(f, cand, info);
@@ -462,7 +468,7 @@ static bool cand_wants(const struct cw_cand *cand)
 
 	if (c->wish == cand->number || c->is_healed)
 		return c->wish == cand->number && !c->is_good;
-	return prng_below(sim_prng(c->sim), 60) == 0;
+	return !c->is_calm && prng_below(sim_prng(c->sim), 60) == 0;
 }
 
 static void cand_try(struct fiber *f, struct cw_cand *cand)

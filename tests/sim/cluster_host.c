@@ -75,7 +75,7 @@ static bool request_draw(struct cw_host *h, struct cw_request *req, const struct
 	uint64_t count = prng_range(prng, 1, 3);
 	uint64_t group = prng_below(prng, cw_groups_of(bdev));
 	uint64_t cell = group * CW_GROUP + prng_below(prng, CW_GROUP - count + 1);
-	enum op_state state = states[kind < 8 ? 0 : kind < 18 ? 1 : 2];
+	enum op_state state = states[kind < 8 || c->is_still ? 0 : kind < 18 ? 1 : 2];
 
 	count = state == OP_FLUSHING ? 0 : count;
 	req->op = cw_op_begin_at(c, h->place, state, cell, count);
@@ -116,9 +116,9 @@ static int request_send(struct fiber *f, struct cw_host *h, struct cw_request *r
 /* CH2. */
 static bool is_explained(const struct cluster *c, int r)
 {
-	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ, SIM_DISK_EIO_WRITE,
+	static const enum sim_fault kinds[] = { SIM_DISK_EIO_READ,  SIM_DISK_EIO_WRITE,
 						SIM_DISK_EIO_FLUSH, SIM_DISK_SHORT_WRITE,
-						SIM_DISK_PULL, SIM_DISK_CORRUPT_READ };
+						SIM_DISK_PULL,	    SIM_DISK_CORRUPT_READ };
 
 	if (r != -EIO && r != -ENODATA && r != -EINVAL && r != -ENOSPC && r != -EROFS)
 		return true;

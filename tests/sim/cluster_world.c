@@ -31,8 +31,9 @@ void cw_name_members(struct cluster *c)
 		}
 		sim_host_addr(node->place->host, CW_PORT, &at);
 		cw_node_nqn(i, nqn);
-		snprintf(c->uris[i], CW_URI_MAX, "nvmf://%s/%s?%s", io_addr_print(&at, addr), nqn,
-			 "kato_ms=2000&timeout_ms=2000&wait_ms=1000&connect_ms=1000");
+		snprintf(c->uris[i], CW_URI_MAX, "nvmf://%s/%s?kato_ms=%" PRIu32 "&%s",
+			 io_addr_print(&at, addr), nqn, c->kato_ms,
+			 "timeout_ms=2000&wait_ms=1000&connect_ms=1000");
 	}
 }
 

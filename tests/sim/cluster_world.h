@@ -72,7 +72,7 @@ struct cw_node {
 	struct pool *pool; /* of the process that runs; NULL */
 	bool is_made, is_volatile, is_pulled;
 	struct tgt_subsys *subsys[CW_REPLICAS]; /* the same; NULL: not served */
-	bool is_served; /* it was tried; all could be: is_whole */
+	bool is_served;				/* it was tried; all could be: is_whole */
 	bool is_whole;
 };
 
@@ -170,7 +170,10 @@ struct cluster {
 	bool is_volatile; /* a disk has a cache */
 	bool is_remote;	  /* each node is a host of its own: members by nvmf:// */
 	char uris[CW_MEMBERS][CW_URI_MAX];
-	bool is_quiet; /* after the heal clients only read: what lands late is not covered up */
+	uint32_t kato_ms; /* of members behind NVMe/TCP */
+	bool is_quiet;	  /* after the heal clients only read: what lands late is not covered up */
+	bool is_still;	  /* the same, now */
+	bool is_calm;	  /* nobody else wants the volume, and its children stay */
 	bool is_made, is_inspecting, is_final, is_healed, is_good, must_stop;
 };
 
@@ -239,6 +242,8 @@ void cw_compare(struct cluster *c);
 
 /* Its host loses power for so long. */
 void cw_place_reboot(struct cw_place *place, uint64_t off_ns);
+/* All are killed, the replicas looked at, all started again. */
+void cw_inspect(struct cluster *c);
 
 /* ---- cluster_rules.c ------------------------------------------------------------------------- */
 
