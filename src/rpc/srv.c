@@ -246,6 +246,8 @@ void rpc_server_drain(struct fiber *f, struct rpc_server *server)
 	fiber_yield(f); /* watchers of the health tell it yet */
 	server_end_calls(server, true);
 	if (!server_wait_idle(f, server, server->opts.drain_ns)) {
+		log_warn(reactor_log(server->reactor), "gRPC: calls did not end and are cancelled",
+			 LOG_U64("calls", server->handlers));
 		server_end_calls(server, false);
 		list_for_each(conn, &server->conns, link)
 			srv_conn_last(conn);
