@@ -163,7 +163,7 @@ static int pool_add(void *ctx, const struct engine_pool_info *info)
 	const struct pool_info *pool = &info->pool;
 	struct metrics *m = scrape->m;
 
-	metrics_labels(m, "node", scrape->node, "name", pool->name, NULL);
+	metrics_labels(m, "node", scrape->node, "name", pool->name);
 	metrics_add(m, POOL_STATUS, (uint64_t)pool_status(pool->state));
 	if (pool->state == POOL_FAULTED && !pool->capacity_bytes)
 		return 0; /* away: nothing else is known */
@@ -188,9 +188,9 @@ static void child_add(struct scrape *scrape, const struct engine_nexus_info *inf
 	struct metrics *m = scrape->m;
 
 	metrics_labels(m, "node", scrape->node, "nexus", info->name, "name", uri, "state",
-		       nexus_child_state_name(child->state), NULL);
+		       nexus_child_state_name(child->state));
 	metrics_add(m, CHILD_STATE, 1);
-	metrics_labels(m, "node", scrape->node, "nexus", info->name, "name", uri, NULL);
+	metrics_labels(m, "node", scrape->node, "nexus", info->name, "name", uri);
 	metrics_add(m, CHILD_ERRORS, child->errors);
 	metrics_add(m, CHILD_COPIED, child->copied_bytes);
 	metrics_add(m, CHILD_REMAINING, child->rebuild.remaining_bytes);
@@ -210,10 +210,9 @@ static int nexus_add(void *ctx, const struct engine_nexus_info *info)
 	struct scrape *scrape = ctx;
 	struct metrics *m = scrape->m;
 
-	metrics_labels(m, "node", scrape->node, "name", info->name, "state", states[info->state],
-		       NULL);
+	metrics_labels(m, "node", scrape->node, "name", info->name, "state", states[info->state]);
 	metrics_add(m, NEXUS_STATE, 1);
-	metrics_labels(m, "node", scrape->node, "name", info->name, NULL);
+	metrics_labels(m, "node", scrape->node, "name", info->name);
 	metrics_add(m, NEXUS_SIZE, info->size_bytes);
 	metrics_add(m, NEXUS_REBUILDS, info->rebuilds);
 	if (!info->nexus.count)
@@ -249,8 +248,7 @@ static void replica_add(struct scrape *scrape, const struct engine_figures *figu
 	if (info->entity[0])
 		snprintf(pv, sizeof(pv), "pvc-%s", info->entity);
 	metrics_labels(scrape->m, "node", scrape->node, "name", figures->name, "pv_name", pv,
-		       "pool_name", figures->of, "pool_uuid", uuid_print(&info->pool->uuid, uuid),
-		       NULL);
+		       "pool_name", figures->of, "pool_uuid", uuid_print(&info->pool->uuid, uuid));
 	io_add(scrape->m, REPLICA_IO, figures);
 	metrics_add(scrape->m, REPLICA_SIZE, info->stat.size_bytes);
 	metrics_add(scrape->m, REPLICA_ALLOCATED, info->stat.allocated_bytes);
@@ -263,7 +261,7 @@ static void published_add(struct scrape *scrape, const struct engine_figures *fi
 
 	switch (scrape->kind) {
 	case ENGINE_POOLS:
-		metrics_labels(scrape->m, "node", scrape->node, "name", figures->name, NULL);
+		metrics_labels(scrape->m, "node", scrape->node, "name", figures->name);
 		io_add(scrape->m, POOL_IO, figures);
 		for (unsigned op = 0; op < BIO_OPS; op++)
 			errors += figures->stats.op[op].errors;
@@ -274,7 +272,7 @@ static void published_add(struct scrape *scrape, const struct engine_figures *fi
 		return;
 	case ENGINE_NEXUSES:
 		snprintf(pv, sizeof(pv), "pvc-%s", figures->name);
-		metrics_labels(scrape->m, "node", scrape->node, "pv_name", pv, NULL);
+		metrics_labels(scrape->m, "node", scrape->node, "pv_name", pv);
 		io_add(scrape->m, VOLUME_IO, figures);
 		return;
 	case ENGINE_CHILDREN:
@@ -294,7 +292,7 @@ static int figures_add(void *ctx, const struct engine_figures *figures)
 		if (!figures->hist[op].count)
 			continue;
 		metrics_labels(scrape->m, "node", scrape->node, "hop", hops[scrape->kind], "name",
-			       figures->name, "of", of, "op", bio_op_name((enum bio_op)op), NULL);
+			       figures->name, "of", of, "op", bio_op_name((enum bio_op)op));
 		metrics_add_hist(scrape->m, IO_LATENCY, &figures->hist[op]);
 		metrics_add(scrape->m, IO_ERRORS, figures->stats.op[op].errors);
 	}
@@ -310,13 +308,13 @@ static void rpc_add(struct scrape *scrape, const struct rpc_server *rpc)
 	if (!rpc)
 		return;
 	rpc_server_stats(rpc, &stats);
-	metrics_labels(scrape->m, "node", scrape->node, NULL);
+	metrics_labels(scrape->m, "node", scrape->node);
 	metrics_add(scrape->m, GRPC_CONNS, stats.conns_now);
 	metrics_add(scrape->m, GRPC_NOW, stats.calls_now);
 	metrics_add(scrape->m, GRPC_MEMORY, stats.memory_bytes);
 	for (unsigned code = 0; code < RPC_CODES; code++) {
 		metrics_labels(scrape->m, "node", scrape->node, "code",
-			       rpc_code_name((enum rpc_code)code), NULL);
+			       rpc_code_name((enum rpc_code)code));
 		metrics_add(scrape->m, GRPC_CALLS, stats.codes[code]);
 	}
 }
@@ -325,16 +323,16 @@ static void node_add(struct scrape *scrape)
 {
 	struct events_stats events;
 
-	metrics_labels(scrape->m, "node_id", scrape->node, NULL);
+	metrics_labels(scrape->m, "node_id", scrape->node);
 	metrics_add(scrape->m, NODE_ONLINE, 1);
-	metrics_labels(scrape->m, "node", scrape->node, "version", MAYASTOR_VERSION, NULL);
+	metrics_labels(scrape->m, "node", scrape->node, "version", MAYASTOR_VERSION);
 	metrics_add(scrape->m, BUILD_INFO, 1);
 	events_stats(scrape->e->events, &events);
-	metrics_labels(scrape->m, "node", scrape->node, NULL);
+	metrics_labels(scrape->m, "node", scrape->node);
 	metrics_add(scrape->m, EVENTS_WATCHERS, events.watchers);
 	for (unsigned kind = 0; kind < EVENTS_KINDS; kind++) {
 		metrics_labels(scrape->m, "node", scrape->node, "kind",
-			       events_kind_name((enum events_kind)kind), NULL);
+			       events_kind_name((enum events_kind)kind));
 		metrics_add(scrape->m, EVENTS_TOTAL, events.added[kind]);
 	}
 }

@@ -83,7 +83,7 @@ static void label_add(struct metrics *m, const char *name, const char *value)
 	m->labels[m->labels_len] = 0;
 }
 
-void metrics_labels(struct metrics *m, ...)
+void metrics_labels_set(struct metrics *m, ...)
 {
 	va_list args;
 	const char *name;
@@ -189,6 +189,7 @@ static size_t head_print(const struct metrics_family *family, char *to, size_t r
 {
 	static const char *const types[] = { "gauge", "counter", "histogram" };
 
+	/* cppcheck-suppress [nullPointer, ctunullpointer]: snprintf() counts where there is no room */
 	return (size_t)snprintf(to, room, "# HELP %s %s\n# TYPE %s %s\n", family->name,
 				family->help, family->name, types[family->type]);
 }

@@ -2,7 +2,7 @@
 /*
  * metrics_text - samples in the text format of Prometheus (version 0.0.4), family by family.
  *
- *	metrics_labels(m, "node", n, "name", x, NULL); metrics_add(m, FAMILY, 3); ... metrics_finish(m)
+ *	metrics_labels(m, "node", n, "name", x); metrics_add(m, FAMILY, 3); ... metrics_finish(m)
  *
  * MT1. The samples of a family stand together, under its HELP and TYPE, in whatever order they are added.
  * MT2. A family without samples is not told.
@@ -39,8 +39,9 @@ MUST_USE struct metrics *metrics_new(struct mem *mem, const struct metrics_famil
 				     unsigned count);
 void metrics_free(struct metrics *m);
 
-/* Names and values in turn, NULL at the end, for what is added from now on. Values are escaped. */
-void metrics_labels(struct metrics *m, ...) __attribute__((sentinel));
+/* Names and values in turn, for what is added from now on. Values are escaped. */
+#define metrics_labels(m, ...) metrics_labels_set((m), ##__VA_ARGS__, (const char *)NULL)
+void metrics_labels_set(struct metrics *m, ...) __attribute__((sentinel));
 void metrics_add(struct metrics *m, unsigned family, uint64_t value);
 /* Buckets in seconds. A value of exactly a bound counts for the bucket above it. */
 void metrics_add_hist(struct metrics *m, unsigned family, const struct hist *hist);

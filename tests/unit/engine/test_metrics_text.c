@@ -74,10 +74,10 @@ static void samples_of_a_family_stand_together(void **state)
 
 	(void)state;
 	room_init(&room);
-	metrics_labels(room.m, "tree", "a", "garden", "n", NULL);
+	metrics_labels(room.m, "tree", "a", "garden", "n");
 	metrics_add(room.m, PEARS, 1);
 	metrics_add(room.m, APPLES, UINT64_MAX);
-	metrics_labels(room.m, NULL);
+	metrics_labels(room.m);
 	metrics_add(room.m, PEARS, 2);
 	assert_string_equal(finish(&room),
 			    "# HELP apples_total Apples\n"
@@ -96,7 +96,7 @@ static void labels_are_escaped(void **state)
 
 	(void)state;
 	room_init(&room);
-	metrics_labels(room.m, "a", "back\\slash", "b", "\"quoted\"", "c", "two\nlines", NULL);
+	metrics_labels(room.m, "a", "back\\slash", "b", "\"quoted\"", "c", "two\nlines");
 	metrics_add(room.m, PEARS, 1);
 	assert_non_null(
 		strstr(finish(&room),
@@ -116,7 +116,7 @@ static void labels_that_are_too_long_are_cut_and_stay_whole(void **state)
 		room_init(&room);
 		memset(lengthy, '"', len);
 		lengthy[len] = 0;
-		metrics_labels(room.m, "a", lengthy, "b", "c", NULL);
+		metrics_labels(room.m, "a", lengthy, "b", "c");
 		metrics_add(room.m, PEARS, 1);
 		text = strstr(finish(&room), "pears{a=\"\\\"");
 		assert_non_null(text);
@@ -152,7 +152,7 @@ static void a_histogram_counts_up_to_each_bound(void **state)
 	hist_add(hist, 4096);			/* of exactly a bound: above it */
 	hist_add(hist, 1000000);		/* 1 ms */
 	hist_add(hist, UINT64_C(100000000000)); /* 100 s: beyond all bounds */
-	metrics_labels(room.m, "op", "x", NULL);
+	metrics_labels(room.m, "op", "x");
 	metrics_add_hist(room.m, TIMES, hist);
 	text = finish(&room);
 	assert_int_equal(bucket_of(text, "0.000004096"), 2);
@@ -178,7 +178,7 @@ static void there_is_a_greatest_text(void **state)
 		static char lengthy[4001];
 
 		memset(lengthy, 'x', sizeof(lengthy) - 1);
-		metrics_labels(room.m, "a", lengthy, NULL);
+		metrics_labels(room.m, "a", lengthy);
 	}
 	for (unsigned i = 0; i < adds; i++)
 		metrics_add(room.m, PEARS, 1);
