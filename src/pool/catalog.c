@@ -121,10 +121,22 @@ static uint64_t hash_uuid(const struct uuid *uuid)
 	return hash_bytes(uuid->bytes, sizeof(uuid->bytes)) | UINT64_C(1) << 63;
 }
 
-static bool record_matches(const struct record *record, const char *name, const struct uuid *uuid)
+/* What is looked for: one of the two. */
+struct names_want {
+	const char *name;
+	const struct uuid *uuid;
+};
+
+static uint64_t want_hash(const struct names_want *want)
 {
-	return name ? strcmp(record->name, name) == 0 :
-		      memcmp(record->uuid.bytes, uuid->bytes, sizeof(uuid->bytes)) == 0;
+	return want->name ? hash_name(want->name) : hash_uuid(want->uuid);
+}
+
+static bool want_matches(const struct names_want *want, const struct record *record)
+{
+	if (want->name)
+		return strcmp(record->name, want->name) == 0;
+	return memcmp(record->uuid.bytes, want->uuid->bytes, sizeof(record->uuid.bytes)) == 0;
 }
 
 /* The names tree and the catalog a look-up goes by: the published or the open transaction's. */
@@ -143,28 +155,28 @@ static struct names_view view_open(const struct pool *pool)
 }
 
 static int object_matches(struct fiber *f, struct pool *pool, struct names_view view,
-			  uint64_t object, const char *name, const struct uuid *uuid, bool *ret)
+			  uint64_t object, struct names_want want, bool *ret)
 {
 	const struct replica *rep = map_u64_get(&pool->open, object);
 	struct record record;
 	int r;
 
 	if (rep) {
-		*ret = record_matches(&rep->rec, name, uuid);
+		*ret = want_matches(&want, &rep->rec);
 		return 0;
 	}
 	r = catalog_read(f, pool, &view.catalog, object, &record);
 	if (r == 0)
-		*ret = record_matches(&record, name, uuid);
+		*ret = want_matches(&want, &record);
 	return r;
 }
 
-/* The object with this name (or, if NULL, this uuid): 0 or -ENOENT. ret_key: its entry. */
-static int names_find(struct fiber *f, struct pool *pool, struct names_view view, const char *name,
-		      const struct uuid *uuid, uint64_t *ret_object, uint64_t *ret_key)
+/* The object with this name or uuid: 0 or -ENOENT. ret_key: its entry. */
+static int names_find(struct fiber *f, struct pool *pool, struct names_view view,
+		      struct names_want want, uint64_t *ret_object, uint64_t *ret_key)
 {
 	const struct tree tree = { TREE_NAMES, 0, &view.names };
-	uint64_t base = name ? hash_name(name) : hash_uuid(uuid), key = base;
+	uint64_t base = want_hash(&want), key = base;
 
 	do {
 		uint8_t value[NAMES_VALUE_SIZE];
@@ -173,7 +185,7 @@ static int names_find(struct fiber *f, struct pool *pool, struct names_view view
 
 		if (r < 0 || key - base >= NAMES_SLOTS)
 			return r < 0 ? r : -ENOENT;
-		r = object_matches(f, pool, view, le64_get(value), name, uuid, &matches);
+		r = object_matches(f, pool, view, le64_get(value), want, &matches);
 		if (r < 0)
 			return r;
 		if (matches) {
@@ -203,11 +215,11 @@ static int names_put(struct fiber *f, struct pool *pool, uint64_t base, uint64_t
 	return fiber_fail(f, -ENOSPC, "pool '%s': 256 names with one hash", pool->super.name);
 }
 
-static int names_del(struct fiber *f, struct pool *pool, const char *name, const struct uuid *uuid)
+static int names_del(struct fiber *f, struct pool *pool, struct names_want want)
 {
 	const struct tree tree = { TREE_NAMES, 0, &pool->super.names };
 	uint64_t object, key;
-	int r = names_find(f, pool, view_open(pool), name, uuid, &object, &key);
+	int r = names_find(f, pool, view_open(pool), want, &object, &key);
 
 	return r < 0 ? r : tree_del(f, pool, &tree, key, NULL);
 }
@@ -216,7 +228,8 @@ int catalog_find_uuid(struct fiber *f, struct pool *pool, const struct uuid *uui
 		      struct replica **ret)
 {
 	uint64_t object, key;
-	int r = names_find(f, pool, view_open(pool), NULL, uuid, &object, &key);
+	int r = names_find(f, pool, view_open(pool), (struct names_want){ .uuid = uuid }, &object,
+			   &key);
 
 	return r < 0 ? r : replica_get(f, pool, object, ret);
 }
@@ -226,10 +239,12 @@ int replica_find_any(struct fiber *f, struct pool *pool, const char *name_or_uui
 {
 	uint64_t object, key;
 	struct uuid uuid;
-	int r = names_find(f, pool, view_seen(pool), name_or_uuid, NULL, &object, &key);
+	int r = names_find(f, pool, view_seen(pool), (struct names_want){ .name = name_or_uuid },
+			   &object, &key);
 
 	if (r == -ENOENT && uuid_parse(name_or_uuid, &uuid) == 0)
-		r = names_find(f, pool, view_seen(pool), NULL, &uuid, &object, &key);
+		r = names_find(f, pool, view_seen(pool), (struct names_want){ .uuid = &uuid },
+			       &object, &key);
 	if (r == 0)
 		r = replica_get(f, pool, object, ret);
 	if (r == -ENOENT)
@@ -258,14 +273,16 @@ int catalog_check_free(struct fiber *f, struct pool *pool, const char *name,
 		       const struct uuid *uuid)
 {
 	uint64_t object, key;
-	int r = names_find(f, pool, view_open(pool), name, NULL, &object, &key);
+	int r = names_find(f, pool, view_open(pool), (struct names_want){ .name = name }, &object,
+			   &key);
 
 	if (r == 0)
 		return fiber_fail(f, -EEXIST, "pool '%s': '%s' exists", pool->super.name, name);
 	if (r == -ENOENT && uuid) {
 		char text[UUID_TEXT_SIZE];
 
-		r = names_find(f, pool, view_open(pool), NULL, uuid, &object, &key);
+		r = names_find(f, pool, view_open(pool), (struct names_want){ .uuid = uuid },
+			       &object, &key);
 		if (r == 0)
 			return fiber_fail(f, -EEXIST, "pool '%s': uuid %s exists", pool->super.name,
 					  uuid_print(uuid, text));
@@ -327,7 +344,7 @@ int catalog_add(struct fiber *f, struct pool *pool, const struct record *record,
 
 int catalog_rename(struct fiber *f, struct replica *rep, const char *name)
 {
-	int r = names_del(f, rep->pool, rep->rec.name, NULL);
+	int r = names_del(f, rep->pool, (struct names_want){ .name = rep->rec.name });
 
 	if (r == 0)
 		r = names_put(f, rep->pool, hash_name(name), rep->object);
@@ -340,10 +357,10 @@ int catalog_remove(struct fiber *f, struct replica *rep)
 {
 	struct pool *pool = rep->pool;
 	const struct tree catalog = { TREE_CATALOG, 0, &pool->super.catalog };
-	int r = names_del(f, pool, rep->rec.name, NULL);
+	int r = names_del(f, pool, (struct names_want){ .name = rep->rec.name });
 
 	if (r == 0)
-		r = names_del(f, pool, NULL, &rep->rec.uuid);
+		r = names_del(f, pool, (struct names_want){ .uuid = &rep->rec.uuid });
 	if (r == 0)
 		r = tree_del(f, pool, &catalog, rep->object, NULL);
 	if (r == 0)

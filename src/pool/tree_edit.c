@@ -316,7 +316,7 @@ uint8_t *tree_leaf_value(const struct pool *pool, struct page *leaf, uint64_t ke
 /* Move all of the right neighbour into the left one and take it out of the parent. */
 static int children_merge(struct edit *e, int level, uint32_t left_slot)
 {
-	struct page *left, *right;
+	struct page *parent = e->path[level], *left, *right;
 	uint32_t size, l, n;
 	int r = child_own(e, level, left_slot, &left);
 
@@ -331,10 +331,9 @@ static int children_merge(struct edit *e, int level, uint32_t left_slot)
 	memcpy(tree_entry(left->bytes, size, l), right->bytes + PAGE_HEAD, (size_t)n * size);
 	if (level > 1) /* the first key of an inner page may be anything: the parent's is right */
 		memcpy(tree_entry(left->bytes, size, l),
-		       tree_entry(e->path[level]->bytes, TREE_NODE_ENTRY, left_slot + 1),
-		       TREE_KEY_SIZE);
+		       tree_entry(parent->bytes, TREE_NODE_ENTRY, left_slot + 1), TREE_KEY_SIZE);
 	page_count_set(left->bytes, l + n);
-	entry_remove(e->path[level]->bytes, TREE_NODE_ENTRY, left_slot + 1);
+	entry_remove(parent->bytes, TREE_NODE_ENTRY, left_slot + 1);
 	return page_discard(e, right);
 }
 
