@@ -144,12 +144,13 @@ int copy_range(struct fiber *f, struct nexus_child *from, nexus_mask to, uint64_
 	*ret_failed = 0;
 	for (; lba < end && (to & (nexus_mask)~failed); lba += length) {
 		enum bio_op op = BIO_WRITE;
+		void *bytes;
 		int r = copy_in(f, from, lba, end, buf, &length, &op);
 
 		if (r < 0)
 			return r;
-		r = copy_out(f, from, to & (nexus_mask)~failed, op, lba, length,
-			     op == BIO_WRITE ? buf : NULL, &failed);
+		bytes = op == BIO_WRITE ? buf : NULL;
+		r = copy_out(f, from, to & (nexus_mask)~failed, op, lba, length, bytes, &failed);
 		if (r == -ESTALE || first == 0)
 			first = r;
 		if (r == -ESTALE)

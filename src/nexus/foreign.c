@@ -125,12 +125,13 @@ int foreign_check_blank(struct fiber *f, struct bdev_chan *chan, const char *uri
 	size_t len = blocks * block_size;
 	CLEANUP(cleanup_mem)
 	uint8_t *bytes = mem_alloc_aligned(fiber_io(f)->mem, 4096, 2 * (size_t)LOOK_BYTES);
-	uint8_t *tail = bytes + LOOK_BYTES;
+	uint8_t *tail;
 	const char *name;
 	int r;
 
 	if (!bytes)
 		return fiber_fail(f, -ENOMEM, "no memory to look at '%s'", uri);
+	tail = bytes + LOOK_BYTES;
 	r = bdev_read(f, chan, 0, blocks, bytes);
 	if (r == 0)
 		r = bdev_read(f, chan, behind, blocks, tail);

@@ -160,9 +160,12 @@ static int request_message(struct fiber *f, struct cli_call *call,
 	size_t len;
 	int r = rpc_proto_size(in, &len, fiber_fail_err(f));
 
-	if (r == 0)
-		r = cli_call_request(f, call, len, &bytes);
-	return r < 0 ? r : rpc_proto_pack(in, bytes, len, fiber_fail_err(f));
+	if (r < 0)
+		return r;
+	r = cli_call_request(f, call, len, &bytes);
+	if (r < 0)
+		return r;
+	return rpc_proto_pack(in, bytes, len, fiber_fail_err(f));
 }
 
 /* What came of an attempt that the server did not process is forgotten (CL2). */

@@ -27,10 +27,11 @@ int meta_add(struct meta *meta, struct mem *mem, const char *name, size_t name_l
 	     const char *value, size_t value_len)
 {
 	struct meta_pair *pair = mem_alloc(mem, sizeof(*pair) + name_len + value_len + 2);
-	char *text = (char *)(pair + 1);
+	char *text;
 
 	if (!pair)
 		return -ENOMEM;
+	text = (char *)(pair + 1);
 	memcpy(text, name, name_len);
 	memcpy(text + name_len + 1, value, value_len);
 	pair->name = text;
