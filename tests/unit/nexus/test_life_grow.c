@@ -273,7 +273,7 @@ RIG_TEST(a_larger_member_can_be_resynced)
 
 RIG_TEST(a_labelled_disk_grows_when_there_is_more_of_it)
 {
-	char path[2][200], uri[2][220];
+	char path[2][200], uri[2][sizeof("file://") + sizeof(path)];
 	const char *uris[] = { uri[0], uri[1] };
 	struct nexus_create_args args = { .name = "v", .uris = uris, .count = 2 };
 	struct nexus_rig nr;
