@@ -105,6 +105,12 @@ void tree_root_get(const uint8_t *at, struct tree_root *ret)
 	ret->entries = le64_get(at + 32);
 }
 
+bool tree_root_same(const struct tree_root *a, const struct tree_root *b)
+{
+	return a->root.name == b->root.name && a->root.txg == b->root.txg &&
+	       a->root.crc == b->root.crc && a->levels == b->levels && a->entries == b->entries;
+}
+
 static void name_put(uint8_t *at, const char *name)
 {
 	size_t len = strnlen(name, POOL_NAME_MAX);

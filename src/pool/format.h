@@ -235,6 +235,7 @@ struct tree_root {
 
 void tree_root_put(uint8_t *at, const struct tree_root *root);
 void tree_root_get(const uint8_t *at, struct tree_root *ret);
+bool tree_root_same(const struct tree_root *a, const struct tree_root *b);
 
 /* A mapping: 6 cluster, 2 key id (reserved), 4 valid, 4 checksum reference (reserved). */
 struct map_value {

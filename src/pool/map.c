@@ -197,7 +197,7 @@ int map_load(struct fiber *f, struct replica *rep, uint64_t lcluster, bool to_wr
 	uint32_t count;
 	int r = tree_find(f, rep->pool, &map, lcluster, bytes, NULL);
 
-	if (r == -EILSEQ && memcmp(&seen, &rep->seen, sizeof(seen)) != 0) {
+	if (r == -EILSEQ && !tree_root_same(&seen, &rep->seen)) {
 		fiber_clear(f); /* overtaken: ask again */
 		return 0;
 	}
@@ -230,7 +230,7 @@ int map_seek(struct fiber *f, struct replica *rep, uint64_t from, uint64_t end, 
 		struct tree_root seen = rep->seen;
 		int r = map_seek_root(f, rep->pool, rep->object, &seen, from, end, ret);
 
-		if (memcmp(&seen, &rep->seen, sizeof(seen)) == 0)
+		if (tree_root_same(&seen, &rep->seen))
 			return r;
 		fiber_clear(
 			f); /* the tree went on: the delta, which was asked later, may have missed it */

@@ -62,7 +62,7 @@ static int usage_walk(struct fiber *f, struct replica *rep, struct replica_usage
 				fiber_fail(f, -ECANCELED, "counting was cancelled") :
 				usage_step(f, rep, &root, &at, ret);
 
-		if (r == -EILSEQ && memcmp(&root, &rep->seen, sizeof(root)) != 0) {
+		if (r == -EILSEQ && !tree_root_same(&root, &rep->seen)) {
 			fiber_clear(f); /* overtaken: go on in the map as it is now */
 			root = rep->seen;
 			continue;

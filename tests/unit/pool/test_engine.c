@@ -264,11 +264,42 @@ RIG_TEST(everything_freed_comes_back)
 	pool_gone(f, e.pool);
 }
 
+/* What stands in the holes of the struct does not count, every member does. */
+static void a_root_is_the_same_by_its_members(void **state)
+{
+	struct tree_root a, b;
+
+	(void)state;
+	memset(&a, 0, sizeof(a));
+	memset(&b, 0xff, sizeof(b));
+	a.root.name = b.root.name = 1;
+	a.root.txg = b.root.txg = 2;
+	a.root.crc = b.root.crc = 3;
+	a.levels = b.levels = 4;
+	a.entries = b.entries = 5;
+	assert_true(tree_root_same(&a, &b));
+	b.root.name++;
+	assert_false(tree_root_same(&a, &b));
+	b.root.name--;
+	b.root.txg++;
+	assert_false(tree_root_same(&a, &b));
+	b.root.txg--;
+	b.root.crc++;
+	assert_false(tree_root_same(&a, &b));
+	b.root.crc--;
+	b.levels++;
+	assert_false(tree_root_same(&a, &b));
+	b.levels--;
+	b.entries++;
+	assert_false(tree_root_same(&a, &b));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps_with_snapshots_agree_with_arrays_and_counts),
 		cmocka_unit_test(everything_freed_comes_back),
+		cmocka_unit_test(a_root_is_the_same_by_its_members),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
