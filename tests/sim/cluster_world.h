@@ -82,7 +82,7 @@ struct cw_cand {
 	struct cluster *c;
 	unsigned number;
 	struct cw_place *place;
-	char store_uri[24], store_name[8];
+	char store_uri[24], store_name[12];
 	/* of the process that runs */
 	struct store *store;
 	struct nexus_table *table;
