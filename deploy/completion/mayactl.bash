@@ -37,7 +37,7 @@ _mayactl() {
 	done
 
 	case $prev in
-	--ca | --cert | --key | add-disk)
+	--ca | --cert | --key)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

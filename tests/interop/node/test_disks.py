@@ -23,6 +23,7 @@ except ImportError as error:
 MAYASTOR, MAYACTL, PROTO = sys.argv[1:4]
 MIB = 1 << 20
 R = "11111111-1111-4111-8111-111111111111"
+DISKS_MAX = 32
 
 
 class World(node.World):
@@ -81,10 +82,10 @@ def wrong_disks_are_refused_and_nothing_is_changed(w):
     blank = w.room.disk("blank", 64 * MIB)
     w.refuses("NOT_FOUND", blank, pool="nobody")
     w.refuses("NOT_FOUND", "/nowhere/disk")
-    w.refuses("INVALID_ARGUMENT", "")
+    assert "is missing" in w.refuses("INVALID_ARGUMENT", "")
     w.refuses("INVALID_ARGUMENT", "nonsense://x")
     w.refuses("INVALID_ARGUMENT", f"pool:///p/{R}")
-    w.refuses("INVALID_ARGUMENT", "/" + "x" * 1100)
+    assert "longer than 1023" in w.refuses("INVALID_ARGUMENT", "/" + "x" * 1100)
     w.refuses("RESOURCE_EXHAUSTED", w.room.disk("small", MIB))
     alias = w.room.dir + "/../" + os.path.basename(w.room.dir) + "/first"
     os.symlink(w.first, w.first + ".link")
@@ -180,6 +181,25 @@ def a_note_never_costs_a_pool_its_disk(w):
     w.node.start()
     assert w.node.call("PoolRpc/ListPools").pools[0].state == 1
     assert w.node.call("ReplicaRpc/ListReplicas").replicas[0].size == 90 * MIB
+
+
+@tap.case
+def a_pool_has_at_most_so_many_disks(w):
+    disks = [w.room.disk(f"many{number}", 64 * MIB) for number in range(DISKS_MAX + 1)]
+    w.node.call("PoolRpc/CreatePool", name="many", disks=disks[:DISKS_MAX - 1])
+    assert len(w.add(disks[DISKS_MAX - 1], pool="many").disks) == DISKS_MAX
+    assert f"has {DISKS_MAX} disks" in w.refuses("RESOURCE_EXHAUSTED", disks[DISKS_MAX], pool="many")
+    w.node.call("PoolRpc/DestroyPool", name="many")
+
+
+@tap.case
+def a_pool_that_is_not_here_takes_none(w):
+    disk = w.room.disk("away", 64 * MIB)
+    w.node.call("PoolRpc/CreatePool", name="away", disks=[disk])
+    w.node.stop()
+    os.rename(disk, disk + ".elsewhere")
+    w.node.start()
+    assert "not imported" in w.refuses("UNAVAILABLE", w.room.disk("another", 64 * MIB), pool="away")
 
 
 sys.exit(tap.main(lambda: World(MAYASTOR, PROTO)))

@@ -108,6 +108,7 @@ def nothing_is_built_on_a_nexus_of_its_own_node(w):
     for uri in uris:
         name, ident = w.name("n")
         w.refuses("INVALID_ARGUMENT", [uri, nexus.name], "PoolRpc/CreatePool", name="q", disks=[uri])
+        w.refuses("INVALID_ARGUMENT", [uri, nexus.name], "PoolExtraRpc/AddDisk", pool="p", disk=uri)
         w.refuses("INVALID_ARGUMENT", [uri, nexus.name], "NexusRpc/CreateNexus", name=name, uuid=ident, size=4 * MIB, children=[uri])
         w.refuses("INVALID_ARGUMENT", [uri, nexus.name], "NexusRpc/AddChildNexus", uuid=nexus.uuid, uri=uri)
     w.refuses("INVALID_ARGUMENT", ["pool 'p'"], "PoolRpc/CreatePool", name="q", disks=[f"pool:///p/{w.replica().name}"])

@@ -30,14 +30,31 @@ CASES = [
     ("mayactl replica create x --size 1 --pool ta", "tank"),
     ("mayactl nexus show ", "n"),
     ("mayactl pool create ti", ""),
+    ("mayactl pool import ti", ""),
+    ("mayactl pool add-disk ti", "tin"),
+    (f"mayactl pool add-disk --force tank {SCRIPT[:-2]}", SCRIPT),
+    ("mayactl bdev share --allow nqn.x m", "m0"),
+    ("mayactl replica resize ", "r"),
+    ("mayactl snapshot destroy ", "s0"),
+    ("mayactl snapshot clone s0 s0", ""),
+    ("mayactl --output json pool show ti", "tin"),
+    ("mayactl --timeout 3 pool show ti", "tin"),
+    ("mayactl --node 10.0.0.1:5 replica create x --size 1 --pool ta", "tank@10.0.0.1:5"),
+    ("mayactl pool show --he", "--help"),
+    (f"mayactl --ca {SCRIPT[:-2]}", SCRIPT),
+    (f"mayactl --cert {SCRIPT[:-2]}", SCRIPT),
+    (f"mayactl --key {SCRIPT[:-2]}", SCRIPT),
     (f"mayactl pool check {SCRIPT[:-2]}", SCRIPT),
 ]
 ASK = """
 mayactl() {
 	case "$*" in
-	*"--node 10.0.0.1:5"*"pool list") printf 'NAME STATE\\ntank@10.0.0.1:5 x\\n' ;;
-	*"pool list") printf 'NAME STATE\\ntank online\\ntin online\\n' ;;
-	*"nexus list") printf 'NAME\\nn\\n' ;;
+	*"--node 10.0.0.1:5"*"--timeout 2 pool list") printf 'NAME STATE\\ntank@10.0.0.1:5 x\\n' ;;
+	*"--timeout 2 pool list") printf 'NAME STATE\\ntank online\\ntin online\\n' ;;
+	*"--timeout 2 nexus list") printf 'NAME\\nn\\n' ;;
+	*"--timeout 2 replica list") printf 'NAME\\nr\\n' ;;
+	*"--timeout 2 snapshot list") printf 'NAME\\ns0\\n' ;;
+	*"--timeout 2 bdev list") printf 'NAME\\nm0\\n' ;;
 	*) "$PROGRAM" "$@" ;;
 	esac
 }
