@@ -113,6 +113,20 @@ static int do_op(struct rig *rig, struct hand *h, struct bdev_chan *chan, enum b
 	return hand_run(rig, h);
 }
 
+static void begin(struct rig *rig, struct rig_disk *d, struct hand *h, const char *uri)
+{
+	rig_init(rig, 1);
+	rig_disk_open(rig, d, uri);
+	hand_init(h, d->chan[0]);
+}
+
+static void end(struct rig *rig, struct rig_disk *d, struct hand *h)
+{
+	hand_fini(h);
+	rig_disk_close(d);
+	rig_fini(rig);
+}
+
 static void done_may_submit_again(void **state)
 {
 	struct rig rig;
@@ -145,9 +159,7 @@ static void wrong_bios_are_refused_before_anything_is_done(void **state)
 	struct hand h;
 
 	(void)state;
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a?blocks=256&max=8");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a?blocks=256&max=8");
 	for (unsigned op = 0; op < BIO_OPS; op++) {
 		if (op == BIO_FLUSH || op == BIO_RESET)
 			continue;
@@ -176,9 +188,7 @@ static void wrong_bios_are_refused_before_anything_is_done(void **state)
 	hand_prep(&h, d.chan[0], BIO_OPS, 0, 1);
 	assert_int_equal(hand_run(&rig, &h), -EINVAL);
 	assert_int_equal(rig_ram(&d)->submits, 0);
-	hand_fini(&h);
-	rig_disk_close(&d);
-	rig_fini(&rig);
+	end(&rig, &d, &h);
 }
 
 static void a_bio_has_at_most_so_many_bytes_and_iovecs(void **state)
@@ -190,9 +200,7 @@ static void a_bio_has_at_most_so_many_bytes_and_iovecs(void **state)
 	uint64_t max = BIO_BYTES_MAX / 4096;
 
 	(void)state;
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a?bs=4096&blocks=20000&mode=1");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a?bs=4096&blocks=20000&mode=1");
 	uint8_t *buf = mem_alloc_aligned(&rig.heap.mem, 4096, BIO_BYTES_MAX + 4096);
 
 	hand_prep(&h, d.chan[0], BIO_WRITE, 0, max);
@@ -208,9 +216,7 @@ static void a_bio_has_at_most_so_many_bytes_and_iovecs(void **state)
 	h.bio->iov_count = BIO_IOV_MAX;
 	assert_int_equal(hand_run(&rig, &h), 0);
 	mem_free(buf);
-	hand_fini(&h);
-	rig_disk_close(&d);
-	rig_fini(&rig);
+	end(&rig, &d, &h);
 }
 
 static int big_fn(struct fiber *f, void *arg)
@@ -255,18 +261,14 @@ static void a_read_only_disk_refuses_writes(void **state)
 	struct hand h;
 
 	(void)state;
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a?ro=1");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a?ro=1");
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_READ, 0, 1), 0);
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_WRITE, 0, 1), -EROFS);
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_ZEROES, 0, 1), -EROFS);
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_UNMAP, 0, 1), -EROFS);
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_COMPARE_WRITE, 0, 1), -EROFS);
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_FLUSH, 0, 0), 0);
-	hand_fini(&h);
-	rig_disk_close(&d);
-	rig_fini(&rig);
+	end(&rig, &d, &h);
 }
 
 static void fast_zeroes_are_not_written_out(void **state)
@@ -276,9 +278,7 @@ static void fast_zeroes_are_not_written_out(void **state)
 	struct hand h;
 
 	(void)state;
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a");
 	hand_prep(&h, d.chan[0], BIO_ZEROES, 0, 8);
 	h.bio->flags = BIO_FAST;
 	assert_int_equal(hand_run(&rig, &h), -ENOTSUP);
@@ -292,9 +292,7 @@ static void fast_zeroes_are_not_written_out(void **state)
 	h.bio->flags = BIO_KEEP;
 	assert_int_equal(hand_run(&rig, &h), 0);
 	assert_int_equal(rig_ram(&d)->seen[BIO_WRITE], 1);
-	hand_fini(&h);
-	rig_disk_close(&d);
-	rig_fini(&rig);
+	end(&rig, &d, &h);
 }
 
 static void unmap_on_a_disk_that_cannot_is_a_hint(void **state)
@@ -304,9 +302,7 @@ static void unmap_on_a_disk_that_cannot_is_a_hint(void **state)
 	struct hand h;
 
 	(void)state;
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a?ops=3");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a?ops=3");
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_UNMAP, 0, 8), 0);
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_FLUSH, 0, 0), 0); /* nothing is volatile */
 	assert_int_equal(rig_ram(&d)->submits, 0);
@@ -320,9 +316,7 @@ static void unmap_on_a_disk_that_cannot_is_a_hint(void **state)
 	assert_int_equal(rig_ram(&d)->seen[BIO_UNMAP], 1); /* whole units of it */
 	assert_int_equal(do_op(&rig, &h, d.chan[0], BIO_UNMAP, 4, 8), 0);
 	assert_int_equal(rig_ram(&d)->seen[BIO_UNMAP], 1);
-	hand_fini(&h);
-	rig_disk_close(&d);
-	rig_fini(&rig);
+	end(&rig, &d, &h);
 }
 
 static void tokens_and_fua_reach_every_piece(void **state)
@@ -332,9 +326,7 @@ static void tokens_and_fua_reach_every_piece(void **state)
 	struct hand h;
 
 	(void)state;
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a?max=2&vc=1");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a?max=2&vc=1");
 	hand_prep(&h, d.chan[0], BIO_WRITE, 1, 8);
 	h.bio->flags = BIO_FUA;
 	h.bio->token = 0x50001;
@@ -352,9 +344,7 @@ static void tokens_and_fua_reach_every_piece(void **state)
 	rig_ram(&d)->fail_op = 1 << BIO_FLUSH;
 	h.done = 0;
 	assert_int_equal(hand_run(&rig, &h), -EIO);
-	hand_fini(&h);
-	rig_disk_close(&d);
-	rig_fini(&rig);
+	end(&rig, &d, &h);
 }
 
 /* ---- depth and statistics --------------------------------------------- */
@@ -449,9 +439,7 @@ static void statistics_cover_all_channels_past_and_present(void **state)
 	s->with_hist = false;
 	assert_int_equal(rig_fiber(&rig, 0, stats_fn, s, NULL), 0);
 	assert_int_equal(s->stats.op[BIO_WRITE].ops, 0);
-	hand_fini(&h);
-	rig_disk_close(&d);
-	rig_fini(&rig);
+	end(&rig, &d, &h);
 	free(s);
 }
 
@@ -603,9 +591,7 @@ static void complete_twice(void)
 	struct rig_disk d;
 	struct hand h;
 
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a");
 	do_op(&rig, &h, d.chan[0], BIO_READ, 0, 1);
 	bio_complete(h.bio, 0);
 }
@@ -616,9 +602,7 @@ static void close_in_flight(void)
 	struct rig_disk d;
 	struct hand h;
 
-	rig_init(&rig, 1);
-	rig_disk_open(&rig, &d, "ram:///a?mode=4");
-	hand_init(&h, d.chan[0]);
+	begin(&rig, &d, &h, "ram:///a?mode=4");
 	hand_prep(&h, d.chan[0], BIO_READ, 0, 1);
 	hand_submit(&h);
 	rig_disk_close(&d);
