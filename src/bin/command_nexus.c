@@ -31,6 +31,7 @@ enum option_bit {
 	PIN = 1 << 12,
 	CHILD_TIMEOUT = 1 << 13,
 	RETRY = 1 << 14,
+	IDENTITY = 1 << 15,
 };
 
 static const struct nexus_option {
@@ -46,6 +47,8 @@ static const struct nexus_option {
 	{ "--allow-host", "NQN", "only this host may connect; again for more", HOST },
 	{ "--nbd-socket", "PATH", "over NBD", NBD },
 	{ "--lease-ms", "N", "how long we count as alive without saying so (10000)", LEASE },
+	{ "--identity", "FILE", "of this process: who starts with it again ends its lease",
+	  IDENTITY },
 	{ "--child-timeout-ms", "N", "a child that does not answer so long has failed (8000)",
 	  CHILD_TIMEOUT },
 	{ "--retry-ms", "N", "until a child that failed is tried again, at first (1000)", RETRY },
@@ -69,8 +72,8 @@ static const struct nexus_verb verbs[] = {
 	{ .name = "serve",
 	  .operands = "NAME",
 	  .help = "own it, publish it, and tell what happens to it",
-	  .options = NODE_OPTIONS | LISTEN | NQN | HOST | NBD | LEASE | CHILD_TIMEOUT | RETRY |
-		     FORCE | JSON,
+	  .options = NODE_OPTIONS | LISTEN | NQN | HOST | NBD | LEASE | IDENTITY | CHILD_TIMEOUT |
+		     RETRY | FORCE | JSON,
 	  .words_min = 1,
 	  .words = 1,
 	  .lasts = true,
@@ -169,6 +172,8 @@ static bool take_value(struct mem *mem, struct nexus_command *cmd,
 		return take_text(cmd, name, value, &cmd->nqn);
 	case NBD:
 		return take_text(cmd, name, value, &cmd->nbd_socket);
+	case IDENTITY:
+		return take_text(cmd, name, value, &cmd->identity);
 	case LISTEN:
 		return take_list(cmd, name, value, cmd->listens, NEXUS_LISTEN_MAX,
 				 &cmd->listen_count);

@@ -42,7 +42,8 @@ struct nexus_command {
 	unsigned uri_count, listen_count, host_count;
 	const char *store;
 	const char *listens[NEXUS_LISTEN_MAX], *hosts[NEXUS_HOSTS_MAX];
-	const char *nqn, *nbd_socket;
+	const char *nqn, *nbd_socket, *identity;
+	struct io_file *identity_file; /* owned, while it has a table; NULL: no --identity */
 	uint64_t size_bytes;
 	struct uuid uuid;
 	unsigned lease_ms, child_timeout_ms, retry_ms;

@@ -7,12 +7,21 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "bin/command_nexus.h"
+#include "engine/identity.h"
 #include "engine/stores.h"
 #include "reactor/fiber.h"
+#include "reactor/fiber_io.h"
 
 int nexus_store_open(struct fiber *f, const struct nexus_command *cmd, struct store **ret)
 {
 	return store_open(f, engine_stores, cmd->store, ret);
+}
+
+static void identity_leave(struct fiber *f, struct nexus_command *cmd)
+{
+	if (cmd->identity_file)
+		fiber_close(f, cmd->identity_file);
+	cmd->identity_file = NULL;
 }
 
 int nexus_join(struct fiber *f, struct nexus_command *cmd, struct store *store,
@@ -27,9 +36,16 @@ int nexus_join(struct fiber *f, struct nexus_command *cmd, struct store *store,
 
 	io_random(fiber_io(f), random, sizeof(random));
 	opts.instance = uuid_v4(random);
+	if (cmd->identity) {
+		r = identity_take(f, cmd->identity, store, &opts.instance, &cmd->identity_file);
+		if (r < 0)
+			return r;
+	}
 	r = nexus_table_new(f, &opts, ret);
 	if (r == 0)
 		cmd->service.node.env.nexuses = *ret;
+	else
+		identity_leave(f, cmd);
 	return r;
 }
 
@@ -37,6 +53,7 @@ void nexus_leave(struct fiber *f, struct nexus_command *cmd, struct nexus_table 
 {
 	cmd->service.node.env.nexuses = NULL;
 	nexus_table_free(f, table);
+	identity_leave(f, cmd);
 }
 
 /* ---- all records --------------------------------------------------------------------------- */

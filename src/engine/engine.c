@@ -23,6 +23,7 @@
 #include "engine/doors.h"
 #include "engine/engine_priv.h"
 #include "engine/events_source.h"
+#include "engine/identity.h"
 #include "engine/stores.h"
 #include "reactor/fiber.h"
 #include "reactor/fiber_io.h"
@@ -30,6 +31,7 @@
 
 #define TEND_NS	       UINT64_C(2000000000)
 #define STATE_DIR_MODE 0700
+#define IDENTITY_FILE  "instance"
 #define BUSY_NS	       UINT64_C(5000000000) /* a process that was killed may hold its disks so long */
 #define BUSY_STEP_NS   UINT64_C(50000000)
 
@@ -199,6 +201,16 @@ static int open_target(struct fiber *f, struct engine *e)
 	return r;
 }
 
+static int take_identity(struct fiber *f, struct engine *e)
+{
+	CLEANUP(cleanup_mem)
+	char *path = mem_printf(e->io->mem, "%s/" IDENTITY_FILE, e->opts.state_dir);
+
+	if (!path)
+		return fiber_fail(f, -ENOMEM, "no memory");
+	return identity_take(f, path, e->store, &e->instance, &e->identity);
+}
+
 static int open_store(struct fiber *f, struct engine *e)
 {
 	struct nexus_table_opts opts = { .instance = e->instance };
@@ -214,6 +226,9 @@ static int open_store(struct fiber *f, struct engine *e)
 	if (r < 0)
 		return r;
 	opts.store = e->store;
+	r = take_identity(f, e);
+	if (r < 0)
+		return r;
 	r = nexus_table_new(f, &opts, &e->nexus_table);
 	if (r < 0)
 		return r;
@@ -353,6 +368,8 @@ void engine_close(struct fiber *f, struct engine *e)
 	events_detach(f, e);
 	if (e->nexus_table)
 		nexus_table_free(f, e->nexus_table);
+	if (e->identity)
+		fiber_close(f, e->identity);
 	if (e->store)
 		store_close(f, e->store);
 	e->opts.env->target = NULL;

@@ -95,6 +95,7 @@ struct engine {
 	struct tgt_port *ports[2];
 	struct io_addr replica_addr, nexus_addr; /* with the ports that were chosen */
 	struct store *store;
+	struct io_file *identity;	 /* owned; NULL: not taken */
 	struct nexus_table *nexus_table; /* NULL: no store */
 	struct events *events;		 /* what happens; NULL: not open */
 	struct events_source *sources;

@@ -148,6 +148,28 @@ void lease_stop(struct fiber *f, struct lease *lease)
 		fiber_clear(f); /* others will have to wait it out */
 }
 
+int lease_end(struct fiber *f, struct store *store, const struct uuid *holder)
+{
+	CLEANUP(cleanup_mem)
+	struct store_record *record = mem_new(fiber_io(f), sizeof(*record));
+	char key[STORE_KEY_MAX + 1];
+	int r = record ? 0 : fiber_fail(f, -ENOMEM, "no memory to end a lease");
+
+	lease_key(holder, key);
+	if (r == 0)
+		r = store_get(f, store, key, record);
+	if (r == 0)
+		r = store_del(f, store, key, record->revision);
+	if (r == -ENOENT) {
+		fiber_clear(f);
+		return 0;
+	}
+	if (r != -ESTALE)
+		return r;
+	fiber_clear(f);
+	return fiber_fail(f, -EBUSY, "'%s' is renewed: who holds it lives", key);
+}
+
 void lease_looked(struct lease *lease, uint64_t revision, bool now)
 {
 	lease->looked = revision;

@@ -14,6 +14,7 @@
  * LE4. The record says, too, how far the holder has looked: a revision of the store since which it has
  *	read the record of every volume that it serves, and let go those it does not own any more.
  *	Who took a volume from it before that need not wait for the lease to end, which may be never.
+ * LE5. Who knows for certain that the holder's process has ended may end its lease: a dead one serves nothing.
  */
 #ifndef STORE_LEASE_H
 #define STORE_LEASE_H
@@ -47,6 +48,12 @@ MUST_USE int lease_start(struct fiber *f, struct store *store, const struct uuid
 			 uint32_t ttl_ms, struct lease *lease);
 /* Nothing is served any more: end it and delete the record, so that nobody waits. */
 void lease_stop(struct fiber *f, struct lease *lease);
+
+/*
+ * LE5: it is deleted, if it is there. -EBUSY: it was renewed just now, by somebody who lives; or the
+ * store's: then it ends by itself.
+ */
+MUST_USE int lease_end(struct fiber *f, struct store *store, const struct uuid *holder);
 
 /* Hot path: may we serve at this time of the reactor's clock? */
 static inline bool lease_holds(const struct lease *lease, uint64_t now_ns)

@@ -419,6 +419,34 @@ static void a_renewal_says_the_same_with_each_try(void **state)
 	place_run(looked_between);
 }
 
+/* LE5. */
+static int ended(struct fiber *f, struct place *p)
+{
+	struct lease lease;
+	uint64_t now;
+
+	assert_int_equal(lease_end(f, p->store, &holder), 0); /* there is none */
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	p->ram->fail_before = -EIO;
+	assert_int_equal(lease_end(f, p->store, &holder), -EIO);
+	fiber_clear(f);
+	p->ram->fail_before = 0;
+	fiber_cancel(lease.keeper); /* it is dead */
+	assert_int_equal(fiber_join(f, lease.keeper), 0);
+	fiber_clear(f);
+	assert_int_equal(lease_end(f, p->store, &holder), 0);
+	now = io_now(fiber_io(f));
+	assert_int_equal(lease_wait_out(f, p->store, &holder, NULL, NULL), 0);
+	assert_int_equal(io_now(fiber_io(f)), now);
+	return 0;
+}
+
+static void who_is_known_to_be_dead_is_not_waited_for(void **state)
+{
+	(void)state;
+	place_run(ended);
+}
+
 static int bad(struct fiber *f, struct place *p)
 {
 	static const char *const values[] = { "", "x", "1200", "99 1", "600001 1", "{}" };
@@ -459,6 +487,7 @@ int main(void)
 		cmocka_unit_test(who_need_not_wait_any_more_does_not),
 		cmocka_unit_test(who_has_looked_since_is_not_waited_for),
 		cmocka_unit_test(a_renewal_says_the_same_with_each_try),
+		cmocka_unit_test(who_is_known_to_be_dead_is_not_waited_for),
 		cmocka_unit_test(what_is_no_lease_is_refused),
 	};
 
