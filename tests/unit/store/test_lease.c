@@ -447,6 +447,39 @@ static void who_is_known_to_be_dead_is_not_waited_for(void **state)
 	place_run(ended);
 }
 
+static int renew_in_between(struct fiber *f, void *arg)
+{
+	struct place *p = arg;
+
+	pass(f, 15);
+	p->ram->record[0].revision = ++p->ram->counter;
+	return 0;
+}
+
+/* LE5: it was read, and has been renewed before it is deleted. */
+static int lives(struct fiber *f, struct place *p)
+{
+	struct fiber *fiber;
+	struct lease lease;
+
+	assert_int_equal(lease_start(f, p->store, &holder, TTL, &lease), 0);
+	p->ram->delay_ns = 10 * MS;
+	assert_int_equal(fiber_start(fiber_reactor(f), "renew", renew_in_between, p, &fiber), 0);
+	assert_int_equal(lease_end(f, p->store, &holder), -EBUSY);
+	assert_non_null(strstr(fiber_words(f), "who holds it lives"));
+	fiber_clear(f);
+	assert_int_equal(fiber_join(f, fiber), 0);
+	assert_int_not_equal(p->ram->record[0].revision, 0);
+	lease_stop(f, &lease);
+	return 0;
+}
+
+static void the_lease_of_one_that_lives_is_not_ended(void **state)
+{
+	(void)state;
+	place_run(lives);
+}
+
 static int bad(struct fiber *f, struct place *p)
 {
 	static const char *const values[] = { "", "x", "1200", "99 1", "600001 1", "{}" };
@@ -488,6 +521,7 @@ int main(void)
 		cmocka_unit_test(who_has_looked_since_is_not_waited_for),
 		cmocka_unit_test(a_renewal_says_the_same_with_each_try),
 		cmocka_unit_test(who_is_known_to_be_dead_is_not_waited_for),
+		cmocka_unit_test(the_lease_of_one_that_lives_is_not_ended),
 		cmocka_unit_test(what_is_no_lease_is_refused),
 	};
 
