@@ -91,6 +91,7 @@ static int call_push_raw(struct fiber *f, struct rpc_call *call, struct rpc_byte
 	if (r < 0)
 		return r;
 	if (message.len)
+		/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a failure is < 0 */
 		memcpy(out->bytes + RPC_FRAME_HEAD, message.data, message.len);
 	srv_answer_push(call, out);
 	return 0;
@@ -106,6 +107,7 @@ static int call_push(struct fiber *f, struct rpc_call *call, const struct Protob
 		r = out_new(f, call, len, &out);
 	if (r < 0)
 		return r;
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a failure is < 0 */
 	r = rpc_proto_pack(message, out->bytes + RPC_FRAME_HEAD, len, fiber_fail_err(f));
 	if (r < 0) {
 		srv_call_uncount(call, out->len);

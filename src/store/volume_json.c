@@ -253,6 +253,7 @@ static int get_version(struct json_object *from, uint64_t *ret, struct err *err)
 	int fields = json_object_object_length(from);
 	int r = get_number(from, "version", ret, err);
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a failure is < 0 */
 	if (r < 0 || (*ret == VERSION_PLAIN && fields == RECORD_FIELDS) ||
 	    (*ret == VERSION_EARLIER && fields == RECORD_FIELDS + 1))
 		return r;
