@@ -15,7 +15,7 @@
 #include "pool/import_priv.h"
 #include "pool_rig.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PLAIN false
 #else
 #define PLAIN true
