@@ -182,8 +182,11 @@ static void io_read(struct nexus_req *req)
 		return;
 	}
 
-	if (!child && is_gone(req->status) && n->state != NEXUS_DEPOSED &&
-	    n->state != NEXUS_CLOSING) {
+	if (!child && n->state == NEXUS_CLOSING && is_gone(req->status)) {
+		io_finish(req, -ENODEV); /* as what waits is refused: no disk has said no */
+		return;
+	}
+	if (!child && n->state != NEXUS_DEPOSED && is_gone(req->status)) {
 		io_park(req, &n->gated); /* for the last one, or one that is being admitted */
 		return;
 	}

@@ -10,6 +10,7 @@
 
 #define GOOD "malloc:///m0?size_mb=96"
 #define DISK "fault:///slow?on=malloc:///below?size_mb=96"
+#define LOW  "fault:///low?on=malloc:///below?size_mb=96"
 
 static const struct fault_rule hang_all = { .last = UINT64_MAX, .action = FAULT_HANG };
 static const struct fault_rule hang_writes = { .ops = 1u << BIO_WRITE,
@@ -292,6 +293,49 @@ RIG_TEST(the_last_one_is_waited_for)
 	hang_stop(f, &h);
 }
 
+struct reader {
+	struct hang *h;
+	int result;
+};
+
+static int reader_main(struct fiber *f, void *arg)
+{
+	struct reader *reader = arg;
+	uint8_t buf[512];
+
+	reader->result = bdev_read(f, reader->h->chan, 1, 1, buf);
+	fiber_clear(f);
+	return 0;
+}
+
+/* Nobody has said that a disk is bad: users take another way. */
+RIG_TEST(a_read_that_nobody_answers_is_refused_when_the_volume_closes)
+{
+	const struct fault_rule lose = { .ops = 1u << BIO_READ,
+					 .last = UINT64_MAX,
+					 .action = FAULT_STATUS,
+					 .status = -ETIMEDOUT };
+	struct hang h;
+	struct reader reader = { .h = &h, .result = 1 };
+	struct fiber *fiber;
+
+	hang_start_plain(f, rig, &h, GOOD, "fault:///slow?on=" LOW);
+	struct bdev *low = rig_open(f, LOW);
+	nr_ok(f, nexus_remove_child(f, h.nr.nexus, GOOD));
+	nr_ok(f, fault_set_rules(f, h.disk, &hang_reads, 1));
+	nr_ok(f, fault_set_rules(f, low, &lose, 1));
+	assert_int_equal(fiber_start(fiber_reactor(f), "reader", reader_main, &reader, &fiber), 0);
+	nr_ok(f, fiber_sleep(f, TIMEOUT_MS * 1000000));
+	assert_int_equal(reader.result, 1);
+	nexus_refuse(h.nr.nexus);
+	nr_ok(f, fault_set_rules(f, h.disk, NULL, 0)); /* on to the one below */
+	assert_int_equal(fiber_join(f, fiber), 0);
+	assert_int_equal(reader.result, -ENODEV);
+	nr_ok(f, fault_set_rules(f, low, NULL, 0));
+	bdev_close(f, low);
+	hang_stop(f, &h);
+}
+
 /* A source, then a target of a rebuild. */
 RIG_TEST(a_rebuild_ends_when_its_child_hangs)
 {
@@ -473,6 +517,7 @@ int main(void)
 		cmocka_unit_test(requests_go_on_but_for_those_that_the_child_keeps),
 		cmocka_unit_test(a_log_that_hangs_is_a_child_that_hangs),
 		cmocka_unit_test(the_last_one_is_waited_for),
+		cmocka_unit_test(a_read_that_nobody_answers_is_refused_when_the_volume_closes),
 		cmocka_unit_test(a_rebuild_ends_when_its_child_hangs),
 		cmocka_unit_test(a_member_is_removed_while_one_behind_it_is_looked_at),
 		cmocka_unit_test(who_leaves_while_the_volume_stops_stays_in_its_record),
