@@ -119,6 +119,7 @@ static int part_place(struct fiber *f, const struct uri *uri, struct part *part)
 
 	TRY(part_get(f, uri, "offset_mb", "offset_blocks", below->block_size, &start));
 	TRY(part_get(f, uri, "size_mb", "num_blocks", below->block_size, &blocks));
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a failure is < 0 */
 	if (start >= below->blocks)
 		return fiber_fail(f, -EINVAL,
 				  "part: offset is block %" PRIu64 ", but %s has only %" PRIu64
@@ -126,6 +127,7 @@ static int part_place(struct fiber *f, const struct uri *uri, struct part *part)
 	part->to_the_end = !uri_name_count(uri, "size_mb") && !uri_name_count(uri, "num_blocks");
 	if (part->to_the_end)
 		blocks = below->blocks - start;
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a failure is < 0 */
 	if (blocks == 0)
 		return fiber_fail(f, -EINVAL, "part: size is 0");
 	if (blocks > below->blocks - start)

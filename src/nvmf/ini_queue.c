@@ -179,6 +179,7 @@ int ini_call_ok(struct fiber *f, struct ini_queue *q, struct nvme_sqe *sqe, void
 	struct nvme_cqe cqe;
 
 	TRY(ini_call(f, q, sqe, data, bytes, doing, &cqe));
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a failure is < 0 */
 	if (cqe.status != NVME_SUCCESS)
 		return fiber_fail(f, nvme_status_to_error(cqe.status), "%s: %s (status %03xh%s)",
 				  doing, nvme_status_text(cqe.status), cqe.status & NVME_SC_MASK,
