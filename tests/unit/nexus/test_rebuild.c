@@ -200,7 +200,8 @@ RIG_TEST(the_source_may_fail_while_it_is_copied_from)
 	assert_int_equal(state_of(&nr, nr_uris[0]), NEXUS_CHILD_OUT);
 	assert_int_equal(state_of(&nr, nr_uris[2]), NEXUS_CHILD_IN_SYNC);
 	nr_check_equal(f, &nr);
-	/* and back after its repair */
+	/* and back after its repair, while which nobody tries to open it */
+	nr_ok(f, nexus_offline_child(f, nr.nexus, nr_uris[0]));
 	nr_repair(f, &nr, 0);
 	nr_ok(f, nexus_online_child(f, nr.nexus, nr_uris[0]));
 	nr_ok(f, nexus_settle(f, nr.nexus));
